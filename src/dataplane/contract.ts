@@ -1,0 +1,125 @@
+/**
+ * The boundary between deciding (TypeScript) and carrying (the data plane).
+ *
+ * Calls go down rarely: sockets, slots, keypairs, paths, allowed IPs. Events come up rarely and in
+ * batches: what is not transport data, and the few moments a protocol machine must know. Everything
+ * a timer or a person wants to read is in the shared PeerBlocks. No call is made per packet.
+ *
+ * Two implementations pass one compliance suite (test/support/data-plane-suite.ts).
+ */
+
+import type { Endpoint } from '../net/endpoint.js'
+import type { IpAddress } from '../net/ip.js'
+import type { Prefix } from '../net/prefix.js'
+import type { PeerBlocks } from './peer-block.js'
+
+/** Names an outer socket of one data plane; never reused while it runs. */
+export type SocketId = number
+
+/** Where and from where to send to a peer. */
+export interface Path {
+  readonly socket: SocketId
+  readonly remote: Endpoint
+  /** Local address to send from; undefined lets the kernel choose. Same family as `remote`. */
+  readonly local: IpAddress | undefined
+}
+
+/** Keys and indices of one finished handshake. The data plane owns and wipes the key bytes. */
+export interface KeypairMaterial {
+  /** Receiver index of messages to us; unique among live keypairs of the device. */
+  readonly localIndex: number
+  /** Receiver index the remote chose for messages to it. */
+  readonly remoteIndex: number
+  readonly sendKey: Uint8Array
+  readonly receiveKey: Uint8Array
+  /** True if we sent the initiation: then the keypair may carry data at once. */
+  readonly isInitiator: boolean
+  readonly createdAtMs: number
+}
+
+export interface AllowedIp {
+  readonly prefix: Prefix
+  readonly slot: number
+}
+
+export interface OuterSocketOptions {
+  readonly family: 4 | 6
+  /** 0 lets the kernel choose. */
+  readonly port: number
+  /** SO_MARK; 0 for none. */
+  readonly mark: number
+  /** Address to bind to; undefined for all. */
+  readonly address?: IpAddress
+}
+
+export type DataPlaneEvent =
+  /** Any datagram that is not transport data. `bytes` is a copy the receiver may keep. */
+  | { readonly kind: 'datagram'; readonly path: Path; readonly bytes: Uint8Array }
+  /**
+   * A packet waits and no keypair can send it, or the current keypair is due for renewal because of
+   * its age or counter. Raised once, then again only after the staged packets went out or were
+   * dropped, or a new keypair was installed.
+   */
+  | { readonly kind: 'handshakeNeeded'; readonly slot: number }
+  /** The first authenticated message under the next keypair: it is current now. */
+  | {
+      readonly kind: 'keypairConfirmed'
+      readonly slot: number
+      readonly localIndex: number
+      /** Local indices of keypairs that went out with it. */
+      readonly removed: readonly number[]
+    }
+  /** An authenticated message came from elsewhere; the data plane sends there already. */
+  | { readonly kind: 'sourceChanged'; readonly slot: number; readonly path: Path }
+  /** A system call failed in a way that does not heal by itself, or for the first time in a row. */
+  | {
+      readonly kind: 'failed'
+      readonly syscall: string
+      readonly errno: string
+      readonly socket: SocketId | undefined
+    }
+
+export interface DataPlane {
+  /** Counters and times of all slots. */
+  readonly blocks: PeerBlocks
+
+  /** Binds a UDP socket. Throws PlatformError, for instance EADDRINUSE. Gives the port bound. */
+  openSocket(options: OuterSocketOptions): { readonly socket: SocketId; readonly port: number }
+  /** Paths over it become unusable; the caller sets others. */
+  closeSocket(socket: SocketId): void
+  /** Sets SO_MARK of all sockets, open ones and later ones. */
+  setMark(mark: number): void
+  /** MTU of the inner interface: packets are padded to 16 bytes, but never above it. */
+  setMtu(mtu: number): void
+
+  /** `slot`: free, 0 to capacity - 1. Its block starts from zero. */
+  addPeer(slot: number): void
+  /** Forgets keypairs, staged packets and path. Gives the local indices of removed keypairs. */
+  removePeer(slot: number): readonly number[]
+  /** Replaces the whole table: atomically seen by packets. Prefixes are masked and distinct. */
+  setAllowedIps(table: readonly AllowedIp[]): void
+  /** `undefined`: the peer has no path and its packets are dropped as `noPath`. */
+  setPath(slot: number, path: Path | undefined): void
+
+  /**
+   * Adds a keypair by the rotation rules of src/wireguard/keypair.ts: an initiator's becomes
+   * current, a responder's becomes next. Gives the local indices of keypairs that fell out. Staged
+   * packets go out at once if the keypair may send.
+   */
+  installKeypair(slot: number, keypair: KeypairMaterial): readonly number[]
+  /** Wipes all keypairs of a slot; gives their local indices. */
+  removeKeypairs(slot: number): readonly number[]
+
+  /** Sends staged packets, or an empty message if none is staged. Without a usable keypair it stages the empty message. */
+  sendKeepalive(slot: number): void
+  /** Gives up staged packets, counted as `handshakeFailed`. */
+  dropStaged(slot: number): void
+  /** Sends a control datagram (handshake, cookie reply, probe) ahead of data. False if the socket refused it. */
+  sendDatagram(path: Path, bytes: Uint8Array, tos: number): boolean
+
+  /** Closes sockets and stops all work. The inner port stays with whoever opened it. Idempotent. */
+  stop(): Promise<void>
+}
+
+/** Called with one batch of events, oldest first. */
+export type DataPlaneListener = (events: readonly DataPlaneEvent[]) => void
