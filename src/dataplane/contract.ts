@@ -8,34 +8,11 @@
  * Two implementations pass one compliance suite (test/support/data-plane-suite.ts).
  */
 
-import type { Endpoint } from '../net/endpoint.js'
 import type { IpAddress } from '../net/ip.js'
+import type { Path, SocketId } from '../net/path.js'
 import type { Prefix } from '../net/prefix.js'
+import type { KeypairMaterial } from '../wireguard/keypair-material.js'
 import type { PeerBlocks } from './peer-block.js'
-
-/** Names an outer socket of one data plane; never reused while it runs. */
-export type SocketId = number
-
-/** Where and from where to send to a peer. */
-export interface Path {
-  readonly socket: SocketId
-  readonly remote: Endpoint
-  /** Local address to send from; undefined lets the kernel choose. Same family as `remote`. */
-  readonly local: IpAddress | undefined
-}
-
-/** Keys and indices of one finished handshake. The data plane owns and wipes the key bytes. */
-export interface KeypairMaterial {
-  /** Receiver index of messages to us; unique among live keypairs of the device. */
-  readonly localIndex: number
-  /** Receiver index the remote chose for messages to it. */
-  readonly remoteIndex: number
-  readonly sendKey: Uint8Array
-  readonly receiveKey: Uint8Array
-  /** True if we sent the initiation: then the keypair may carry data at once. */
-  readonly isInitiator: boolean
-  readonly createdAtMs: number
-}
 
 export interface AllowedIp {
   readonly prefix: Prefix

@@ -1,0 +1,20 @@
+/** A path: from which of our sockets, to which remote endpoint, from which local address. */
+
+import { type Endpoint, equalEndpoint } from './endpoint.js'
+import { equalIp, type IpAddress } from './ip.js'
+
+/** Names an outer socket of one data plane; never reused while it runs. */
+export type SocketId = number
+
+export interface Path {
+  readonly socket: SocketId
+  readonly remote: Endpoint
+  /** Local address to send from; undefined lets the kernel choose. Same family as `remote`. */
+  readonly local: IpAddress | undefined
+}
+
+export function equalPath(a: Path, b: Path): boolean {
+  if (a.socket !== b.socket || !equalEndpoint(a.remote, b.remote)) return false
+  if (a.local === undefined || b.local === undefined) return a.local === b.local
+  return equalIp(a.local, b.local)
+}
