@@ -1,0 +1,193 @@
+/**
+ * One tunnel between two hosts, each end run by an implementation of the tester's choice.
+ *
+ *   left host                                              right host
+ *   10.77.0.1, fd77::1   ═══════════ tunnel ═══════════    10.77.0.2, fd77::2
+ *   192.0.2.1, 2001:db8::1  ── eth0 ──────── eth0 ──  192.0.2.2, 2001:db8::2
+ */
+
+import { generateKeyPairSync, randomBytes } from 'node:crypto'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Implementation, Pair } from './implementations.js'
+import { type Host, type Lab, until } from './lab.js'
+import type { RunOptions } from './processes.js'
+
+export interface KeyPair {
+  readonly privateKey: string
+  readonly publicKey: string
+}
+
+export function generateKeys(): KeyPair {
+  const jwk = generateKeyPairSync('x25519').privateKey.export({ format: 'jwk' })
+  const toBase64 = (text = ''): string => Buffer.from(text, 'base64url').toString('base64')
+  return { privateKey: toBase64(jwk.d), publicKey: toBase64(jwk.x) }
+}
+
+export function generatePresharedKey(): string {
+  return randomBytes(32).toString('base64')
+}
+
+export interface SideOptions {
+  readonly listenPort?: number
+  /** Replaces the default allowed IPs, which are the other side's inner addresses. */
+  readonly allowedIps?: readonly string[]
+  /** Further lines of `[Interface]` and `[Peer]`. */
+  readonly interfaceLines?: readonly string[]
+  readonly peerLines?: readonly string[]
+  /** False: this side waits until the other one calls. */
+  readonly knowsEndpoint?: boolean
+  readonly presharedKey?: string
+}
+
+export interface TunnelOptions {
+  /** Family of the outer packets. */
+  readonly outer?: 4 | 6
+  readonly left?: SideOptions
+  readonly right?: SideOptions
+}
+
+interface Addresses {
+  readonly outer4: string
+  readonly outer6: string
+  readonly inner4: string
+  readonly inner6: string
+}
+
+const LEFT: Addresses = { outer4: '192.0.2.1', outer6: '2001:db8::1', inner4: '10.77.0.1', inner6: 'fd77::1' }
+const RIGHT: Addresses = {
+  outer4: '192.0.2.2',
+  outer6: '2001:db8::2',
+  inner4: '10.77.0.2',
+  inner6: 'fd77::2',
+}
+
+/** One end of a tunnel. */
+export class Side {
+  readonly host: Host
+  readonly implementation: Implementation
+  readonly interfaceName: string
+  readonly file: string
+  readonly keys: KeyPair = generateKeys()
+  readonly addresses: Addresses
+
+  constructor(lab: Lab, host: Host, implementation: Implementation, addresses: Addresses) {
+    this.host = host
+    this.implementation = implementation
+    this.interfaceName = lab.interfaceName()
+    this.file = join(lab.directory, `${this.interfaceName}.conf`)
+    this.addresses = addresses
+  }
+
+  writeConfig(other: Side, options: SideOptions, outer: 4 | 6): void {
+    const { inner4, inner6 } = this.addresses
+    const remote = outer === 4 ? other.addresses.outer4 : `[${other.addresses.outer6}]`
+    const allowed = options.allowedIps ?? [`${other.addresses.inner4}/32`, `${other.addresses.inner6}/128`]
+    const lines = [
+      '[Interface]',
+      `PrivateKey = ${this.keys.privateKey}`,
+      `ListenPort = ${options.listenPort ?? LISTEN_PORT}`,
+      `Address = ${inner4}/24, ${inner6}/64`,
+      ...(options.interfaceLines ?? []),
+      '',
+      '[Peer]',
+      `PublicKey = ${other.keys.publicKey}`,
+      ...(allowed.length > 0 ? [`AllowedIPs = ${allowed.join(', ')}`] : []),
+      ...(options.presharedKey === undefined ? [] : [`PresharedKey = ${options.presharedKey}`]),
+      ...(options.knowsEndpoint === false ? [] : [`Endpoint = ${remote}:${LISTEN_PORT}`]),
+      ...(options.peerLines ?? []),
+    ]
+    writeFileSync(this.file, `${lines.join('\n')}\n`, { mode: 0o600 })
+  }
+
+  up(): Promise<void> {
+    return this.implementation.up(this.host, this.file)
+  }
+
+  down(): Promise<void> {
+    return this.implementation.down(this.host, this.file)
+  }
+
+  reload(): Promise<void> {
+    return this.implementation.reload(this.host, this.file)
+  }
+
+  /** `wg show INTERFACE what`, one line per peer, split at tabs. */
+  async show(what: string): Promise<string[][]> {
+    const text = await this.host.run(['wg', 'show', this.interfaceName, what])
+    return text
+      .trimEnd()
+      .split('\n')
+      .map((line) => line.split('\t'))
+  }
+
+  set(line: string, options: RunOptions = {}): Promise<string> {
+    return this.host.run(`wg set ${this.interfaceName} ${line}`, options)
+  }
+
+  /** Time of the last handshake in whole seconds, 0 before the first. */
+  async latestHandshakeS(): Promise<number> {
+    return Number((await this.show('latest-handshakes'))[0]?.[1] ?? 0)
+  }
+
+  async endpoint(): Promise<string> {
+    return (await this.show('endpoints'))[0]?.[1] ?? ''
+  }
+}
+
+export const LISTEN_PORT = 51_820
+
+export interface Tunnel {
+  readonly left: Side
+  readonly right: Side
+}
+
+/** The two hosts, their cable and their files; nothing runs yet. */
+export function layTunnel(lab: Lab, pair: Pair, options: TunnelOptions = {}): Tunnel {
+  const hosts = [lab.host('left'), lab.host('right')] as const
+  lab.connect(hosts[0], hosts[1], {
+    left: [`${LEFT.outer4}/24`, `${LEFT.outer6}/64`],
+    right: [`${RIGHT.outer4}/24`, `${RIGHT.outer6}/64`],
+  })
+  const left = new Side(lab, hosts[0], pair[0], LEFT)
+  const right = new Side(lab, hosts[1], pair[1], RIGHT)
+  left.writeConfig(right, options.left ?? {}, options.outer ?? 4)
+  right.writeConfig(left, options.right ?? {}, options.outer ?? 4)
+  return { left, right }
+}
+
+/** A tunnel with both ends up. */
+export async function openTunnel(lab: Lab, pair: Pair, options: TunnelOptions = {}): Promise<Tunnel> {
+  const tunnel = layTunnel(lab, pair, options)
+  await Promise.all([tunnel.left.up(), tunnel.right.up()])
+  return tunnel
+}
+
+export interface PingResult {
+  readonly sent: number
+  readonly received: number
+}
+
+/** `extra`: further arguments of ping. Never throws for lost packets. */
+export async function ping(from: Host, address: string, count = 1, extra = ''): Promise<PingResult> {
+  const interval = count > 1 ? '-i 0.05' : ''
+  const { stdout, stderr } = await from.tryRun(`ping -n -c ${count} -W 3 ${interval} ${extra} ${address}`, {
+    timeoutMs: 20_000 + count * 1000,
+  })
+  return parsePing(stdout, stderr)
+}
+
+export function parsePing(stdout: string, stderr = ''): PingResult {
+  const match = /(\d+) packets transmitted, (\d+) received/.exec(stdout)
+  if (match === null) throw new Error(`ping told nothing: ${stdout}${stderr}`)
+  return { sent: Number(match[1]), received: Number(match[2]) }
+}
+
+/** Pings until an answer comes: the tunnel is open. */
+export async function untilOpen(tunnel: Tunnel, deadlineMs = 20_000): Promise<void> {
+  await until(
+    'an answer through the tunnel',
+    async () => (await ping(tunnel.left.host, tunnel.right.addresses.inner4, 1)).received === 1,
+    deadlineMs,
+  )
+}
