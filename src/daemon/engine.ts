@@ -1,0 +1,306 @@
+/**
+ * Joins one Device (which decides) with one DataPlane (which carries), and owns the outer sockets.
+ *
+ * Every input is one turn: hand it to the device with the time, carry out the effects in order, arm
+ * the one wake-up for the device's next deadline. Turns never nest: what the data plane reports while
+ * effects are carried out waits for the next turn.
+ */
+
+import { AppError, ERROR_CODES } from '../base/errors.js'
+import type { Logger } from '../base/log.js'
+import type { DataPlane, DataPlaneEvent, DataPlaneListener } from '../dataplane/contract.js'
+import type { BlockFieldName, PeerBlocks } from '../dataplane/peer-block.js'
+import { formatEndpoint } from '../net/endpoint.js'
+import type { DeviceSnapshot, DeviceUpdate } from '../wireguard/configuration.js'
+import type { Crypto, RandomBytes } from '../wireguard/crypto.js'
+import { Device } from '../wireguard/device.js'
+import type { Effect, Effects } from '../wireguard/effects.js'
+import { formatKeyHex, formatShortKey, type PublicKey } from '../wireguard/keys.js'
+import type { TransportActivity } from '../wireguard/timers.js'
+import { closeSockets, type OpenSockets, openSockets } from './outer-sockets.js'
+
+/** Calls back once, not before a time on the boot clock; arming again replaces the time before. */
+export interface WakeUp {
+  /** Infinity disarms. A time that has passed means: as soon as other work had its turn. */
+  at(deadlineMs: number): void
+}
+
+export interface EngineOptions {
+  readonly createDataPlane: (listener: DataPlaneListener) => DataPlane
+  readonly createWakeUp: (onWake: () => void) => WakeUp
+  /** Peer slots of the data plane. */
+  readonly capacity: number
+  readonly crypto: Crypto
+  readonly random: RandomBytes
+  readonly bootNowMs: () => number
+  readonly wallNowMs: () => number
+  readonly log: Logger
+  /** A peer left `attempts` initiations unanswered: its name may lead elsewhere by now. Must not call back at once. */
+  readonly onHandshakeFailing?: (publicKey: PublicKey, attempts: number) => void
+}
+
+type Turn = (nowMs: number, effects: Effects) => void
+
+export class Engine {
+  readonly #options: EngineOptions
+  readonly #plane: DataPlane
+  readonly #device: Device
+  readonly #wakeUp: WakeUp
+  readonly #turns: Turn[] = []
+  readonly #retiredDrops = new Map<string, number>()
+  #isTurning = false
+  #isStopped = false
+  #listenPort = 0
+  #fwmark = 0
+  #sockets: OpenSockets | undefined
+
+  constructor(options: EngineOptions) {
+    this.#options = options
+    this.#plane = options.createDataPlane((events) => this.#handleEvents(events))
+    this.#device = new Device({
+      crypto: options.crypto,
+      random: options.random,
+      wallNowMs: options.wallNowMs,
+      activityOf: (slot) => new SlotActivity(this.#plane.blocks, slot),
+      maxPeers: options.capacity,
+    })
+    this.#wakeUp = options.createWakeUp(() => this.#take((nowMs, effects) => this.#wake(nowMs, effects)))
+  }
+
+  // --- commands --------------------------------------------------------------------------------
+
+  /** Opens the sockets. Throws PlatformError, for instance when the listen port is taken. */
+  up(): void {
+    if (this.#sockets !== undefined || this.#isStopped) return
+    const sockets = openSockets(this.#plane, this.#listenPort, this.#fwmark)
+    this.#sockets = sockets
+    this.#take((nowMs, effects) => this.#device.setSockets(sockets, nowMs, effects))
+  }
+
+  /** Closes the sockets and ends all keypairs; configuration stays. */
+  down(): void {
+    const sockets = this.#sockets
+    if (sockets === undefined) return
+    this.#sockets = undefined
+    this.#take((nowMs, effects) => this.#device.setSockets(undefined, nowMs, effects))
+    closeSockets(this.#plane, sockets)
+  }
+
+  /** All or nothing: what can fail is tried before anything changes. */
+  configure(update: DeviceUpdate): void {
+    this.#checkCapacity(update)
+    const port = update.listenPort
+    const isOtherPort = port !== undefined && port !== this.#sockets?.port
+    const replaced = this.#sockets !== undefined && isOtherPort ? this.#sockets : undefined
+    if (replaced !== undefined) this.#sockets = openSockets(this.#plane, port ?? 0, this.#fwmark)
+    if (port !== undefined) this.#listenPort = port
+    if (update.fwmark !== undefined) {
+      this.#fwmark = update.fwmark
+      this.#plane.setMark(update.fwmark)
+    }
+    this.#take((nowMs, effects) => {
+      if (replaced !== undefined) this.#device.setSockets(this.#sockets, nowMs, effects)
+      this.#device.configure(update, nowMs, effects)
+    })
+    if (replaced !== undefined) closeSockets(this.#plane, replaced)
+  }
+
+  setMtu(mtu: number): void {
+    this.#plane.setMtu(mtu)
+  }
+
+  /** Closes everything and forgets all keys. Idempotent. */
+  async stop(): Promise<void> {
+    if (this.#isStopped) return
+    this.down()
+    this.#take((nowMs, effects) =>
+      this.#device.configure({ privateKey: null, replacePeers: true, peers: [] }, nowMs, effects),
+    )
+    this.#isStopped = true
+    this.#wakeUp.at(Number.POSITIVE_INFINITY)
+    await this.#plane.stop()
+  }
+
+  // --- getters ---------------------------------------------------------------------------------
+
+  snapshot(): DeviceSnapshot {
+    const nowMs = this.#options.bootNowMs()
+    const blocks = this.#plane.blocks
+    const staticKey = this.#device.staticKey
+    const peers = [...this.#device.peers].map((peer) => {
+      const snapshot = this.#device.snapshotPeer(peer, nowMs)
+      return {
+        ...snapshot,
+        rxBytes: snapshot.rxBytes + blocks.get(peer.slot, 'rxBytes'),
+        txBytes: snapshot.txBytes + blocks.get(peer.slot, 'txBytes'),
+      }
+    })
+    return {
+      privateKey: staticKey?.bytes,
+      publicKey: staticKey?.publicKey,
+      listenPort: this.#sockets?.port ?? this.#listenPort,
+      fwmark: this.#fwmark,
+      peers,
+    }
+  }
+
+  /** Everything dropped since the start, by reason, those above zero only. */
+  drops(): Readonly<Record<string, number>> {
+    const totals = new Map<string, number>(this.#retiredDrops)
+    for (const [reason, count] of this.#device.drops) addTo(totals, reason, count)
+    const blocks = this.#plane.blocks
+    const slots = [...this.#device.peers].map((peer) => peer.slot)
+    for (const slot of [...slots, blocks.deviceSlot]) addDrops(totals, blocks, slot)
+    return Object.fromEntries(totals)
+  }
+
+  // --- turns -----------------------------------------------------------------------------------
+
+  #handleEvents(events: readonly DataPlaneEvent[]): void {
+    this.#take((nowMs, effects) => {
+      for (const event of events) this.#handleEvent(event, nowMs, effects)
+      // An admitted handshake need not wait for the timer; a flood of them must.
+      if (this.#device.nextDeadlineMs() <= nowMs) this.#device.handleTimeout(nowMs, effects)
+    })
+  }
+
+  #handleEvent(event: DataPlaneEvent, nowMs: number, effects: Effects): void {
+    const device = this.#device
+    switch (event.kind) {
+      case 'datagram':
+        device.handleDatagram(event.path, event.bytes, nowMs, effects)
+        break
+      case 'handshakeNeeded':
+        device.handleHandshakeNeeded(event.slot, nowMs)
+        break
+      case 'keypairConfirmed':
+        device.handleKeypairsRemoved(event.removed)
+        device.handleKeypairConfirmed(event.slot, nowMs, effects)
+        break
+      case 'sourceChanged':
+        device.handleSourceChanged(event.slot, event.path)
+        this.#options.log.debug('peer.roamed', { endpoint: formatEndpoint(event.path.remote) })
+        break
+      case 'failed':
+        this.#options.log.warn('dataplane.failed', { syscall: event.syscall, errno: event.errno })
+        break
+    }
+  }
+
+  #wake(nowMs: number, effects: Effects): void {
+    if (this.#device.nextDeadlineMs() <= nowMs) this.#device.handleTimeout(nowMs, effects)
+  }
+
+  #take(turn: Turn): void {
+    if (this.#isStopped) return
+    this.#turns.push(turn)
+    if (this.#isTurning) return
+    this.#isTurning = true
+    try {
+      for (let next = this.#turns.shift(); next !== undefined; next = this.#turns.shift()) {
+        const effects: Effects = []
+        next(this.#options.bootNowMs(), effects)
+        for (const effect of effects) this.#carryOut(effect)
+      }
+    } finally {
+      this.#isTurning = false
+    }
+    this.#wakeUp.at(this.#device.nextDeadlineMs())
+  }
+
+  #carryOut(effect: Effect): void {
+    const plane = this.#plane
+    switch (effect.kind) {
+      case 'send':
+        plane.sendDatagram(effect.path, effect.message, effect.tos)
+        break
+      case 'addPeer':
+        plane.addPeer(effect.slot)
+        break
+      case 'removePeer':
+        addDrops(this.#retiredDrops, plane.blocks, effect.slot)
+        this.#device.handleKeypairsRemoved(plane.removePeer(effect.slot))
+        break
+      case 'setPath':
+        plane.setPath(effect.slot, effect.path)
+        break
+      case 'installKeypair':
+        this.#device.handleKeypairsRemoved(plane.installKeypair(effect.slot, effect.keypair))
+        break
+      case 'removeKeypairs':
+        this.#device.handleKeypairsRemoved(plane.removeKeypairs(effect.slot))
+        break
+      case 'sendKeepalive':
+        plane.sendKeepalive(effect.slot)
+        break
+      case 'dropStaged':
+        plane.dropStaged(effect.slot)
+        break
+      case 'allowedIpsChanged':
+        plane.setAllowedIps(this.#device.allowedIpTable())
+        break
+      case 'handshakeFailing': {
+        const peer = formatShortKey(effect.publicKey)
+        this.#options.log.info('handshake.unanswered', { peer, attempts: effect.attempts })
+        this.#options.onHandshakeFailing?.(effect.publicKey, effect.attempts)
+        break
+      }
+      case 'handshakeCompleted':
+        this.#options.log.debug('handshake.completed', { peer: formatShortKey(effect.publicKey) })
+        break
+    }
+  }
+
+  #checkCapacity(update: DeviceUpdate): void {
+    const kept = update.replacePeers === true ? [] : [...this.#device.peers]
+    const keys = new Set(kept.map((peer) => formatKeyHex(peer.publicKey)))
+    for (const peer of update.peers) if (peer.remove !== true) keys.add(formatKeyHex(peer.publicKey))
+    if (keys.size <= this.#options.capacity) return
+    throw new AppError(
+      ERROR_CODES.config,
+      `cannot hold ${keys.size} peers: the limit is ${this.#options.capacity}`,
+    )
+  }
+}
+
+/** A live view of one slot for the timers. */
+class SlotActivity implements TransportActivity {
+  readonly #blocks: PeerBlocks
+  readonly #slot: number
+
+  constructor(blocks: PeerBlocks, slot: number) {
+    this.#blocks = blocks
+    this.#slot = slot
+  }
+
+  get lastSendMs(): number {
+    return this.#get('lastSendMs')
+  }
+  get lastDataSendMs(): number {
+    return this.#get('lastDataSendMs')
+  }
+  get firstUnansweredSendMs(): number {
+    return this.#get('firstUnansweredSendMs')
+  }
+  get lastReceiveMs(): number {
+    return this.#get('lastReceiveMs')
+  }
+  get lastDataReceiveMs(): number {
+    return this.#get('lastDataReceiveMs')
+  }
+  get firstUnansweredReceiveMs(): number {
+    return this.#get('firstUnansweredReceiveMs')
+  }
+
+  #get(field: BlockFieldName): number {
+    return this.#blocks.get(this.#slot, field)
+  }
+}
+
+function addDrops(totals: Map<string, number>, blocks: PeerBlocks, slot: number): void {
+  for (const [reason, count] of Object.entries(blocks.drops(slot))) addTo(totals, reason, count)
+}
+
+function addTo(totals: Map<string, number>, reason: string, count: number): void {
+  totals.set(reason, (totals.get(reason) ?? 0) + count)
+}

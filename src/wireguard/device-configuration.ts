@@ -1,0 +1,45 @@
+/** How one peer's part of a DeviceUpdate is applied: the UAPI's set operation, rule by rule. */
+
+import type { PeerUpdate } from './configuration.js'
+import type { Device } from './device.js'
+import type { Effects } from './effects.js'
+import type { OuterSockets, Peer } from './peer.js'
+import type { PeerTable } from './peer-table.js'
+
+export interface UpdateContext {
+  readonly sockets: OuterSockets
+  readonly nowMs: number
+  readonly effects: Effects
+}
+
+/** The peer as it is afterwards; undefined if there is none now. */
+export function applyPeerUpdate(
+  device: Pick<Device, 'tryAddPeer' | 'removePeer'>,
+  peers: PeerTable,
+  update: PeerUpdate,
+  context: UpdateContext,
+): Peer | undefined {
+  const { effects, nowMs, sockets } = context
+  const known = peers.find(update.publicKey)
+  if (update.remove === true) {
+    if (known !== undefined) device.removePeer(known, effects)
+    return undefined
+  }
+  if (known === undefined && update.updateOnly === true) return undefined
+  const peer = known ?? device.tryAddPeer(update.publicKey, effects)
+  if (peer === undefined) return undefined
+
+  if (update.presharedKey !== undefined) {
+    peer.setPresharedKey(update.presharedKey)
+  }
+  if (update.endpoint !== undefined) peer.setEndpoint(update.endpoint, sockets, effects)
+  if (update.persistentKeepaliveS !== undefined) {
+    peer.timers.setPersistentKeepalive(update.persistentKeepaliveS * 1000, nowMs)
+  }
+  if (update.replaceAllowedIps === true) peers.clearAllowedIps(peer)
+  for (const { prefix, remove } of update.allowedIps) {
+    if (remove === true) peers.takeAllowedIp(peer, prefix)
+    else peers.giveAllowedIp(peer, prefix)
+  }
+  return peer
+}

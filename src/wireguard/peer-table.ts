@@ -1,0 +1,83 @@
+/**
+ * The peers of a device by key and by slot, and who has which allowed IP.
+ *
+ * A prefix belongs to one peer at a time: given to another, it moves (paper section 2). Order of
+ * peers and of a peer's prefixes is the order in which they were added.
+ */
+
+import { formatPrefix, maskPrefix, type Prefix } from '../net/prefix.js'
+import { formatKeyHex, type PublicKey } from './keys.js'
+import type { Peer } from './peer.js'
+
+export class PeerTable {
+  readonly #byKey = new Map<string, Peer>()
+  readonly #bySlot: (Peer | undefined)[] = []
+  readonly #freeSlots: number[] = []
+  readonly #owners = new Map<string, Peer>()
+  readonly #prefixes = new Map<Peer, Map<string, Prefix>>()
+
+  get size(): number {
+    return this.#byKey.size
+  }
+
+  [Symbol.iterator](): Iterator<Peer> {
+    return this.#byKey.values()
+  }
+
+  find(publicKey: PublicKey): Peer | undefined {
+    return this.#byKey.get(formatKeyHex(publicKey))
+  }
+
+  at(slot: number): Peer | undefined {
+    return this.#bySlot[slot]
+  }
+
+  /** The lowest slot that was freed, else a new one. Taken by the `add` that follows. */
+  freeSlot(): number {
+    return this.#freeSlots.at(-1) ?? this.#bySlot.length
+  }
+
+  add(peer: Peer): void {
+    if (this.#freeSlots.at(-1) === peer.slot) this.#freeSlots.pop()
+    this.#byKey.set(formatKeyHex(peer.publicKey), peer)
+    this.#bySlot[peer.slot] = peer
+    this.#prefixes.set(peer, new Map())
+  }
+
+  remove(peer: Peer): void {
+    this.clearAllowedIps(peer)
+    this.#prefixes.delete(peer)
+    this.#byKey.delete(formatKeyHex(peer.publicKey))
+    this.#bySlot[peer.slot] = undefined
+    this.#freeSlots.push(peer.slot)
+  }
+
+  giveAllowedIp(peer: Peer, prefix: Prefix): void {
+    const masked = maskPrefix(prefix)
+    const text = formatPrefix(masked)
+    const owner = this.#owners.get(text)
+    if (owner === peer) return
+    if (owner !== undefined) this.#prefixes.get(owner)?.delete(text)
+    this.#owners.set(text, peer)
+    this.#prefixes.get(peer)?.set(text, masked)
+  }
+
+  /** Does nothing if another peer has the prefix. */
+  takeAllowedIp(peer: Peer, prefix: Prefix): void {
+    const text = formatPrefix(maskPrefix(prefix))
+    if (this.#owners.get(text) !== peer) return
+    this.#owners.delete(text)
+    this.#prefixes.get(peer)?.delete(text)
+  }
+
+  clearAllowedIps(peer: Peer): void {
+    const prefixes = this.#prefixes.get(peer)
+    if (prefixes === undefined) return
+    for (const text of prefixes.keys()) this.#owners.delete(text)
+    prefixes.clear()
+  }
+
+  allowedIpsOf(peer: Peer): readonly Prefix[] {
+    return [...(this.#prefixes.get(peer)?.values() ?? [])]
+  }
+}

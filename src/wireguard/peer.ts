@@ -1,0 +1,394 @@
+/**
+ * One remote public key: its handshakes, its timers, and where it is. Sans-IO: inputs and a time go
+ * in, effects come out. Keypairs themselves live in the data plane; here are only their indices.
+ *
+ * An initiation of ours stays open while we answer one of theirs, so two that start at the same
+ * moment both finish in one round trip. DEVIATION: the kernel keeps one handshake state per peer and
+ * waits for a retransmit in that case; nothing on the wire differs.
+ * INVARIANT: no field changes before the last check of an input has passed.
+ */
+
+import { isZero } from '../base/bytes.js'
+import type { Endpoint } from '../net/endpoint.js'
+import { equalPath, type Path, type SocketId } from '../net/path.js'
+import type { PeerState } from './configuration.js'
+import {
+  HANDSHAKE_TOS,
+  INITIATION_BYTES,
+  INITIATION_MIN_INTERVAL_MS,
+  KEY_BYTES,
+  REJECT_AFTER_TIME_MS,
+  RESPONSE_BYTES,
+  TIMESTAMP_BYTES,
+} from './constants.js'
+import { CookieJar } from './cookie.js'
+import type { Crypto, DhPrivateKey, RandomBytes } from './crypto.js'
+import type { HandshakeDropReason } from './drops.js'
+import type { Effects } from './effects.js'
+import {
+  consumeResponse,
+  createInitiation,
+  createResponse,
+  type InitiationReceivedState,
+  type InitiationState,
+  type TransportKeys,
+  wipeState,
+} from './handshake.js'
+import type { IndexTable } from './index-table.js'
+import { keyFromBytes, type PresharedKey, type PublicKey } from './keys.js'
+import type { CookieReply, Response } from './messages.js'
+import { isLaterTai64n, type Tai64nClock } from './tai64n.js'
+import { Timers, type TransportActivity } from './timers.js'
+
+/** Who a receiver index leads to: an initiation that waits for its response, or a keypair. */
+export interface IndexOwner {
+  readonly peer: Peer
+  readonly kind: 'handshake' | 'keypair'
+}
+
+/** Sockets that paths can use, by address family. */
+export interface OuterSockets {
+  readonly v4: SocketId | undefined
+  readonly v6: SocketId | undefined
+}
+
+/** What all peers of a device share. */
+export interface PeerContext {
+  readonly crypto: Crypto
+  readonly random: RandomBytes
+  /** 0 to 1. */
+  readonly jitter: () => number
+  readonly wallNowMs: () => number
+  readonly tai64n: Tai64nClock
+  readonly indices: IndexTable<IndexOwner>
+}
+
+type Handshake =
+  | { readonly kind: 'idle' }
+  | {
+      readonly kind: 'initiationSent'
+      readonly state: InitiationState
+      readonly localIndex: number
+      readonly attempt: number
+    }
+
+const IDLE: Handshake = { kind: 'idle' }
+const NO_PRESHARED_KEY = new Uint8Array(KEY_BYTES)
+
+export interface PeerOptions {
+  readonly publicKey: PublicKey
+  readonly slot: number
+  readonly activity: TransportActivity
+}
+
+export class Peer {
+  readonly publicKey: PublicKey
+  readonly slot: number
+  readonly activity: TransportActivity
+  readonly timers: Timers
+  readonly #context: PeerContext
+  readonly #cookies: CookieJar
+
+  /** When `handleTimeout` wants to be called; kept up to date by `touch`. */
+  deadlineMs: number = Number.POSITIVE_INFINITY
+  /** Bytes of handshake messages; transport data is counted by the data plane. */
+  rxHandshakeBytes = 0
+  txHandshakeBytes = 0
+  lastHandshakeMs = 0
+  lastHandshakeWallMs = 0
+
+  #presharedKey: PresharedKey | undefined
+  #staticPrivate: DhPrivateKey | undefined
+  /** DH(our static, their static); undefined without a key of ours or for a low-order key of theirs. */
+  #staticStatic: Uint8Array | undefined
+  #handshake: Handshake = IDLE
+  #latestTimestamp = new Uint8Array(TIMESTAMP_BYTES)
+  #lastInitiationReceivedMs = Number.NEGATIVE_INFINITY
+  #endpoint: Endpoint | undefined
+  #path: Path | undefined
+  #usableUntilMs = 0
+  #hasGivenUp = false
+
+  constructor(context: PeerContext, options: PeerOptions) {
+    this.#context = context
+    this.publicKey = options.publicKey
+    this.slot = options.slot
+    this.activity = options.activity
+    this.timers = new Timers(context.jitter)
+    this.#cookies = new CookieJar(context.crypto, options.publicKey)
+  }
+
+  get staticStatic(): Uint8Array | undefined {
+    return this.#staticStatic
+  }
+
+  get presharedKey(): PresharedKey | undefined {
+    return this.#presharedKey
+  }
+
+  get endpoint(): Endpoint | undefined {
+    return this.#endpoint
+  }
+
+  state(nowMs: number): PeerState {
+    if (nowMs < this.#usableUntilMs) return 'connected'
+    if (this.#hasGivenUp) return 'unreachable'
+    return this.#handshake.kind === 'idle' ? 'idle' : 'handshaking'
+  }
+
+  touch(nowMs: number): void {
+    this.deadlineMs = this.timers.nextDeadlineMs(this.activity, nowMs)
+  }
+
+  // --- commands --------------------------------------------------------------------------------
+
+  /** A new identity of ours: everything agreed under the old one ends. */
+  setStaticPrivate(staticPrivate: DhPrivateKey | undefined, effects: Effects): void {
+    this.#staticStatic?.fill(0)
+    this.#staticPrivate = staticPrivate
+    this.#staticStatic = staticPrivate?.sharedSecret(this.publicKey)
+    this.forgetKeys(effects)
+  }
+
+  /** Keeps a copy; `null` or all zero removes the key. Counts from the next handshake on. */
+  setPresharedKey(presharedKey: PresharedKey | null): void {
+    this.#presharedKey?.fill(0)
+    const isNone = presharedKey === null || isZero(presharedKey)
+    this.#presharedKey = isNone ? undefined : keyFromBytes(presharedKey.slice())
+  }
+
+  setEndpoint(endpoint: Endpoint, sockets: OuterSockets, effects: Effects): void {
+    this.#endpoint = endpoint
+    this.bindTo(sockets, effects)
+  }
+
+  /** Sockets changed: the last known endpoint is reached over the one of its family. */
+  bindTo(sockets: OuterSockets, effects: Effects): void {
+    const endpoint = this.#endpoint
+    const socket = endpoint?.address.family === 4 ? sockets.v4 : sockets.v6
+    const isBound = endpoint !== undefined && socket !== undefined
+    this.#setPath(isBound ? { socket, remote: endpoint, local: undefined } : undefined, effects)
+  }
+
+  /** Ends keypairs and handshake and wipes their secrets; configuration stays. */
+  forgetKeys(effects: Effects): void {
+    this.#endHandshake()
+    this.timers.cancelHandshake()
+    this.#usableUntilMs = 0
+    effects.push({ kind: 'removeKeypairs', slot: this.slot })
+  }
+
+  /** Before the peer is forgotten. */
+  wipe(): void {
+    this.#endHandshake()
+    this.#presharedKey?.fill(0)
+    this.#staticStatic?.fill(0)
+  }
+
+  // --- handshake as initiator ------------------------------------------------------------------
+
+  /** Sends an initiation if there is a key and a path, else gives up what waits for it. */
+  initiate(nowMs: number, effects: Effects): void {
+    const attempt = this.#handshake.kind === 'initiationSent' ? this.#handshake.attempt + 1 : 1
+    this.#endHandshake()
+    const staticPrivate = this.#staticPrivate
+    const staticStatic = this.#staticStatic
+    const path = this.#path
+    if (staticPrivate === undefined || staticStatic === undefined || path === undefined) {
+      this.timers.cancelHandshake()
+      effects.push({ kind: 'dropStaged', slot: this.slot })
+      return
+    }
+    const { crypto, random, indices, tai64n, wallNowMs } = this.#context
+    const localIndex = indices.claim({ peer: this, kind: 'handshake' })
+    const timestamp = tai64n.next(wallNowMs())
+    const created = createInitiation(crypto, random, {
+      staticPrivate,
+      remoteStatic: this.publicKey,
+      staticStatic,
+      senderIndex: localIndex,
+      timestamp,
+    })
+    if (created === undefined) {
+      indices.release(localIndex)
+      return
+    }
+    this.#handshake = { kind: 'initiationSent', state: created.state, localIndex, attempt }
+    this.#sendHandshake(path, created.message, nowMs, effects)
+    this.timers.handshakeInitiated(nowMs)
+  }
+
+  /** Undefined if the response was accepted. */
+  handleResponse(
+    response: Response,
+    path: Path,
+    nowMs: number,
+    effects: Effects,
+  ): HandshakeDropReason | undefined {
+    const handshake = this.#handshake
+    const staticPrivate = this.#staticPrivate
+    if (handshake.kind !== 'initiationSent' || handshake.localIndex !== response.receiverIndex) {
+      return 'handshakeUnknownIndex'
+    }
+    if (staticPrivate === undefined) return 'handshakeInvalid'
+    const keys = consumeResponse(this.#context.crypto, staticPrivate, {
+      state: handshake.state,
+      presharedKey: this.#presharedKey ?? NO_PRESHARED_KEY,
+      response,
+    })
+    if (keys === undefined) return 'handshakeInvalid'
+
+    const { localIndex } = handshake
+    wipeState(handshake.state)
+    this.#handshake = IDLE
+    this.#context.indices.reassign(localIndex, { peer: this, kind: 'keypair' })
+    this.#handshakeReceived(path, RESPONSE_BYTES, nowMs, effects)
+    this.#install(keys, { localIndex, remoteIndex: response.senderIndex, isInitiator: true }, nowMs, effects)
+    this.#completed(nowMs, effects)
+    // The responder may not send before it hears from us: staged packets go, or an empty one.
+    effects.push({ kind: 'sendKeepalive', slot: this.slot })
+    return undefined
+  }
+
+  handleCookieReply(reply: CookieReply, nowMs: number): HandshakeDropReason | undefined {
+    return this.#cookies.consumeCookieReply(reply, nowMs) ? undefined : 'handshakeCookieInvalid'
+  }
+
+  // --- handshake as responder ------------------------------------------------------------------
+
+  /** `received`: authenticated, but perhaps replayed. Undefined if it was answered. */
+  handleInitiation(
+    received: { readonly timestamp: Uint8Array; readonly state: InitiationReceivedState },
+    path: Path,
+    nowMs: number,
+    effects: Effects,
+  ): HandshakeDropReason | undefined {
+    if (!isLaterTai64n(received.timestamp, this.#latestTimestamp)) return 'handshakeReplayed'
+    if (nowMs - this.#lastInitiationReceivedMs < INITIATION_MIN_INTERVAL_MS) return 'handshakeFlood'
+    const { crypto, random, indices } = this.#context
+    const localIndex = indices.claim({ peer: this, kind: 'keypair' })
+    const created = createResponse(crypto, random, {
+      state: received.state,
+      presharedKey: this.#presharedKey ?? NO_PRESHARED_KEY,
+      senderIndex: localIndex,
+    })
+    if (created === undefined) {
+      indices.release(localIndex)
+      return 'handshakeInvalid'
+    }
+
+    this.#latestTimestamp.set(received.timestamp)
+    this.#lastInitiationReceivedMs = nowMs
+    this.#handshakeReceived(path, INITIATION_BYTES, nowMs, effects)
+    const remoteIndex = received.state.remoteIndex
+    this.#install(created.keys, { localIndex, remoteIndex, isInitiator: false }, nowMs, effects)
+    this.#sendHandshake(path, created.message, nowMs, effects)
+    this.timers.handshakeAnswered(nowMs)
+    return undefined
+  }
+
+  /** The data plane opened the first message under a keypair that we answered for. */
+  handleKeypairConfirmed(nowMs: number, effects: Effects): void {
+    this.#endHandshake()
+    this.#completed(nowMs, effects)
+  }
+
+  // --- other inputs ----------------------------------------------------------------------------
+
+  /** The data plane sends to the new source already. */
+  handleSourceChanged(path: Path): void {
+    this.#path = path
+    this.#endpoint = path.remote
+  }
+
+  handleTimeout(nowMs: number, effects: Effects): void {
+    for (const action of this.timers.handleTimeout(this.activity, nowMs)) {
+      switch (action) {
+        case 'initiate':
+          this.#forgetLocalAddress(effects)
+          this.initiate(nowMs, effects)
+          break
+        case 'retransmit':
+          this.#retransmit(nowMs, effects)
+          break
+        case 'giveUp':
+          this.#hasGivenUp = true
+          this.#endHandshake()
+          effects.push({ kind: 'dropStaged', slot: this.slot })
+          break
+        case 'keepalive':
+          effects.push({ kind: 'sendKeepalive', slot: this.slot })
+          break
+        case 'wipe':
+          this.forgetKeys(effects)
+          break
+      }
+    }
+    this.touch(nowMs)
+  }
+
+  #retransmit(nowMs: number, effects: Effects): void {
+    this.#forgetLocalAddress(effects)
+    if (this.#handshake.kind === 'initiationSent') {
+      const attempts = this.#handshake.attempt
+      effects.push({ kind: 'handshakeFailing', publicKey: this.publicKey, attempts })
+    }
+    this.initiate(nowMs, effects)
+  }
+
+  /** Silence may mean that our address of the path is gone: let the kernel choose again. */
+  #forgetLocalAddress(effects: Effects): void {
+    if (this.#path?.local !== undefined) this.#setPath({ ...this.#path, local: undefined }, effects)
+  }
+
+  // --- shared ----------------------------------------------------------------------------------
+
+  #handshakeReceived(path: Path, bytes: number, nowMs: number, effects: Effects): void {
+    this.rxHandshakeBytes += bytes
+    this.timers.handshakeReceived(nowMs)
+    this.#endpoint = path.remote
+    this.#setPath(path, effects)
+  }
+
+  #install(
+    keys: TransportKeys,
+    names: { localIndex: number; remoteIndex: number; isInitiator: boolean },
+    nowMs: number,
+    effects: Effects,
+  ): void {
+    const { sendKey, receiveKey } = keys
+    const keypair = { sendKey, receiveKey, ...names, createdAtMs: nowMs }
+    effects.push({ kind: 'installKeypair', slot: this.slot, keypair })
+    this.timers.keypairDerived(nowMs)
+  }
+
+  #completed(nowMs: number, effects: Effects): void {
+    this.timers.handshakeCompleted()
+    this.#hasGivenUp = false
+    this.#usableUntilMs = nowMs + REJECT_AFTER_TIME_MS
+    this.lastHandshakeMs = nowMs
+    this.lastHandshakeWallMs = this.#context.wallNowMs()
+    effects.push({ kind: 'handshakeCompleted', publicKey: this.publicKey })
+  }
+
+  #sendHandshake(path: Path, message: Uint8Array, nowMs: number, effects: Effects): void {
+    this.#cookies.stamp(message, nowMs)
+    this.txHandshakeBytes += message.length
+    effects.push({ kind: 'send', path, message, tos: HANDSHAKE_TOS })
+  }
+
+  #setPath(path: Path | undefined, effects: Effects): void {
+    const old = this.#path
+    if (old === path || (old !== undefined && path !== undefined && equalPath(old, path))) return
+    this.#path = path
+    effects.push({ kind: 'setPath', slot: this.slot, path })
+  }
+
+  /** Back to idle: the open initiation's secrets are wiped, its index is free. */
+  #endHandshake(): void {
+    if (this.#handshake.kind === 'idle') return
+    wipeState(this.#handshake.state)
+    this.#context.indices.release(this.#handshake.localIndex)
+    this.#handshake = IDLE
+  }
+}
