@@ -1,0 +1,74 @@
+/**
+ * Handshake messages a second from one source, as a token bucket each (paper section 5.3). A source
+ * is a v4 address or a v6 /64: whoever has one v6 address has them all.
+ *
+ * Bounded: a bucket that has filled up again says nothing and is removed; while all
+ * MAX_SOURCES buckets are in use, new sources are refused and known ones served.
+ */
+
+import type { IpAddress } from '../net/ip.js'
+
+const TOKENS_PER_S = 20
+const BURST_TOKENS = 5
+/** Time in which an empty bucket fills up: sweeping more often would find little. */
+const SWEEP_INTERVAL_MS: number = (BURST_TOKENS / TOKENS_PER_S) * 1000
+/** About 2 MB. */
+const MAX_SOURCES = 16_384
+
+interface Bucket {
+  tokens: number
+  /** When `tokens` was right. */
+  updatedAtMs: number
+}
+
+/** The v4 address, or the first half of the v6 address as bigint: the two cannot be equal keys. */
+type SourceKey = number | bigint
+
+export class RateLimiter {
+  readonly #buckets: Map<SourceKey, Bucket> = new Map()
+  #nextSweepMs = Number.NEGATIVE_INFINITY
+
+  /** Sources with a bucket. */
+  get size(): number {
+    return this.#buckets.size
+  }
+
+  /** Takes a token from the bucket of `source`; false if there is none. */
+  isAllowed(source: IpAddress, nowMs: number): boolean {
+    this.#sweep(nowMs)
+    const bucket = this.#bucketOf(sourceKey(source), nowMs)
+    if (bucket === undefined) return false
+    bucket.tokens = tokensAt(bucket, nowMs)
+    bucket.updatedAtMs = nowMs
+    if (bucket.tokens < 1) return false
+    bucket.tokens -= 1
+    return true
+  }
+
+  #bucketOf(key: SourceKey, nowMs: number): Bucket | undefined {
+    const known = this.#buckets.get(key)
+    if (known !== undefined) return known
+    if (this.#buckets.size >= MAX_SOURCES) return undefined
+    const full = { tokens: BURST_TOKENS, updatedAtMs: nowMs }
+    this.#buckets.set(key, full)
+    return full
+  }
+
+  #sweep(nowMs: number): void {
+    if (nowMs < this.#nextSweepMs) return
+    this.#nextSweepMs = nowMs + SWEEP_INTERVAL_MS
+    for (const [key, bucket] of this.#buckets) {
+      if (tokensAt(bucket, nowMs) >= BURST_TOKENS) this.#buckets.delete(key)
+    }
+  }
+}
+
+function tokensAt(bucket: Bucket, nowMs: number): number {
+  const earned = ((nowMs - bucket.updatedAtMs) * TOKENS_PER_S) / 1000
+  return Math.min(BURST_TOKENS, bucket.tokens + earned)
+}
+
+function sourceKey(source: IpAddress): SourceKey {
+  const view = new DataView(source.bytes.buffer, source.bytes.byteOffset, source.bytes.length)
+  return source.family === 4 ? view.getUint32(0) : view.getBigUint64(0)
+}
