@@ -1,0 +1,30 @@
+{
+  "targets": [
+    {
+      "target_name": "overlay",
+      "sources": [
+        "native/core/errno-name.cc",
+        "native/core/tun.cc",
+        "native/core/udp-batch.cc",
+        "native/core/udp-socket.cc",
+        "native/binding/addon.cc",
+        "native/binding/convert.cc",
+        "native/binding/readiness.cc",
+        "native/binding/tun-port.cc",
+        "native/binding/udp-port.cc"
+      ],
+      "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],
+      "defines": ["NAPI_VERSION=9", "NAPI_DISABLE_CPP_EXCEPTIONS", "NODE_ADDON_API_DISABLE_DEPRECATED"],
+      "cflags!": ["-fexceptions"],
+      "cflags_cc!": ["-fexceptions", "-std=gnu++20", "-std=gnu++17", "-std=c++17"],
+      "cflags_cc": [
+        "-std=c++17",
+        "-fno-exceptions",
+        "-fvisibility=hidden",
+        "-Wall",
+        "-Wextra",
+        "-Wconversion"
+      ]
+    }
+  ]
+}

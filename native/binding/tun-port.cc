@@ -1,0 +1,90 @@
+#include "tun-port.h"
+
+#include "../core/errno-name.h"
+#include "convert.h"
+
+namespace overlay {
+
+Napi::Function TunPort::define(Napi::Env env) {
+  return DefineClass(env, "Tun",
+                     {
+                         InstanceMethod<&TunPort::name>("name"),
+                         InstanceMethod<&TunPort::linkIndex>("linkIndex"),
+                         InstanceMethod<&TunPort::fd>("fd"),
+                         InstanceMethod<&TunPort::setWatching>("setWatching"),
+                         InstanceMethod<&TunPort::readBatch>("readBatch"),
+                         InstanceMethod<&TunPort::writeBatch>("writeBatch"),
+                         InstanceMethod<&TunPort::close>("close"),
+                     });
+}
+
+TunPort::TunPort(const Napi::CallbackInfo& info) : Napi::ObjectWrap<TunPort>(info) {
+  const Napi::Env env = info.Env();
+  if (!info[1].IsFunction()) {
+    throwError(env, Error{EINVAL, "Tun"});
+    return;
+  }
+  Result<Tun> tun = info[0].IsNumber() ? Tun::adopt(UniqueFd(info[0].As<Napi::Number>().Int32Value()))
+                                       : Tun::create(toText(info[0]));
+  if (!succeeded(env, tun)) return;
+  auto readiness = Readiness::create(env, tun.value().fd(), [this](int status) { handleReady(status); });
+  if (!succeeded(env, readiness)) return;
+  tun_.emplace(std::move(tun.value()));
+  readiness_ = std::move(readiness.value());
+  onReady_ = Napi::Persistent(info[1].As<Napi::Function>());
+  Ref();
+}
+
+TunPort::~TunPort() {
+  if (readiness_) readiness_->close();
+}
+
+Napi::Value TunPort::name(const Napi::CallbackInfo& info) {
+  return Napi::String::New(info.Env(), tun_ ? tun_->name() : std::string());
+}
+
+Napi::Value TunPort::linkIndex(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), tun_ ? tun_->linkIndex() : 0);
+}
+
+Napi::Value TunPort::fd(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), tun_ ? tun_->fd() : -1);
+}
+
+void TunPort::setWatching(const Napi::CallbackInfo& info) {
+  if (readiness_) readiness_->setWatching(info[0].ToBoolean());
+}
+
+// (bytes, stride, headroom, lengths): packets read, or an errno name if the interface is gone.
+Napi::Value TunPort::readBatch(const Napi::CallbackInfo& info) {
+  if (!tun_) return Napi::Number::New(info.Env(), 0);
+  Result<size_t> count = tun_->readBatch(toSlab(info, 0));
+  if (!count.ok()) return Napi::String::New(info.Env(), errnoName(count.error().code));
+  return Napi::Number::New(info.Env(), static_cast<double>(count.value()));
+}
+
+// (bytes, stride, headroom, lengths, count): packets taken.
+Napi::Value TunPort::writeBatch(const Napi::CallbackInfo& info) {
+  const size_t written = tun_ ? tun_->writeBatch(toSlab(info, 0), toUint32(info[4])) : 0;
+  return Napi::Number::New(info.Env(), static_cast<double>(written));
+}
+
+void TunPort::close(const Napi::CallbackInfo& /* info */) { shut(); }
+
+void TunPort::handleReady(int status) {
+  const Napi::Env env = Env();
+  const Napi::HandleScope scope(env);
+  if (status == 0) return callFromLoop(onReady_, Napi::Number::New(env, 0));
+  const int error = tun_->pendingError();
+  callFromLoop(onReady_, Napi::String::New(env, errnoName(error == 0 ? -status : error)));
+}
+
+void TunPort::shut() {
+  if (!tun_) return;
+  readiness_->close();
+  tun_.reset();
+  onReady_.Reset();
+  Unref();
+}
+
+}  // namespace overlay

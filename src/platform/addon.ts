@@ -1,0 +1,96 @@
+/**
+ * The native addon: its typed contract and its loader. Native code trusts its arguments; the files
+ * of this room validate them. Every failure is an Error with `errno` (symbolic) and `syscall`, which
+ * native-error.ts turns into a PlatformError.
+ *
+ * INVARIANT: numbers that both sides know are owned by C++ and compared here when the addon loads.
+ */
+
+import { createRequire } from 'node:module'
+import { fileURLToPath } from 'node:url'
+import { AppError, ERROR_CODES } from '../base/errors.js'
+
+/** Slots are laid out as in src/dataplane/ports.ts. All calls are synchronous. */
+export interface NativeTun {
+  name(): string
+  linkIndex(): number
+  fd(): number
+  setWatching(isWatching: boolean): void
+  /** Packets read, or an errno name if the interface is gone. */
+  readBatch(bytes: Uint8Array, stride: number, headroom: number, lengths: Uint32Array): number | string
+  writeBatch(
+    bytes: Uint8Array,
+    stride: number,
+    headroom: number,
+    lengths: Uint32Array,
+    count: number,
+  ): number
+  close(): void
+}
+
+export type NativeDatagrams = readonly [
+  bytes: Uint8Array,
+  stride: number,
+  headroom: number,
+  lengths: Uint32Array,
+  remote: Uint8Array,
+  remotePort: Uint16Array,
+  remoteScope: Uint32Array,
+  local: Uint8Array,
+  tos: Uint8Array,
+]
+
+export interface NativeUdp {
+  port(): number
+  setWatching(isWatching: boolean): void
+  receiveBatch(...datagrams: NativeDatagrams): number
+  sendBatch(...datagrams: [...NativeDatagrams, count: number]): number
+  setMark(mark: number): void
+  close(): void
+}
+
+export interface NativeAddon {
+  readonly version: number
+  readonly addressBytes: number
+  bootNowMs(): number
+  /** `onReady(0)`: readable. `onReady(errno name)`: gone, called once. A descriptor is owned from the call on. */
+  readonly Tun: new (nameOrFd: string | number, onReady: (status: number | string) => void) => NativeTun
+  readonly Udp: new (
+    family: 4 | 6,
+    port: number,
+    mark: number,
+    address: Uint8Array | undefined,
+    onReady: () => void,
+  ) => NativeUdp
+}
+
+const ADDON_VERSION = 1 // native/binding/addon.cc
+const ADDRESS_BYTES = 16 // native/core/slab.h
+
+const ADDON_PATH: string = fileURLToPath(new URL('../../build/Release/overlay.node', import.meta.url))
+
+function loadAddon(): NativeAddon {
+  let loaded: NativeAddon
+  try {
+    loaded = createRequire(import.meta.url)(ADDON_PATH) as NativeAddon
+  } catch (cause) {
+    throw new AppError(ERROR_CODES.addon, `cannot load the addon ${ADDON_PATH}`, {
+      hint: 'run npm run build',
+      cause,
+    })
+  }
+  if (loaded.version !== ADDON_VERSION || loaded.addressBytes !== ADDRESS_BYTES) {
+    throw new AppError(ERROR_CODES.addon, 'addon was built for another version', {
+      hint: 'run npm run build',
+    })
+  }
+  return loaded
+}
+
+let addon: NativeAddon | undefined
+
+/** Loads the addon on first use, so that commands that need no system call work without it. */
+export function nativeAddon(): NativeAddon {
+  addon ??= loadAddon()
+  return addon
+}
