@@ -32,6 +32,11 @@ export class IndexTable<T> {
     throw new Error('no free receiver index found: the random source repeats itself')
   }
 
+  /** The index of a finished handshake goes on as that of its keypair. */
+  reassign(index: number, owner: T): void {
+    this.#owners.set(index, owner)
+  }
+
   find(index: number): T | undefined {
     return this.#owners.get(index)
   }
