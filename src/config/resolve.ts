@@ -1,0 +1,158 @@
+/**
+ * Sections as read -> TunnelConfig: what must hold between settings.
+ *
+ * A public key, a name and an interface address may stand once. A prefix in several peers belongs
+ * to the last of them, as in every WireGuard; the others lose it here, with a warning.
+ */
+
+import { formatIp } from '../net/ip.js'
+import { formatPrefix, maskPrefix, type Prefix } from '../net/prefix.js'
+import { MAX_PEERS } from '../wireguard/constants.js'
+import { formatKeyBase64 } from '../wireguard/keys.js'
+import type { InterfaceDraft, PeerDraft } from './settings.js'
+import type { InterfaceConfig, PeerConfig, TunnelConfig } from './types.js'
+
+/** A section under way: where it starts, and on which line each of its keys stands first. */
+export interface Section<Draft> {
+  readonly line: number
+  readonly keyLines: Map<string, number>
+  readonly draft: Draft
+}
+
+/** Takes what was found, by line; line 0 is the whole file. */
+export interface Findings {
+  readonly fault: (line: number, message: string, hint: string) => void
+  readonly warning: (line: number, message: string, hint: string) => void
+}
+
+export function openInterface(): Section<InterfaceDraft> {
+  const draft: InterfaceDraft = {
+    privateKey: undefined,
+    privateKeyFile: undefined,
+    listenPort: undefined,
+    fwMark: 0,
+    addresses: [],
+    dns: [],
+    mtu: undefined,
+    table: 'auto',
+    preUp: [],
+    postUp: [],
+    preDown: [],
+    postDown: [],
+    saveConfig: false,
+  }
+  return { line: 0, keyLines: new Map(), draft }
+}
+
+export function openPeer(line: number): Section<PeerDraft> {
+  const draft: PeerDraft = {
+    name: undefined,
+    publicKey: undefined,
+    presharedKey: undefined,
+    allowedIps: [],
+    endpoint: undefined,
+    persistentKeepaliveS: 0,
+  }
+  return { line, keyLines: new Map(), draft }
+}
+
+/** The result is whole only if no fault was found, here or before. */
+export function resolveConfig(
+  section: Section<InterfaceDraft>,
+  peerSections: readonly Section<PeerDraft>[],
+  findings: Findings,
+): TunnelConfig {
+  return {
+    interface: resolveInterface(section, findings),
+    peers: resolvePeers(peerSections, findings),
+  }
+}
+
+function resolveInterface(section: Section<InterfaceDraft>, findings: Findings): InterfaceConfig {
+  const { keyLines, draft } = section
+  const keyLine = keyLines.get('PrivateKey')
+  const keyFileLine = keyLines.get('PrivateKeyFile')
+  if (keyLine !== undefined && keyFileLine !== undefined) {
+    findings.fault(keyFileLine, `PrivateKey is given too, on line ${keyLine}`, 'keep one of the two')
+  }
+  const { dns, addresses, ...rest } = draft
+  const seen = new Map<string, number>()
+  for (const { prefix, line } of addresses) {
+    checkOnce(seen, { name: 'Address', text: formatIp(prefix.address), line }, findings)
+  }
+  return {
+    ...rest,
+    addresses: addresses.map(({ prefix }) => prefix),
+    dns: {
+      servers: dns.filter((entry) => typeof entry !== 'string'),
+      searchDomains: dns.filter((entry) => typeof entry === 'string'),
+    },
+  }
+}
+
+function resolvePeers(sections: readonly Section<PeerDraft>[], findings: Findings): PeerConfig[] {
+  if (sections.length > MAX_PEERS) {
+    findings.fault(0, `there are ${sections.length} peers`, `at most ${MAX_PEERS} are possible`)
+  }
+  const names = new Map<string, number>()
+  const publicKeys = new Map<string, number>()
+  const ownership = assignAllowedIps(sections, findings)
+  const peers: PeerConfig[] = []
+  for (const section of sections) {
+    const { line, keyLines, draft } = section
+    const { name, publicKey } = draft
+    if (!keyLines.has('PublicKey')) {
+      findings.fault(line, 'this [Peer] has no PublicKey', 'add the key that it shows with: overlay pubkey')
+    }
+    if (name !== undefined) {
+      checkOnce(names, { name: 'Name', text: name, line: keyLines.get('Name') ?? line }, findings)
+    }
+    if (publicKey === undefined) continue
+    const text = formatKeyBase64(publicKey)
+    checkOnce(publicKeys, { name: 'PublicKey', text, line: keyLines.get('PublicKey') ?? line }, findings)
+    peers.push({ ...draft, publicKey, allowedIps: ownership.get(section) ?? [] })
+  }
+  return peers
+}
+
+/** Masks all allowed IPs and gives each to the last peer that lists it. */
+function assignAllowedIps(
+  sections: readonly Section<PeerDraft>[],
+  findings: Findings,
+): ReadonlyMap<Section<PeerDraft>, readonly Prefix[]> {
+  const owners = new Map<string, { section: Section<PeerDraft>; prefix: Prefix }>()
+  for (const section of sections) {
+    for (const { prefix: written, line } of section.draft.allowedIps) {
+      const prefix = maskPrefix(written)
+      const text = formatPrefix(prefix)
+      if (formatPrefix(written) !== text) {
+        findings.warning(line, `${formatPrefix(written)} has host bits`, `it is taken as ${text}`)
+      }
+      const owner = owners.get(text)
+      if (owner?.section === section) continue
+      if (owner !== undefined) {
+        findings.warning(
+          line,
+          `${text} is in the peer of line ${owner.section.line} too`,
+          'the last peer gets it',
+        )
+      }
+      owners.delete(text)
+      owners.set(text, { section, prefix })
+    }
+  }
+  const assigned = new Map<Section<PeerDraft>, Prefix[]>(sections.map((section) => [section, []]))
+  for (const { section, prefix } of owners.values()) assigned.get(section)?.push(prefix)
+  return assigned
+}
+
+/** Faults a value that an earlier line has already. */
+function checkOnce(
+  seen: Map<string, number>,
+  value: { readonly name: string; readonly text: string; readonly line: number },
+  findings: Findings,
+): void {
+  const earlier = seen.get(value.text)
+  if (earlier === undefined) seen.set(value.text, value.line)
+  else findings.fault(value.line, `${value.name} ${value.text} is on line ${earlier} already`, 'remove one')
+}

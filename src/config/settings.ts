@@ -1,0 +1,183 @@
+/**
+ * The table of settings: every key of a tunnel file, what it may hold, and where its value goes.
+ *
+ * `wg` drops blanks inside its values and `wg-quick` splits lists at commas and blanks; both is kept.
+ * Keys that are ours alone: PrivateKeyFile, and Name in a peer.
+ */
+
+import { isZero } from '../base/bytes.js'
+import { type HostEndpoint, tryParseHostEndpoint } from '../net/endpoint.js'
+import type { IpAddress } from '../net/ip.js'
+import { type Prefix, tryParsePrefix } from '../net/prefix.js'
+import { type PresharedKey, type PrivateKey, type PublicKey, tryParseKeyBase64 } from '../wireguard/keys.js'
+import type { RoutingTable } from './types.js'
+import { compact, tryParseDns, tryParseInteger, tryParseMark, tryParseTable } from './values.js'
+
+/** A setting of a section whose values are gathered in a `Draft`. */
+export interface Setting<Draft> {
+  readonly name: string
+  /** What it may hold, for people. */
+  readonly allowed: string
+  /** May stand several times; the values add up. */
+  readonly repeats: boolean
+  /** The value is a key: faults describe it, but do not show it. */
+  readonly isKey: boolean
+  /** Takes the value into the draft; gives the part of it that is wrong, if one is. */
+  readonly apply: (draft: Draft, value: string, line: number) => string | undefined
+}
+
+/** A prefix as written, with host bits, and where. */
+export interface WrittenPrefix {
+  readonly prefix: Prefix
+  readonly line: number
+}
+
+export interface InterfaceDraft {
+  privateKey: PrivateKey | undefined
+  privateKeyFile: string | undefined
+  listenPort: number | undefined
+  fwMark: number
+  addresses: WrittenPrefix[]
+  dns: (IpAddress | string)[]
+  mtu: number | undefined
+  table: RoutingTable
+  preUp: string[]
+  postUp: string[]
+  preDown: string[]
+  postDown: string[]
+  saveConfig: boolean
+}
+
+export interface PeerDraft {
+  name: string | undefined
+  publicKey: PublicKey | undefined
+  presharedKey: PresharedKey | undefined
+  allowedIps: WrittenPrefix[]
+  endpoint: HostEndpoint | undefined
+  persistentKeepaliveS: number
+}
+
+const MTU_MIN = 68 // RFC 791: what every link carries
+const MTU_MAX = 65535
+const BLANKS_OR_COMMAS = /[\s,]+/
+const PREFIX = 'an IPv4 or IPv6 address, with /bits if it is more than a host'
+
+export const INTERFACE_SETTINGS: readonly Setting<InterfaceDraft>[] = [
+  key('PrivateKey', (draft, value) => {
+    const parsed = tryParseKeyBase64<PrivateKey>(value)
+    draft.privateKey = parsed
+    return parsed !== undefined && !isZero(parsed)
+  }),
+  one('PrivateKeyFile', 'the path of a file', (draft, value) => {
+    draft.privateKeyFile = value
+    return true
+  }),
+  one('ListenPort', 'a number from 0 to 65535', (draft, value) => {
+    draft.listenPort = tryParseInteger(compact(value), 0, 0xffff)
+    return draft.listenPort !== undefined
+  }),
+  one('FwMark', 'off, or a number up to 0xffffffff', (draft, value) => {
+    const mark = /^off$/i.test(value) ? 0 : tryParseMark(compact(value))
+    draft.fwMark = mark ?? 0
+    return mark !== undefined
+  }),
+  list('Address', PREFIX, BLANKS_OR_COMMAS, (draft, item, line) =>
+    pushPrefix(draft.addresses, tryParsePrefix(item), line),
+  ),
+  list('DNS', 'IP addresses of servers, and search domains', BLANKS_OR_COMMAS, (draft, item) => {
+    const entry = tryParseDns(item)
+    if (entry !== undefined) draft.dns.push(entry)
+    return entry !== undefined
+  }),
+  one('MTU', `a number from ${MTU_MIN} to ${MTU_MAX}`, (draft, value) => {
+    draft.mtu = tryParseInteger(value, MTU_MIN, MTU_MAX)
+    return draft.mtu !== undefined
+  }),
+  one('Table', 'auto, off, main, local, default, or a number from 1', (draft, value) => {
+    const table = tryParseTable(value.toLowerCase())
+    draft.table = table ?? 'auto'
+    return table !== undefined
+  }),
+  hook('PreUp', (draft) => draft.preUp),
+  hook('PostUp', (draft) => draft.postUp),
+  hook('PreDown', (draft) => draft.preDown),
+  hook('PostDown', (draft) => draft.postDown),
+  one('SaveConfig', 'true or false', (draft, value) => {
+    draft.saveConfig = /^true$/i.test(value)
+    return /^(true|false)$/i.test(value)
+  }),
+]
+
+export const PEER_SETTINGS: readonly Setting<PeerDraft>[] = [
+  one('Name', 'up to 63 letters, digits, dots, dashes and underscores', (draft, value) => {
+    draft.name = value
+    return /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/.test(value)
+  }),
+  key('PublicKey', (draft, value) => {
+    draft.publicKey = tryParseKeyBase64<PublicKey>(value)
+    return draft.publicKey !== undefined
+  }),
+  key('PresharedKey', (draft, value) => {
+    const parsed = tryParseKeyBase64<PresharedKey>(value)
+    // All zero is how the protocol writes "none" (WireGuard paper, section 5.2).
+    draft.presharedKey = parsed === undefined || isZero(parsed) ? undefined : parsed
+    return parsed !== undefined
+  }),
+  list('AllowedIPs', PREFIX, ',', (draft, item, line) =>
+    pushPrefix(draft.allowedIps, tryParsePrefix(compact(item)), line),
+  ),
+  one('Endpoint', 'host:port, 192.0.2.1:port or [2001:db8::1]:port', (draft, value) => {
+    draft.endpoint = tryParseHostEndpoint(compact(value))
+    return draft.endpoint !== undefined
+  }),
+  one('PersistentKeepalive', 'off, or seconds from 1 to 65535', (draft, value) => {
+    const seconds = /^off$/i.test(value) ? 0 : tryParseInteger(compact(value), 0, 0xffff)
+    draft.persistentKeepaliveS = seconds ?? 0
+    return seconds !== undefined
+  }),
+]
+
+/** A setting with one value. `take` puts it into the draft and gives false if it is wrong. */
+function one<Draft>(
+  name: string,
+  allowed: string,
+  take: (draft: Draft, value: string) => boolean,
+): Setting<Draft> {
+  const apply = (draft: Draft, value: string) => (value !== '' && take(draft, value) ? undefined : value)
+  return { name, allowed, repeats: false, isKey: false, apply }
+}
+
+function key<Draft>(name: string, take: (draft: Draft, value: string) => boolean): Setting<Draft> {
+  return { ...one(name, '32 bytes as base64', (draft, value) => take(draft, compact(value))), isKey: true }
+}
+
+/** A setting with any number of values, none included. `take` gives false for a wrong one. */
+function list<Draft>(
+  name: string,
+  allowed: string,
+  separator: RegExp | string,
+  take: (draft: Draft, item: string, line: number) => boolean,
+): Setting<Draft> {
+  const apply = (draft: Draft, value: string, line: number) => {
+    const items = value === '' ? [] : value.split(separator).map((item) => item.trim())
+    // Blanks at either end of a list that is split at blanks leave an empty item; commas do not.
+    const given = separator === BLANKS_OR_COMMAS ? items.filter((item) => item !== '') : items
+    return given.find((item) => !take(draft, item, line))
+  }
+  return { name, allowed, repeats: true, isKey: false, apply }
+}
+
+/** Commands are taken as they stand; an empty one does nothing. */
+function hook(name: string, commands: (draft: InterfaceDraft) => string[]): Setting<InterfaceDraft> {
+  const apply = (draft: InterfaceDraft, value: string) => {
+    if (value !== '') commands(draft).push(value)
+    return undefined
+  }
+  return { name, allowed: 'a shell command', repeats: true, isKey: false, apply }
+}
+
+/** False if there is no prefix to add. */
+function pushPrefix(written: WrittenPrefix[], prefix: Prefix | undefined, line: number): boolean {
+  if (prefix !== undefined) written.push({ prefix, line })
+  return prefix !== undefined
+}
