@@ -35,7 +35,7 @@ export type DataPlaneEvent =
   /**
    * A packet waits and no keypair can send it, or the current keypair is due for renewal because of
    * its age or counter. Raised once, then again only after the staged packets went out or were
-   * dropped, or a new keypair was installed.
+   * dropped, or keypairs were installed or removed.
    */
   | { readonly kind: 'handshakeNeeded'; readonly slot: number }
   /** The first authenticated message under the next keypair: it is current now. */

@@ -30,7 +30,7 @@ export interface DatagramHeaders {
 
 /** Packets to and from the inner interface. */
 export interface InnerPort {
-  /** Called when packets may be waiting; the handler reads until it gets 0. */
+  /** Called when packets may be waiting, and again as long as some are: the handler may leave some. */
   onReadable: (() => void) | undefined
   /** Called once when the port is gone for good (interface removed). */
   onGone: ((errno: string) => void) | undefined
@@ -44,6 +44,7 @@ export interface InnerPort {
 export interface OuterPort {
   readonly family: 4 | 6
   readonly port: number
+  /** Called when datagrams may be waiting, and again as long as some are. */
   onReadable: (() => void) | undefined
   /** Fills slots from 0; gives how many. 0 means none waiting. */
   receiveBatch(slab: Slab, headers: DatagramHeaders): number

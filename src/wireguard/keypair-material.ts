@@ -11,4 +11,6 @@ export interface KeypairMaterial {
   /** True if we sent the initiation: then the keypair may carry data at once. */
   readonly isInitiator: boolean
   readonly createdAtMs: number
+  /** Counter of the first message to send: 0, unless a test begins near a limit. */
+  readonly firstCounter?: bigint
 }
