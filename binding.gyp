@@ -3,12 +3,20 @@
     {
       "target_name": "overlay",
       "sources": [
+        "native/core/addresses.cc",
         "native/core/errno-name.cc",
+        "native/core/link-monitor.cc",
+        "native/core/links.cc",
+        "native/core/netlink-message.cc",
+        "native/core/netlink-socket.cc",
+        "native/core/routes.cc",
+        "native/core/rules.cc",
         "native/core/tun.cc",
         "native/core/udp-batch.cc",
         "native/core/udp-socket.cc",
         "native/binding/addon.cc",
         "native/binding/convert.cc",
+        "native/binding/network.cc",
         "native/binding/readiness.cc",
         "native/binding/tun-port.cc",
         "native/binding/udp-port.cc"

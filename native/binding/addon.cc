@@ -4,6 +4,7 @@
 
 #include "../core/boot-clock.h"
 #include "../core/slab.h"
+#include "network.h"
 #include "tun-port.h"
 #include "udp-port.h"
 
@@ -21,6 +22,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("bootNowMs", Napi::Function::New<bootNow>(env, "bootNowMs"));
   exports.Set("Tun", TunPort::define(env));
   exports.Set("Udp", UdpPort::define(env));
+  exportNetwork(env, exports);
   return exports;
 }
 

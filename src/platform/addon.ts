@@ -9,6 +9,9 @@
 import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
 import { AppError, ERROR_CODES } from '../base/errors.js'
+import type { IpAddress } from '../net/ip.js'
+import type { Prefix } from '../net/prefix.js'
+import type { LinkInfo, Route, RouteAnswer, Rule } from './network.js'
 
 /** Slots are laid out as in src/dataplane/ports.ts. All calls are synchronous. */
 export interface NativeTun {
@@ -18,13 +21,7 @@ export interface NativeTun {
   setWatching(isWatching: boolean): void
   /** Packets read, or an errno name if the interface is gone. */
   readBatch(bytes: Uint8Array, stride: number, headroom: number, lengths: Uint32Array): number | string
-  writeBatch(
-    bytes: Uint8Array,
-    stride: number,
-    headroom: number,
-    lengths: Uint32Array,
-    count: number,
-  ): number
+  writeBatch(bytes: Uint8Array, stride: number, headroom: number, lengths: Uint32Array, count: number): number
   close(): void
 }
 
@@ -54,7 +51,10 @@ export interface NativeAddon {
   readonly addressBytes: number
   bootNowMs(): number
   /** `onReady(0)`: readable. `onReady(errno name)`: gone, called once. A descriptor is owned from the call on. */
-  readonly Tun: new (nameOrFd: string | number, onReady: (status: number | string) => void) => NativeTun
+  readonly Tun: new (
+    nameOrFd: string | number,
+    onReady: (status: number | string) => void,
+  ) => NativeTun
   readonly Udp: new (
     family: 4 | 6,
     port: number,
@@ -62,6 +62,21 @@ export interface NativeAddon {
     address: Uint8Array | undefined,
     onReady: () => void,
   ) => NativeUdp
+  findLink(nameOrIndex: string | number): LinkInfo | undefined
+  setLinkUp(index: number, isUp: boolean): void
+  setLinkMtu(index: number, mtu: number): void
+  deleteLink(index: number): void
+  addAddress(index: number, prefix: Prefix): void
+  removeAddress(index: number, prefix: Prefix): void
+  listAddresses(index: number): Prefix[]
+  addRoute(route: Route, isReplacing: boolean): void
+  removeRoute(route: Route): void
+  listRoutes(family: 4 | 6, table: number | undefined): Route[]
+  /** `mtu` is 0 if the route has none of its own. */
+  routeTo(address: IpAddress, mark: number): RouteAnswer | undefined
+  addRule(rule: Rule): void
+  removeRule(rule: Rule): void
+  listRules(family: 4 | 6): Rule[]
 }
 
 const ADDON_VERSION = 1 // native/binding/addon.cc

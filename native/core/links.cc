@@ -1,0 +1,78 @@
+#include "links.h"
+
+#include <net/if.h>
+
+#include "netlink-socket.h"
+
+namespace overlay {
+namespace {
+
+ifinfomsg linkBody(uint32_t index) {
+  ifinfomsg body{};
+  body.ifi_family = AF_UNSPEC;
+  body.ifi_index = static_cast<int>(index);
+  return body;
+}
+
+Result<std::optional<LinkInfo>> find(NetlinkMessage& message) {
+  Result<std::vector<NetlinkReply>> replies = requestOnce(message);
+  if (!replies.ok() && replies.error().code == ENODEV) return std::optional<LinkInfo>();
+  if (!replies.ok()) return replies.error();
+  for (const NetlinkReply& reply : replies.value()) {
+    if (std::optional<LinkInfo> link = parseLink(reply.view())) return link;
+  }
+  return std::optional<LinkInfo>();
+}
+
+}  // namespace
+
+std::optional<LinkInfo> parseLink(ByteView body) {
+  const std::optional<ifinfomsg> fixed = readStruct<ifinfomsg>(body);
+  // Other families tell of a link's part in a bridge or a protocol, not of the link.
+  if (!fixed || fixed->ifi_family != AF_UNSPEC) return std::nullopt;
+  LinkInfo link;
+  link.index = static_cast<uint32_t>(fixed->ifi_index);
+  link.isUp = (fixed->ifi_flags & IFF_UP) != 0;
+  forEachAttribute(body, sizeof(ifinfomsg), [&](const AttributeView& attribute) {
+    if (attribute.type == IFLA_IFNAME) link.name = readText(attribute.value);
+    if (attribute.type == IFLA_MTU) link.mtu = readUint32(attribute.value);
+  });
+  return link;
+}
+
+Result<std::optional<LinkInfo>> findLink(const std::string& name) {
+  // The kernel refuses longer names as a bad request, though the answer is just "none".
+  if (name.empty() || name.size() >= IF_NAMESIZE) return std::optional<LinkInfo>();
+  NetlinkMessage message("RTM_GETLINK", RTM_GETLINK, 0);
+  message.put(linkBody(0)).putText(IFLA_IFNAME, name);
+  return find(message);
+}
+
+Result<std::optional<LinkInfo>> findLink(uint32_t index) {
+  NetlinkMessage message("RTM_GETLINK", RTM_GETLINK, 0);
+  message.put(linkBody(index));
+  return find(message);
+}
+
+Result<void> setLinkUp(uint32_t index, bool isUp) {
+  ifinfomsg body = linkBody(index);
+  body.ifi_change = IFF_UP;
+  if (isUp) body.ifi_flags = IFF_UP;
+  NetlinkMessage message("RTM_NEWLINK", RTM_NEWLINK, 0);
+  message.put(body);
+  return changeOnce(message);
+}
+
+Result<void> setLinkMtu(uint32_t index, uint32_t mtu) {
+  NetlinkMessage message("RTM_NEWLINK", RTM_NEWLINK, 0);
+  message.put(linkBody(index)).putUint32(IFLA_MTU, mtu);
+  return changeOnce(message);
+}
+
+Result<void> deleteLink(uint32_t index) {
+  NetlinkMessage message("RTM_DELLINK", RTM_DELLINK, 0);
+  message.put(linkBody(index));
+  return changeOnce(message);
+}
+
+}  // namespace overlay

@@ -1,0 +1,30 @@
+// Network interfaces over NETLINK_ROUTE.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "byte-view.h"
+#include "result.h"
+
+namespace overlay {
+
+struct LinkInfo {
+  uint32_t index = 0;
+  std::string name;
+  uint32_t mtu = 0;
+  bool isUp = false;
+};
+
+// Body of RTM_NEWLINK or RTM_DELLINK.
+std::optional<LinkInfo> parseLink(ByteView body);
+
+// Nothing if there is no such link.
+Result<std::optional<LinkInfo>> findLink(const std::string& name);
+Result<std::optional<LinkInfo>> findLink(uint32_t index);
+Result<void> setLinkUp(uint32_t index, bool isUp);
+Result<void> setLinkMtu(uint32_t index, uint32_t mtu);
+Result<void> deleteLink(uint32_t index);
+
+}  // namespace overlay
