@@ -4,8 +4,6 @@
  *   left 192.0.2.1 (later .11) ── eth0 ──── eth0 ── 192.0.2.2, 192.0.2.22 right
  */
 
-import { writeFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { CAPTURE_PROGRAMS, Capture } from '../support/capture.js'
 import { type Pair, pairName, pairs, TUNNEL_PROGRAMS } from '../support/implementations.js'
@@ -64,13 +62,11 @@ async function followFamily(lab: Lab, pair: Pair): Promise<void> {
 
 /** Sends hex payloads from the host's own address, one datagram each. */
 async function sendRaw(lab: Lab, host: Host, payloads: readonly string[]): Promise<void> {
-  const file = join(lab.directory, 'payloads')
-  writeFileSync(file, payloads.join('\n'))
   const code =
     'const s=require("dgram").createSocket("udp4");' +
     'const l=require("fs").readFileSync(process.argv[1],"utf8").split("\\n");' +
     `const n=()=>l.length?s.send(Buffer.from(l.shift(),"hex"),${LISTEN_PORT},"192.0.2.2",n):s.close();n()`
-  await host.run(['node', '-e', code, file])
+  await host.run(['node', '-e', code, lab.file(payloads.join('\n'))])
 }
 
 async function ignoreReplays(lab: Lab, pair: Pair): Promise<void> {

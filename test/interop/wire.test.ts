@@ -4,8 +4,6 @@
  *   left ── eth0 ── (tcpdump) ── eth0 ── right ── tunnel interface (tcpdump)
  */
 
-import { writeFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { CAPTURE_PROGRAMS, Capture } from '../support/capture.js'
 import {
@@ -74,8 +72,7 @@ async function expectOnlyWireGuard({ outer }: Recording): Promise<void> {
 
 /** With the receiver's private key tshark opens what the initiation says about its sender. */
 async function expectReadableByReceiver(lab: Lab, { tunnel, outer }: Recording): Promise<void> {
-  const keylog = join(lab.directory, 'keylog')
-  writeFileSync(keylog, `LOCAL_STATIC_PRIVATE_KEY = ${tunnel.right.keys.privateKey}\n`, { mode: 0o600 })
+  const keylog = lab.file(`LOCAL_STATIC_PRIVATE_KEY = ${tunnel.right.keys.privateKey}\n`)
   const fields = ['wg.static', 'wg.timestamp.value', 'wg.mac1', 'wg.receiver_pubkey']
   const rows = await outer.rows(fields, 'wg.type == 1', ['-o', `wg.keylog_file:${keylog}`])
   const [initiator, timestamp, mac1, receiver] = rows[0] ?? []

@@ -49,8 +49,14 @@ const wireguardGo: Implementation = {
     await host.run(['wg-quick', 'down', file])
   },
   async reload(host, file) {
-    const stripped = await host.run(['wg-quick', 'strip', file])
-    await host.run(['wg', 'syncconf', interfaceOf(file), '/dev/stdin'], { input: stripped })
+    await host.run([
+      'bash',
+      '-c',
+      'wg syncconf "$1" <(wg-quick strip "$2")',
+      'reload',
+      interfaceOf(file),
+      file,
+    ])
   },
   async device(host, interfaceName) {
     await host.run(['wireguard-go', interfaceName])

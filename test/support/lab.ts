@@ -7,7 +7,7 @@
  */
 
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { BackgroundProcess, type Command, execute, type RunOptions, type RunResult } from './processes.js'
@@ -102,7 +102,7 @@ export class Lab {
   readonly directory: string
   readonly #id: string
   readonly #hosts: Host[] = []
-  readonly #removals: (() => void)[] = []
+  #files = 0
   readonly #onExit = (): void => this.close()
 
   constructor() {
@@ -142,16 +142,18 @@ export class Lab {
     return `o${process.pid.toString(36)}n${namesMade}`
   }
 
-  /** Runs when the lab closes, also after a failure. */
-  onClose(removal: () => void): void {
-    this.#removals.push(removal)
+  /** Writes a new file that only its owner may read; gives its path. */
+  file(text: string | Uint8Array): string {
+    this.#files += 1
+    const path = join(this.directory, `file-${this.#files}`)
+    writeFileSync(path, text, { mode: 0o600 })
+    return path
   }
 
   /** Idempotent, and synchronous so that it can run while the process exits. */
   close(): void {
     process.removeListener('exit', this.#onExit)
     for (const host of this.#hosts.splice(0)) host.remove()
-    for (const removal of this.#removals.splice(0)) removal()
     rmSync(this.directory, { recursive: true, force: true })
   }
 }

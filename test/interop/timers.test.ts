@@ -1,0 +1,136 @@
+/**
+ * What only time brings about: rekeying, keepalives, and a new handshake after one side forgot.
+ *
+ * The tests of this file run at the same time, each in its own namespaces, so that the file takes
+ * as long as the rekey (REKEY_AFTER_TIME is 120 s) and not the sum.
+ *
+ *   left ── eth0 ── (tcpdump) ── eth0 ── right
+ */
+
+import { describe, expect, test } from 'vitest'
+import { CAPTURE_PROGRAMS, Capture } from '../support/capture.js'
+import { type Pair, pairName, pairs, TUNNEL_PROGRAMS } from '../support/implementations.js'
+import { type Lab, until, withLab } from '../support/lab.js'
+import { requirement } from '../support/requirement.js'
+import { openTunnel, parsePing, ping, type Side, untilOpen } from '../support/tunnel.js'
+
+const REKEY_AFTER_S = 120
+const PING_INTERVAL_S = 0.2
+const WATCH_S = REKEY_AFTER_S + 12
+const REKEY_TEST_MS = 200_000
+const KEEPALIVE_FILTER = 'wg.type == 4 && udp.length == 40'
+
+/** Pings at a low, even rate; gives what became of them. */
+async function pingFor(from: Side, to: Side, seconds: number): Promise<void> {
+  const count = Math.round(seconds / PING_INTERVAL_S)
+  const process = from.host.start(`ping -n -q -i ${PING_INTERVAL_S} -c ${count} -W 5 ${to.addresses.inner4}`)
+  expect(await process.end(seconds * 1000 + 30_000), process.stdout()).toBe(0)
+  expect(parsePing(process.stdout())).toEqual({ sent: count, received: count })
+}
+
+async function rekey(lab: Lab, pair: Pair): Promise<void> {
+  const tunnel = await openTunnel(lab, pair, { right: { knowsEndpoint: false } })
+  const { left, right } = tunnel
+  await untilOpen(tunnel)
+  const firstS = await left.latestHandshakeS()
+  await Promise.all([pingFor(left, right, WATCH_S), pingFor(right, left, WATCH_S)])
+  for (const side of [left, right]) {
+    const ageS = (await side.latestHandshakeS()) - firstS
+    expect(ageS, 'a new handshake took place when the keys were due').toBeGreaterThanOrEqual(
+      REKEY_AFTER_S - 1,
+    )
+    expect(ageS).toBeLessThan(REKEY_AFTER_S + 10)
+  }
+}
+
+/** The initiator goes away and comes back without its keys, and keeps silent. */
+async function recover(lab: Lab, pair: Pair): Promise<void> {
+  const tunnel = await openTunnel(lab, pair, { left: { knowsEndpoint: true } })
+  const { left, right } = tunnel
+  await untilOpen(tunnel)
+  await left.down()
+  await left.up()
+  await until(
+    'right notices that nothing comes back and begins anew',
+    async () => (await ping(right.host, left.addresses.inner4, 1, '-W 1')).received === 1,
+    40_000,
+  )
+}
+
+async function restart(lab: Lab, pair: Pair): Promise<void> {
+  const tunnel = await openTunnel(lab, pair)
+  const { left, right } = tunnel
+  await untilOpen(tunnel)
+  for (let round = 0; round < 3; round++) {
+    await left.down()
+    await left.up()
+    expect(await ping(left.host, right.addresses.inner4, 2)).toEqual({ sent: 2, received: 2 })
+  }
+  await left.set(`peer ${right.keys.publicKey} remove`)
+  await left.set(`peer ${right.keys.publicKey} endpoint 192.0.2.2:51820 allowed-ips 10.77.0.2/32`)
+  expect(await ping(left.host, right.addresses.inner4, 2)).toEqual({ sent: 2, received: 2 })
+}
+
+/** One keepalive follows data that nobody answers, 10 s later; then silence and no new handshake. */
+async function passiveKeepalive(lab: Lab, pair: Pair): Promise<void> {
+  const tunnel = await openTunnel(lab, pair, { right: { knowsEndpoint: false } })
+  const { left, right } = tunnel
+  await right.host.run('sysctl -qw net.ipv4.icmp_echo_ignore_all=1')
+  const capture = await Capture.start(lab, right.host, 'eth0', 'udp')
+  expect((await ping(left.host, right.addresses.inner4, 1)).received).toBe(0)
+  const fields = ['frame.time_relative', 'wg.type', 'udp.length', 'ip.src']
+  await until(
+    'a keepalive from right',
+    async () => (await capture.rows(fields, `${KEEPALIVE_FILTER} && ip.src == 192.0.2.2`)).length > 0,
+    15_000,
+  )
+  await capture.stop()
+  const rows = await capture.rows(fields)
+  const data = rows.find(([, type, length]) => type === '4' && length !== '40')
+  const keepalive = rows.findLast(([, , length, source]) => length === '40' && source === '192.0.2.2')
+  const gapS = Number(keepalive?.[0]) - Number(data?.[0])
+  expect(gapS).toBeGreaterThan(9.5)
+  expect(gapS).toBeLessThan(11.5)
+  expect(rows.filter(([, type]) => type === '1')).toHaveLength(1)
+}
+
+async function persistentKeepalive(lab: Lab, pair: Pair): Promise<void> {
+  const tunnel = await openTunnel(lab, pair, {
+    left: { peerLines: ['PersistentKeepalive = 1'] },
+    right: { knowsEndpoint: false },
+  })
+  const { left, right } = tunnel
+  await until('a handshake without any traffic', async () => (await left.latestHandshakeS()) > 0)
+  const capture = await Capture.start(lab, right.host, 'eth0', 'udp')
+  const read = (): Promise<string[][]> => capture.rows(['frame.time_relative', 'ip.src'], KEEPALIVE_FILTER)
+  await until('five keepalives', async () => (await read()).length >= 5, 15_000)
+  await capture.stop()
+  const rows = await read()
+  expect(new Set(rows.map(([, source]) => source)), 'only left was asked to').toEqual(new Set(['192.0.2.1']))
+  const times = rows.map(([time]) => Number(time))
+  for (const [i, time] of times.entries()) {
+    if (i === 0) continue
+    expect(time - (times[i - 1] ?? 0)).toBeGreaterThan(0.8)
+    expect(time - (times[i - 1] ?? 0)).toBeLessThan(1.6)
+  }
+}
+
+for (const pair of pairs) {
+  requirement(`timers: ${pairName(pair)}`, [...TUNNEL_PROGRAMS, ...CAPTURE_PROGRAMS], () => {
+    describe.concurrent('at the same time', () => {
+      test(
+        'keys are renewed after 120 s under traffic both ways and no packet is lost',
+        () => withLab((lab) => rekey(lab, pair)),
+        REKEY_TEST_MS,
+      )
+      test('a side that forgot its keys is heard again when it speaks', () =>
+        withLab((lab) => restart(lab, pair)))
+      test('a side that forgot its keys and is silent is called by the other one', () =>
+        withLab((lab) => recover(lab, pair)))
+      test('data that nobody answers is followed by one keepalive after 10 s', () =>
+        withLab((lab) => passiveKeepalive(lab, pair)))
+      test('a persistent keepalive is on the wire each second, from the side that was asked to', () =>
+        withLab((lab) => persistentKeepalive(lab, pair)))
+    })
+  })
+}
