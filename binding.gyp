@@ -14,12 +14,15 @@
         "native/core/tun.cc",
         "native/core/udp-batch.cc",
         "native/core/udp-socket.cc",
+        "native/core/unix-socket.cc",
         "native/binding/addon.cc",
         "native/binding/convert.cc",
+        "native/binding/monitor-port.cc",
         "native/binding/network.cc",
         "native/binding/readiness.cc",
         "native/binding/tun-port.cc",
-        "native/binding/udp-port.cc"
+        "native/binding/udp-port.cc",
+        "native/binding/unix-socket.cc"
       ],
       "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],
       "defines": ["NAPI_VERSION=9", "NAPI_DISABLE_CPP_EXCEPTIONS", "NODE_ADDON_API_DISABLE_DEPRECATED"],

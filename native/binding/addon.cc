@@ -4,9 +4,11 @@
 
 #include "../core/boot-clock.h"
 #include "../core/slab.h"
+#include "monitor-port.h"
 #include "network.h"
 #include "tun-port.h"
 #include "udp-port.h"
+#include "unix-socket.h"
 
 namespace overlay {
 namespace {
@@ -23,6 +25,8 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("Tun", TunPort::define(env));
   exports.Set("Udp", UdpPort::define(env));
   exportNetwork(env, exports);
+  exportUnixSocket(env, exports);
+  exports.Set("LinkMonitor", MonitorPort::define(env));
   return exports;
 }
 

@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url'
 import { AppError, ERROR_CODES } from '../base/errors.js'
 import type { IpAddress } from '../net/ip.js'
 import type { Prefix } from '../net/prefix.js'
+import type { NetworkEvent } from './link-events.js'
 import type { LinkInfo, Route, RouteAnswer, Rule } from './network.js'
 
 /** Slots are laid out as in src/dataplane/ports.ts. All calls are synchronous. */
@@ -77,6 +78,14 @@ export interface NativeAddon {
   addRule(rule: Rule): void
   removeRule(rule: Rule): void
   listRules(family: 4 | 6): Rule[]
+  readonly LinkMonitor: new (onEvents: (events: readonly NetworkEvent[]) => void) => { close(): void }
+  openUnixPair(): readonly [number, number]
+  listenUnix(path: string): number
+  connectUnix(path: string): number
+  acceptUnix(listener: number, timeoutMs: number): number
+  sendFd(socketFd: number, fd: number): void
+  receiveFd(socketFd: number, timeoutMs: number): number
+  sendUnixDatagram(path: string, text: string): void
 }
 
 const ADDON_VERSION = 1 // native/binding/addon.cc

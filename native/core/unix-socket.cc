@@ -1,0 +1,139 @@
+#include "unix-socket.h"
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <cstddef>
+#include <cstring>
+
+namespace overlay {
+namespace {
+
+// Message boundaries keep one descriptor with its one byte.
+constexpr int FD_SOCKET = SOCK_SEQPACKET | SOCK_CLOEXEC;
+constexpr int BACKLOG = 16;
+
+struct UnixAddress {
+  sockaddr_un address{};
+  socklen_t size = 0;
+
+  const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&address); }
+};
+
+Result<UnixAddress> toAddress(const std::string& path, const char* syscall) {
+  UnixAddress result;
+  if (path.empty() || path.size() >= sizeof(result.address.sun_path)) return Error{ENAMETOOLONG, syscall};
+  result.address.sun_family = AF_UNIX;
+  std::memcpy(result.address.sun_path, path.data(), path.size());
+  const size_t nameStart = offsetof(sockaddr_un, sun_path);
+  const bool isAbstract = path[0] == '@';
+  // An abstract name begins with a zero byte and has no final one.
+  if (isAbstract) result.address.sun_path[0] = '\0';
+  result.size = static_cast<socklen_t>(nameStart + path.size() + (isAbstract ? 0 : 1));
+  return result;
+}
+
+Result<void> waitReadable(int fd, int timeoutMs, const char* syscall) {
+  pollfd entry{fd, POLLIN, 0};
+  int ready = 0;
+  do {
+    ready = ::poll(&entry, 1, timeoutMs);
+  } while (ready < 0 && errno == EINTR);
+  if (ready < 0) return lastError("poll");
+  if (ready == 0) return Error{ETIMEDOUT, syscall};
+  return {};
+}
+
+// A control buffer for exactly one descriptor.
+union FdControl {
+  cmsghdr header;
+  uint8_t bytes[CMSG_SPACE(sizeof(int))];
+};
+
+}  // namespace
+
+Result<std::pair<UniqueFd, UniqueFd>> openUnixPair() {
+  int ends[2] = {-1, -1};
+  if (::socketpair(AF_UNIX, FD_SOCKET, 0, ends) < 0) return lastError("socketpair");
+  return std::make_pair(UniqueFd(ends[0]), UniqueFd(ends[1]));
+}
+
+Result<UniqueFd> listenUnix(const std::string& path) {
+  Result<UnixAddress> address = toAddress(path, "bind");
+  if (!address.ok()) return address.error();
+  UniqueFd fd(::socket(AF_UNIX, FD_SOCKET, 0));
+  if (!fd.isOpen()) return lastError("socket");
+  if (::bind(fd.get(), address.value().get(), address.value().size) < 0) return lastError("bind");
+  if (::listen(fd.get(), BACKLOG) < 0) return lastError("listen");
+  return fd;
+}
+
+Result<UniqueFd> acceptUnix(int listener, int timeoutMs) {
+  if (Result<void> ready = waitReadable(listener, timeoutMs, "accept"); !ready.ok()) return ready.error();
+  UniqueFd fd(::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC));
+  if (!fd.isOpen()) return lastError("accept");
+  return fd;
+}
+
+Result<UniqueFd> connectUnix(const std::string& path) {
+  Result<UnixAddress> address = toAddress(path, "connect");
+  if (!address.ok()) return address.error();
+  UniqueFd fd(::socket(AF_UNIX, FD_SOCKET, 0));
+  if (!fd.isOpen()) return lastError("socket");
+  if (::connect(fd.get(), address.value().get(), address.value().size) < 0) return lastError("connect");
+  return fd;
+}
+
+Result<void> sendFd(int socket, int fd) {
+  uint8_t byte = 0;
+  iovec part{&byte, 1};
+  FdControl control{};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control.bytes;
+  message.msg_controllen = sizeof(control.bytes);
+  cmsghdr* const item = CMSG_FIRSTHDR(&message);
+  item->cmsg_level = SOL_SOCKET;
+  item->cmsg_type = SCM_RIGHTS;
+  item->cmsg_len = CMSG_LEN(sizeof(fd));
+  std::memcpy(CMSG_DATA(item), &fd, sizeof(fd));
+  if (::sendmsg(socket, &message, MSG_NOSIGNAL) < 0) return lastError("sendmsg");
+  return {};
+}
+
+Result<UniqueFd> receiveFd(int socket, int timeoutMs) {
+  if (Result<void> ready = waitReadable(socket, timeoutMs, "recvmsg"); !ready.ok()) return ready.error();
+  uint8_t byte = 0;
+  iovec part{&byte, 1};
+  FdControl control{};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control.bytes;
+  message.msg_controllen = sizeof(control.bytes);
+  const ssize_t received = ::recvmsg(socket, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+  if (received < 0) return lastError("recvmsg");
+  const cmsghdr* const item = CMSG_FIRSTHDR(&message);
+  if (item == nullptr) return Error{received == 0 ? ECONNRESET : EBADMSG, "recvmsg"};
+  if (item->cmsg_level != SOL_SOCKET || item->cmsg_type != SCM_RIGHTS || item->cmsg_len != CMSG_LEN(sizeof(int))) {
+    return Error{EBADMSG, "recvmsg"};
+  }
+  int fd = -1;
+  std::memcpy(&fd, CMSG_DATA(item), sizeof(fd));
+  return UniqueFd(fd);
+}
+
+Result<void> sendUnixDatagram(const std::string& path, const std::string& text) {
+  Result<UnixAddress> address = toAddress(path, "sendto");
+  if (!address.ok()) return address.error();
+  UniqueFd fd(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!fd.isOpen()) return lastError("socket");
+  const ssize_t sent = ::sendto(fd.get(), text.data(), text.size(), MSG_NOSIGNAL, address.value().get(),
+                                address.value().size);
+  if (sent < 0) return lastError("sendto");
+  return {};
+}
+
+}  // namespace overlay
