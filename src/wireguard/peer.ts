@@ -174,8 +174,7 @@ export class Peer {
   forgetKeys(effects: Effects): void {
     this.#endHandshake()
     this.timers.cancelHandshake()
-    this.#usableUntilMs = 0
-    effects.push({ kind: 'removeKeypairs', slot: this.slot })
+    this.#removeKeypairs(effects)
   }
 
   /** Before the peer is forgotten. */
@@ -320,7 +319,7 @@ export class Peer {
           effects.push({ kind: 'sendKeepalive', slot: this.slot })
           break
         case 'wipe':
-          this.forgetKeys(effects)
+          this.#removeKeypairs(effects)
           break
       }
     }
@@ -339,6 +338,12 @@ export class Peer {
   /** Silence may mean that our address of the path is gone: let the kernel choose again. */
   #forgetLocalAddress(effects: Effects): void {
     if (this.#path?.local !== undefined) this.#setPath({ ...this.#path, local: undefined }, effects)
+  }
+
+  /** An open handshake goes on: after a long sleep it may be newer than the keypairs that end here. */
+  #removeKeypairs(effects: Effects): void {
+    this.#usableUntilMs = 0
+    effects.push({ kind: 'removeKeypairs', slot: this.slot })
   }
 
   // --- shared ----------------------------------------------------------------------------------

@@ -114,10 +114,10 @@ export class Timers {
     this.#initiateAtMs = NEVER
   }
 
-  /** The peer has no endpoint, or the device is going down: nothing is retried. */
+  /** Nothing is retried, and the next wanted handshake need not wait for REKEY_TIMEOUT. */
   cancelHandshake(): void {
-    this.#retransmitAtMs = NEVER
-    this.#initiateAtMs = NEVER
+    this.handshakeCompleted()
+    this.#lastInitiationMs = -REKEY_TIMEOUT_MS
   }
 
   nextDeadlineMs(activity: TransportActivity, nowMs: number): number {
@@ -139,7 +139,6 @@ export class Timers {
     if (nowMs >= this.#wipeAtMs) {
       this.#wipeAtMs = NEVER
       this.#isWatching = false
-      this.cancelHandshake()
       actions.push('wipe')
     }
     if (nowMs >= this.#retransmitAtMs) actions.push(this.#retransmitOrGiveUp(nowMs))
