@@ -16,7 +16,7 @@ import { type ResolvedEndpoints, resolvedEndpoint, toPeerUpdate } from './device
 import { routesOf } from './routes.js'
 import type { InterfaceConfig, PeerConfig, TunnelConfig } from './types.js'
 
-export interface PrefixChanges {
+interface PrefixChanges {
   readonly removed: readonly Prefix[]
   readonly added: readonly Prefix[]
 }

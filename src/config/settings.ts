@@ -27,7 +27,7 @@ export interface Setting<Draft> {
 }
 
 /** A prefix as written, with host bits, and where. */
-export interface WrittenPrefix {
+interface WrittenPrefix {
   readonly prefix: Prefix
   readonly line: number
 }

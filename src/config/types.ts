@@ -40,7 +40,7 @@ export interface InterfaceConfig {
   readonly saveConfig: boolean
 }
 
-export interface DnsConfig {
+interface DnsConfig {
   readonly servers: readonly IpAddress[]
   readonly searchDomains: readonly string[]
 }
