@@ -7,7 +7,7 @@
  */
 
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { BackgroundProcess, type Command, execute, type RunOptions, type RunResult } from './processes.js'
@@ -102,6 +102,7 @@ export class Lab {
   readonly directory: string
   readonly #id: string
   readonly #hosts: Host[] = []
+  readonly #interfaceNames: string[] = []
   #files = 0
   readonly #onExit = (): void => this.close()
 
@@ -139,7 +140,9 @@ export class Lab {
   /** An interface name (at most 15 characters) that nobody else on this machine uses. */
   interfaceName(): string {
     namesMade += 1
-    return `o${process.pid.toString(36)}n${namesMade}`
+    const name = `o${process.pid.toString(36)}n${namesMade}`
+    this.#interfaceNames.push(name)
+    return name
   }
 
   /** Writes a new file that only its owner may read; gives its path. */
@@ -154,7 +157,18 @@ export class Lab {
   close(): void {
     process.removeListener('exit', this.#onExit)
     for (const host of this.#hosts.splice(0)) host.remove()
+    for (const name of this.#interfaceNames.splice(0)) removeTraces(name)
     rmSync(this.directory, { recursive: true, force: true })
+  }
+}
+
+/** Files that a daemon leaves when it is killed, and logs. */
+function removeTraces(interfaceName: string): void {
+  for (const directory of ['/var/run/wireguard', '/run/overlay', '/var/log/overlay', '/var/lib/overlay']) {
+    const names = existsSync(directory) ? readdirSync(directory) : []
+    for (const name of names.filter((file) => file.split('.')[0] === interfaceName)) {
+      rmSync(join(directory, name), { recursive: true, force: true })
+    }
   }
 }
 
