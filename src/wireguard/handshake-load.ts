@@ -11,7 +11,7 @@ const QUEUE_LIMIT: number = MAX_QUEUED_HANDSHAKES / 8
 /**
  * Messages in one second. Answering an initiation takes about 0.7 ms (bench/handshake.bench.ts), so
  * this many cost a sixth of the one thread that also runs the timers of all peers; a cookie reply
- * costs about a tenth of that and halts a sender with a forged address.
+ * costs a twentieth of an answer and stops a sender with a forged address.
  */
 const ARRIVALS_LIMIT = 250
 const LASTS_MS = 1000

@@ -30,6 +30,13 @@ export interface InitiationReceivedState {
   readonly transcript: Transcript
 }
 
+export interface ConsumedInitiation {
+  readonly remoteStatic: PublicKey
+  /** TAI64N, 12 bytes. */
+  readonly timestamp: Uint8Array
+  readonly state: InitiationReceivedState
+}
+
 /** Named from the side that holds them. */
 export interface TransportKeys {
   readonly sendKey: Uint8Array
@@ -122,13 +129,7 @@ export function consumeInitiation(
   staticPrivate: DhPrivateKey,
   initiation: Initiation,
   findPeer: (remote: PublicKey) => { readonly staticStatic: Uint8Array } | undefined,
-):
-  | {
-      readonly remoteStatic: PublicKey
-      readonly timestamp: Uint8Array
-      readonly state: InitiationReceivedState
-    }
-  | undefined {
+): ConsumedInitiation | undefined {
   const remoteEphemeral = keyFromBytes<PublicKey>(new Uint8Array(initiation.ephemeral))
   // DH(S_r^priv, E_i^pub)
   const staticEphemeral = staticPrivate.sharedSecret(remoteEphemeral)
@@ -146,7 +147,10 @@ export function consumeInitiation(
   const openedStatic = symmetric.open(staticKey, initiation.sealedStatic)
   const remoteStatic = openedStatic && keyFromBytes<PublicKey>(openedStatic)
   const peer = remoteStatic && findPeer(remoteStatic)
-  if (remoteStatic === undefined || peer === undefined) return undefined
+  if (remoteStatic === undefined || peer === undefined) {
+    symmetric.wipe()
+    return undefined
+  }
   // (C_r, κ) := Kdf2(C_r, DH(S_r^priv, S_i^pub))
   const timestampKey = symmetric.mixKeyAndDerive(peer.staticStatic)
   // msg.timestamp = Aead(κ, 0, Timestamp(), H_r); H_r := Hash(H_r ‖ msg.timestamp)

@@ -2,6 +2,7 @@
 
 import type { Crypto, DhPrivateKey, RandomBytes } from '../../src/wireguard/crypto.js'
 import {
+  type ConsumedInitiation,
   consumeInitiation,
   consumeResponse,
   createInitiation,
@@ -10,14 +11,7 @@ import {
   type InitiationState,
   type TransportKeys,
 } from '../../src/wireguard/handshake.js'
-import type { PublicKey } from '../../src/wireguard/keys.js'
 import { decodeInitiation, decodeResponse } from '../../src/wireguard/messages.js'
-
-export interface ConsumedInitiation {
-  readonly remoteStatic: PublicKey
-  readonly timestamp: Uint8Array
-  readonly state: InitiationReceivedState
-}
 
 export interface HandshakePairOptions {
   readonly random: RandomBytes

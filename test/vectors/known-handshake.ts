@@ -14,7 +14,7 @@ export const INITIATOR_EPHEMERAL: Uint8Array = countingBytes(32, 0x41)
 export const RESPONDER_EPHEMERAL: Uint8Array = countingBytes(32, 0x61)
 export const PRESHARED_KEY: Uint8Array = countingBytes(32, 0x81)
 /** 2023-11-14 22:13:20 UTC */
-export const WALL_MS = 1_700_000_000_000
+const WALL_MS = 1_700_000_000_000
 
 export interface KnownHandshake {
   readonly initiator: DhPrivateKey

@@ -106,6 +106,21 @@ describe('mac2', () => {
 })
 
 describe('a cookie reply', () => {
+  it.each([
+    // Made with Python: blake2s(address + port, key=00 01 … 1f, digest_size=16)
+    [SOURCE, 51820, 'b1db5839f9fd47f550c7fb7ecc003ab7'],
+    [SOURCE_V6, 258, 'd4497035b2949f302479d785c0d13f7d'],
+  ])('holds Mac(secret, address and port), sealed with mac1 as associated data', (source, port, cookie) => {
+    const checker = new CookieChecker(nodeCrypto, countingBytes, KEY)
+    const message = countingBytes(148)
+    const reply = replyTo(checker, message, { ...source, port }, NOW_MS)
+    const label = hex('636f6f6b69652d2d')
+    const key = nodeCrypto.hash(label, KEY)
+    const mac1 = message.subarray(116, 132)
+    expect(reply.nonce).toEqual(countingBytes(24))
+    expect(nodeCrypto.xopen(key, reply.nonce, reply.sealedCookie, mac1)).toEqual(hex(cookie))
+  })
+
   it('goes to the sender index of the message it answers', () => {
     const { checker, message } = setup()
     expect(replyTo(checker, message, SOURCE, NOW_MS).receiverIndex).toBe(0x07060504)
