@@ -22,7 +22,7 @@ import type { TunnelConfig } from './types.js'
 import { compact, describeKeyFault } from './values.js'
 
 export interface ParseOptions {
-  /** A file without PrivateKey and PrivateKeyFile is wrong: it cannot be brought up. */
+  /** A file that gives no private key, and has no hook that sets one, cannot be brought up. */
   readonly needsPrivateKey?: boolean
 }
 
@@ -84,8 +84,9 @@ class ConfigReader {
   }
 
   finish(needsPrivateKey: boolean): ParsedConfig {
-    const { keyLines } = this.#interface
-    if (needsPrivateKey && !keyLines.has('PrivateKey') && !keyLines.has('PrivateKeyFile')) {
+    const { keyLines, draft } = this.#interface
+    const hasKey = keyLines.has('PrivateKey') || keyLines.has('PrivateKeyFile')
+    if (needsPrivateKey && !hasKey && !draft.postUp.some(setsPrivateKey)) {
       this.#findings.fault(0, 'there is no private key', 'add PrivateKey or PrivateKeyFile to [Interface]')
     }
     const config = resolveConfig(this.#interface, this.#peers, this.#findings)
@@ -154,6 +155,11 @@ class ConfigReader {
         : `it belongs to ${there}`
     this.#findings.fault(line, `unknown key ${showWord(key)} in ${here}`, hint)
   }
+}
+
+/** Whether a hook gives the private key to the device, as the manual of `wg-quick` suggests. */
+function setsPrivateKey(command: string): boolean {
+  return /\b(private-key|setconf|addconf|syncconf)\b/.test(command)
 }
 
 type NamedSetting = { readonly name: string }

@@ -78,7 +78,9 @@ function resolveInterface(section: Section<InterfaceDraft>, findings: Findings):
   const { dns, addresses, ...rest } = draft
   const seen = new Map<string, number>()
   for (const { prefix, line } of addresses) {
-    checkOnce(seen, { name: 'Address', text: formatIp(prefix.address), line }, findings)
+    // The kernel takes an IPv4 address again with another length, an IPv6 address only once.
+    const text = prefix.address.family === 4 ? formatPrefix(prefix) : formatIp(prefix.address)
+    checkOnce(seen, { name: 'Address', text, line }, findings)
   }
   return {
     ...rest,

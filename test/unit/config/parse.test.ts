@@ -64,6 +64,8 @@ describe('a tunnel file', () => {
     const [issue] = issuesOf('# nothing\n', { needsPrivateKey: true })
     expect(issue).toMatchObject({ file: 'wg0.conf', line: 0, message: 'there is no private key' })
     expect(issuesOf('[Interface]\nPrivateKeyFile = /etc/k y\n', { needsPrivateKey: true })).toEqual([])
+    const hook = 'PostUp = wg set %i private-key /etc/key'
+    expect(issuesOf(`[Interface]\n${hook}\n`, { needsPrivateKey: true })).toEqual([])
   })
 
   it('may name a private key or a file with it, not both', () => {
@@ -136,7 +138,11 @@ describe('faults', () => {
     ['[Interface]\nMTU', '2: the line is neither a section nor a setting'],
     ['[Interface', '1: the section name has no closing bracket'],
     ['[Interface]\nMTU = 1\u0007', '2: the line holds a control character'],
-    ['[Interface]\nAddress = 10.0.0.1/8, 10.0.0.1/9', '2: Address 10.0.0.1 is on line 2 already'],
+    [
+      '[Interface]\nAddress = 10.0.0.1/8, 10.0.0.1/9 10.0.0.1/8',
+      '2: Address 10.0.0.1/8 is on line 2 already',
+    ],
+    ['[Interface]\nAddress = ::1/8\nAddress = ::1/9', '3: Address ::1 is on line 2 already'],
     ['[Interface]\nTable = 0', '2: Table cannot be "0"'],
     ['[Interface]\nDNS = 1.2.3.400', '2: DNS cannot be "1.2.3.400"'],
     ['[Interface]\nSaveConfig = yes', '2: SaveConfig cannot be "yes" (allowed: true or false)'],

@@ -18,6 +18,8 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { equalBytes, formatBase64 } from '../../../src/base/bytes.js'
 import { AppError, PlatformError } from '../../../src/base/errors.js'
 import { createLogger } from '../../../src/base/log.js'
+import { stripConfig } from '../../../src/config/format.js'
+import { parseConfig } from '../../../src/config/parse.js'
 import { startUapiServer, type UapiServer, type UapiServerOptions } from '../../../src/daemon/uapi-server.js'
 import { formatPrefix, type Prefix } from '../../../src/net/prefix.js'
 import type {
@@ -378,6 +380,21 @@ describe.skipIf(missing !== undefined)(
       expect(peers).toHaveLength(1000)
       expect(peers.filter(({ persistentKeepaliveS }) => persistentKeepaliveS === 26)).toHaveLength(1)
       expect(device.updates.at(-1)?.peers.filter(({ remove }) => remove)).toHaveLength(1)
+    })
+
+    it('takes a stripped tunnel file', async () => {
+      const file = `[Interface]\nPrivateKey = ${base64(1)}\nAddress = 10.0.0.1\nFwMark = 7\nPostUp = true
+      [Peer]\nName = a\nPublicKey = ${base64(2)}\nAllowedIPs = 10.0.0.2, ::/0\nEndpoint = 192.0.2.1:9
+      [Peer]\nPublicKey = ${base64(3)}\nPersistentKeepalive = 1`
+      const config = parseConfig(file, 'a')
+      await wg('setconf', name, write('stripped.conf', stripConfig(config)))
+      const { privateKey, fwmark, peers } = device.snapshot()
+      expect({ privateKey, fwmark }).toEqual({ privateKey: config.interface.privateKey, fwmark: 7 })
+      for (const [i, peer] of config.peers.entries()) {
+        const { publicKey, allowedIps, persistentKeepaliveS } = peer
+        expect(peers[i]).toMatchObject({ publicKey, allowedIps, persistentKeepaliveS })
+      }
+      expect(peers[0]?.endpoint).toMatchObject({ port: 9 })
     })
 
     it('does not see the interface after the stop', async () => {
