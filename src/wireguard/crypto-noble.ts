@@ -10,7 +10,7 @@ import { chacha20poly1305, xchacha20poly1305 } from '@noble/ciphers/chacha.js'
 import { x25519 } from '@noble/curves/ed25519.js'
 import { blake2s } from '@noble/hashes/blake2.js'
 import { hmac } from '@noble/hashes/hmac.js'
-import { concatBytes, wipe } from '../base/bytes.js'
+import { concatBytes, isZero, wipe } from '../base/bytes.js'
 import { MAC_BYTES, TAG_BYTES } from './constants.js'
 import type { Aead, Crypto, DhPrivateKey } from './crypto.js'
 import type { PrivateKey, PublicKey } from './keys.js'
@@ -57,6 +57,7 @@ class NobleDhPrivateKey implements DhPrivateKey {
   }
 
   sharedSecret(remote: PublicKey): Uint8Array | undefined {
+    if (isZero(this.bytes)) return undefined // wiped: a clamped scalar is never zero
     try {
       return x25519.getSharedSecret(this.bytes, remote)
     } catch {

@@ -10,7 +10,7 @@ import type { PrivateKey, PublicKey } from './keys.js'
 /** A private key made ready for many Diffie-Hellman operations. */
 export interface DhPrivateKey {
   readonly publicKey: PublicKey
-  /** Undefined if the result is all zero (a low-order point; RFC 7748 section 6.1). */
+  /** Undefined after `wipe`, or if the result is all zero (a low-order point; RFC 7748 section 6.1). */
   sharedSecret(remote: PublicKey): Uint8Array | undefined
   /** The clamped 32 bytes; wiped by `wipe`. */
   readonly bytes: PrivateKey

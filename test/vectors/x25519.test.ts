@@ -70,5 +70,6 @@ describe.each([nobleCrypto, nodeCrypto])('X25519 of $name', (crypto) => {
     expect(key.bytes[31]).toBe(0x7f)
     key.wipe()
     expect(key.bytes).toEqual(new Uint8Array(32))
+    expect(key.sharedSecret(key.publicKey)).toBeUndefined()
   })
 })

@@ -180,4 +180,12 @@ describe('wipeState', () => {
     secrets.push(received.transcript.chainingKey, received.transcript.hash)
     for (const secret of secrets) expect(secret).toEqual(new Uint8Array(32))
   })
+
+  it('leaves a state that answers to nothing', () => {
+    const pair = pairOf(nodeCrypto, nodeCrypto)
+    const { message, state } = pair.createInitiation()
+    const response = pair.createResponse(expectDefined(pair.consumeInitiation(message)).state)
+    wipeState(state)
+    expect(pair.consumeResponse(state, response.message)).toBeUndefined()
+  })
 })
