@@ -25,6 +25,8 @@ export const ERROR_CODES = {
   addon: 'ADDON_UNUSABLE',
   /** The daemon did not do what it was asked in time. */
   timeout: 'TIMED_OUT',
+  /** A fault of this program. */
+  internal: 'INTERNAL',
 } as const
 
 export type ErrorCode = (typeof ERROR_CODES)[keyof typeof ERROR_CODES]
@@ -72,7 +74,7 @@ export class ConfigError extends AppError {
   }
 }
 
-function formatIssue(issue: ConfigIssue): string {
+export function formatIssue(issue: ConfigIssue): string {
   const place = issue.line > 0 ? `${issue.file}:${issue.line}` : issue.file
   return issue.hint === '' ? `${place}: ${issue.message}` : `${place}: ${issue.message} (${issue.hint})`
 }

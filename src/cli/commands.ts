@@ -1,0 +1,11 @@
+/** All commands, in the order of the help. */
+
+import type { Command } from './command.js'
+import { device } from './commands/device.js'
+import { down } from './commands/down.js'
+import { check, strip } from './commands/files.js'
+import { genkey, genpsk, pubkey } from './commands/keys.js'
+import { status } from './commands/status.js'
+import { up } from './commands/up.js'
+
+export const COMMANDS: readonly Command[] = [up, down, status, genkey, pubkey, genpsk, check, strip, device]

@@ -1,0 +1,50 @@
+/** `overlay check` and `overlay strip`: what a tunnel file says, without touching anything. */
+
+import { ConfigError, formatIssue } from '../../base/errors.js'
+import type { Command } from '../command.js'
+import { printJson, printLine, printNote } from '../output.js'
+import { findTunnel } from '../tunnel-name.js'
+
+export const check: Command = {
+  name: 'check',
+  positionals: '<target>',
+  about: 'report all faults of a tunnel file and change nothing',
+  options: {},
+  examples: [['overlay check ./wg0.conf', 'exit code 0 if it can be brought up']],
+  async run({ words, output }) {
+    const { file } = findTunnel(words[0] ?? '')
+    const { findExposedFiles, parseTunnelFile } = await import('../../daemon/tunnel-file.js')
+    try {
+      const { config, warnings } = parseTunnelFile(file)
+      const exposed = findExposedFiles(file, config)
+      if (output.isJson) printJson({ file, faults: [], warnings, exposed })
+      else {
+        for (const text of [...warnings.map(formatIssue), ...exposed]) printNote(`warning: ${text}`)
+        printLine(`${file} is fine: ${config.peers.length} peers`)
+      }
+      return 0
+    } catch (error) {
+      if (!(error instanceof ConfigError) || !output.isJson) throw error
+      printJson({ file, faults: error.issues, warnings: [], exposed: [] })
+      return 1
+    }
+  },
+}
+
+export const strip: Command = {
+  name: 'strip',
+  positionals: '<target>',
+  about: 'print the part of a tunnel file that `wg setconf` takes; it holds the private key',
+  options: {},
+  examples: [['overlay strip wg0 | sudo wg syncconf wg0 /dev/stdin', 'give changed peers to wg']],
+  async run({ words, output }) {
+    const { file } = findTunnel(words[0] ?? '')
+    const { loadTunnelFrom } = await import('../../daemon/tunnel-file.js')
+    const { stripConfig } = await import('../../config/format.js')
+    const load = loadTunnelFrom(file)
+    const text = stripConfig(load.withPrivateKey(load.parse()))
+    if (output.isJson) printJson({ file, text })
+    else process.stdout.write(text)
+    return 0
+  },
+}

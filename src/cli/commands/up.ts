@@ -1,0 +1,87 @@
+/** `overlay up`: bring a tunnel up, or hand a changed file to the daemon that runs it. */
+
+import { formatIssue, UsageError } from '../../base/errors.js'
+import type { Command, CommandInput } from '../command.js'
+import { printJson, printLine, printNote } from '../output.js'
+import { findTunnel, listTunnelNames, type TunnelTarget } from '../tunnel-name.js'
+
+const RELOAD_TIMEOUT_MS = 120_000
+
+export const up: Command = {
+  name: 'up',
+  positionals: '[target]',
+  about: 'bring a tunnel up; target is a file or the name of one in /etc/overlay or /etc/wireguard',
+  options: {
+    foreground: { about: 'stay, and log to the error output (for service managers)', alias: 'f' },
+    reload: { about: 'apply the changed file to the running tunnel, keeping sessions' },
+  },
+  examples: [
+    ['sudo overlay up ./wg0.conf', 'bring up the interface wg0'],
+    ['sudo overlay up wg0 --reload', 'apply what was changed in its file'],
+  ],
+  async run(input) {
+    const target = findTunnel(input.words[0] ?? onlyTunnel())
+    const warnings = await checkFile(target.file)
+    if (!input.output.isJson) for (const warning of warnings) printNote(`warning: ${warning}`)
+    if (input.has('reload')) await reload(target, input)
+    else if (input.has('foreground')) await runInForeground(target, input)
+    else await start(target, input)
+    return 0
+  },
+}
+
+/** All faults of the file come out here, before anything is touched. */
+async function checkFile(file: string): Promise<string[]> {
+  const { findExposedFiles, parseTunnelFile } = await import('../../daemon/tunnel-file.js')
+  const { config, warnings } = parseTunnelFile(file)
+  return [...warnings.map(formatIssue), ...findExposedFiles(file, config)]
+}
+
+async function start(target: TunnelTarget, input: CommandInput): Promise<void> {
+  const { startInBackground } = await import('../background.js')
+  const { interfaceName, file } = target
+  await startInBackground({ interfaceName, configFile: file, isVerbose: input.output.isVerbose })
+  if (input.output.isJson) printJson({ interface: interfaceName, state: 'running', configFile: file })
+  else printLine(`${interfaceName} is up`)
+}
+
+async function runInForeground(target: TunnelTarget, input: CommandInput): Promise<void> {
+  const { runDaemon } = await import('../../daemon/composition.js')
+  await runDaemon({
+    interfaceName: target.interfaceName,
+    configFile: target.file,
+    isForeground: true,
+    isVerbose: input.output.isVerbose,
+    onReady: () => undefined,
+    onWarning: () => undefined, // it is in the log, which is on the same output
+  })
+}
+
+async function reload(target: TunnelTarget, input: CommandInput): Promise<void> {
+  const { callApi } = await import('../api-client.js')
+  const { reloadResult } = await import('../../daemon/local-api-schema.js')
+  const { requireRunning } = await import('../running.js')
+  const { interfaceName } = target
+  const { paths } = requireRunning(interfaceName)
+  const result = await callApi({
+    socket: paths.apiSocket,
+    method: 'POST',
+    path: '/v1/reload',
+    answer: reloadResult,
+    timeoutMs: RELOAD_TIMEOUT_MS,
+  })
+  if (input.output.isJson) printJson({ interface: interfaceName, ...result })
+  else
+    printLine(
+      `${interfaceName} is reloaded: ${result.changedPeers} peers and ${result.systemChanges} settings changed`,
+    )
+}
+
+function onlyTunnel(): string {
+  const names = listTunnelNames()
+  const [name] = names
+  if (names.length === 1 && name !== undefined) return name
+  throw new UsageError('which tunnel? Name a file or a tunnel', {
+    hint: names.length === 0 ? 'for example: overlay up ./wg0.conf' : `there are: ${names.join(', ')}`,
+  })
+}

@@ -1,0 +1,96 @@
+/**
+ * Words of the command line -> the command and its input. Strict: an unknown command or option is a
+ * usage error that names the nearest one there is.
+ */
+
+import yargs, { type Argv, type Options } from 'yargs'
+import { UsageError } from '../base/errors.js'
+import { nearest } from '../config/nearest.js'
+import { programVersion } from '../platform/version.js'
+import { type Command, type CommandInput, type CommandOption, GLOBAL_OPTIONS } from './command.js'
+
+export interface Invocation {
+  readonly command: Command
+  readonly input: CommandInput
+}
+
+/** Undefined if the help, the version or the completion was asked for, and printed. */
+export async function parseCommandLine(
+  words: readonly string[],
+  commands: readonly Command[],
+): Promise<Invocation | undefined> {
+  requireKnownCommand(words, commands)
+  const found: Invocation[] = []
+  const parser = yargs([...words])
+    .scriptName('overlay')
+    .usage('$0 <command>\n\nAn encrypted peer-to-peer network; on the wire it is WireGuard.')
+    .options(toYargsOptions(GLOBAL_OPTIONS))
+    .completion('completion', 'print a script for bash: source <(overlay completion)')
+    .help()
+    .alias('help', 'h')
+    .version(programVersion())
+    .parserConfiguration({ 'duplicate-arguments-array': false })
+    .wrap(Math.min(100, process.stdout.columns ?? 100))
+    .demandCommand(1, 'which command?')
+    .strict()
+    .exitProcess(false)
+    .fail((message, error) => {
+      throw error ?? new UsageError(message, { hint: hintFor(message, words, commands) })
+    })
+  for (const command of commands) addCommand(parser, command, found)
+  await parser.parseAsync()
+  return found[0]
+}
+
+function addCommand(parser: Argv, command: Command, found: Invocation[]): void {
+  const form = command.positionals === '' ? command.name : `${command.name} ${command.positionals}`
+  parser.command(
+    form,
+    command.about,
+    (sub) => {
+      sub.options(toYargsOptions(command.options))
+      for (const [line, about] of command.examples) sub.example(line, about)
+      return sub
+    },
+    (args) => {
+      const positional = args.target ?? args.interface
+      found.push({
+        command,
+        input: {
+          words: positional === undefined ? [] : [String(positional)],
+          has: (option) => args[option] === true,
+          output: { isJson: args.json === true, isVerbose: args.verbose === true },
+        },
+      })
+    },
+  )
+}
+
+function toYargsOptions(options: Readonly<Record<string, CommandOption>>): Record<string, Options> {
+  const entries = Object.entries(options).map(([name, option]): [string, Options] => [
+    name,
+    { type: 'boolean', describe: option.about, ...(option.alias !== undefined && { alias: option.alias }) },
+  ])
+  return Object.fromEntries(entries)
+}
+
+/** Before yargs looks: it would call a mistyped command an argument too many. */
+function requireKnownCommand(words: readonly string[], commands: readonly Command[]): void {
+  const word = words.find((candidate) => !candidate.startsWith('-'))
+  const names = [...commands.map((command) => command.name), 'completion']
+  if (word === undefined || names.includes(word) || words.includes('--get-yargs-completions')) return
+  const near = nearest(word, names)
+  throw new UsageError(`there is no command "${word}"`, {
+    hint: near === undefined ? 'see all of them: overlay --help' : `did you mean: overlay ${near}`,
+  })
+}
+
+function hintFor(message: string, words: readonly string[], commands: readonly Command[]): string {
+  const command = commands.find((candidate) => words.includes(candidate.name))
+  const help = `see: overlay ${command === undefined ? '' : `${command.name} `}--help`
+  const unknown = /^Unknown arguments?: ([^,]+)/.exec(message)?.[1]
+  if (unknown === undefined) return help
+  const known = [...Object.keys(command?.options ?? {}), ...Object.keys(GLOBAL_OPTIONS), 'help']
+  const near = nearest(unknown, known)
+  return near === undefined ? help : `did you mean --${near}? ${help}`
+}

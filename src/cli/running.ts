@@ -1,0 +1,44 @@
+/** What runs on this machine, from the journals. */
+
+import { AppError, ERROR_CODES, UsageError } from '../base/errors.js'
+import { isOwnerAlive, type JournalRecord, tryReadJournal } from '../daemon/undo-journal.js'
+import { tryFindLink } from '../platform/network.js'
+import { listRunNames, type RunPaths, runPaths } from '../platform/run-directory.js'
+
+export interface RunningInterface {
+  readonly paths: RunPaths
+  readonly record: JournalRecord
+  /** False: the daemon died and left something behind. */
+  readonly isAlive: boolean
+}
+
+export function tryFindRunning(interfaceName: string): RunningInterface | undefined {
+  const paths = runPaths(interfaceName)
+  const record = tryReadJournal(paths.journal)
+  return record === undefined ? undefined : { paths, record, isAlive: isOwnerAlive(record) }
+}
+
+/** Throws NOT_RUNNING. */
+export function requireRunning(interfaceName: string): RunningInterface {
+  const running = tryFindRunning(interfaceName)
+  if (running !== undefined) return running
+  const isForeign = tryFindLink(interfaceName) !== undefined
+  throw new AppError(ERROR_CODES.notRunning, `${interfaceName} is not up`, {
+    hint: isForeign
+      ? `there is an interface ${interfaceName}, but overlay does not serve it`
+      : `bring it up: overlay up ${interfaceName}`,
+  })
+}
+
+export function listRunning(): RunningInterface[] {
+  return listRunNames().flatMap((name) => tryFindRunning(name) ?? [])
+}
+
+/** For commands whose name may be left out where there is one interface only. */
+export function onlyRunningName(): string {
+  const names = listRunNames()
+  const [name] = names
+  if (names.length === 1 && name !== undefined) return name
+  if (names.length === 0) throw new AppError(ERROR_CODES.notRunning, 'no interface is up')
+  throw new UsageError('which interface? Name one', { hint: `there are: ${names.join(', ')}` })
+}

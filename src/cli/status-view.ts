@@ -1,0 +1,76 @@
+/** `overlay status` as text for people. Pure; colour only if asked for. */
+
+import type { InterfaceStatus, PeerStatus, StatusReport } from '../daemon/local-api-schema.js'
+import { formatShortKey, type PublicKey, tryParseKeyBase64 } from '../wireguard/keys.js'
+import { formatAge, formatBytes } from './units.js'
+
+const COLOURS = { bold: 1, red: 31, green: 32, yellow: 33, dim: 2 } as const
+type Style = keyof typeof COLOURS
+type Paint = (style: Style, text: string) => string
+
+const STATE_STYLES: Readonly<Record<PeerStatus['state'], Style>> = {
+  connected: 'green',
+  handshaking: 'yellow',
+  unreachable: 'red',
+  idle: 'dim',
+}
+
+export function formatStatus(report: StatusReport, hasColour: boolean): string {
+  const paint: Paint = hasColour
+    ? (style, text) => `\u001b[${COLOURS[style]}m${text}\u001b[0m`
+    : (_style, text) => text
+  const blocks = report.interfaces.map((status) => formatInterface(status, paint))
+  for (const { interface: name, hint } of report.crashed) {
+    blocks.push(`${paint('bold', name)}  ${paint('red', 'its daemon died')}: ${hint}`)
+  }
+  return blocks.length === 0 ? 'no interface is up' : blocks.join('\n\n')
+}
+
+function formatInterface(status: InterfaceStatus, paint: Paint): string {
+  const state = status.state === 'running' ? (status.isUp ? 'up' : 'link is down') : status.state
+  const style: Style = state === 'up' ? 'green' : 'yellow'
+  const source = status.mode === 'device' ? 'bare device' : (status.configFile ?? '')
+  const rows: [string, string][] = [
+    ['public key', status.publicKey ?? 'none: no private key is set'],
+    ['listen port', String(status.listenPort)],
+    ['addresses', list(status.addresses)],
+    ['MTU', String(status.mtu)],
+  ]
+  const drops = Object.entries(status.drops).map(([reason, count]) => `${count} ${inWords(reason)}`)
+  if (drops.length > 0) rows.push(['dropped', drops.join(', ')])
+  const head = `${paint('bold', status.interface)}  ${paint(style, state)}  ${paint('dim', source)}`
+  const peers = status.peers.map((peer) => formatPeer(peer, paint))
+  return [`${head.trimEnd()}\n${formatRows(rows, '  ')}`, ...peers].join('\n\n')
+}
+
+function formatPeer(peer: PeerStatus, paint: Paint): string {
+  const name = peer.name ?? shorten(peer.publicKey)
+  const rows: [string, string][] = [
+    ['public key', peer.publicKey],
+    ['endpoint', peer.endpoint ?? 'not known'],
+    ['allowed IPs', list(peer.allowedIps)],
+    ['handshake', peer.lastHandshakeAgeS === null ? 'never' : formatAge(peer.lastHandshakeAgeS)],
+    ['traffic', `${formatBytes(peer.rxBytes)} received, ${formatBytes(peer.txBytes)} sent`],
+  ]
+  if (peer.persistentKeepaliveS > 0) rows.push(['keepalive', `every ${peer.persistentKeepaliveS} s`])
+  const head = `  ${paint('bold', name)}  ${paint(STATE_STYLES[peer.state], peer.summary)}`
+  return `${head}\n${formatRows(rows, '    ')}`
+}
+
+function formatRows(rows: readonly (readonly [string, string])[], indent: string): string {
+  return rows.map(([label, value]) => `${indent}${label.padEnd(12)} ${value}`).join('\n')
+}
+
+function shorten(publicKey: string): string {
+  const key = tryParseKeyBase64<PublicKey>(publicKey)
+  return key === undefined ? publicKey : formatShortKey(key)
+}
+
+function list(values: readonly string[]): string {
+  return values.length === 0 ? 'none' : values.join(', ')
+}
+
+/** `sourceNotAllowed` -> `source not allowed`. */
+function inWords(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)
+}

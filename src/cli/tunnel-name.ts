@@ -1,0 +1,75 @@
+/**
+ * FILE or NAME on the command line -> interface name and tunnel file. A name is looked for in
+ * /etc/overlay, then /etc/wireguard. The interface is called like the file, without `.conf`.
+ */
+
+import { existsSync, readdirSync } from 'node:fs'
+import { basename, join, resolve } from 'node:path'
+import { AppError, ERROR_CODES, UsageError } from '../base/errors.js'
+
+export const CONFIG_DIRECTORIES: readonly string[] = ['/etc/overlay', '/etc/wireguard']
+/** wg-quick's rule for interface names; at most 15 bytes are the kernel's. */
+const INTERFACE_NAME = /^[a-zA-Z0-9_=+.-]{1,15}$/
+
+export interface TunnelTarget {
+  readonly interfaceName: string
+  /** Absolute path; it exists. */
+  readonly file: string
+}
+
+/** For commands that need the file. */
+export function findTunnel(
+  target: string,
+  directories: readonly string[] = CONFIG_DIRECTORIES,
+): TunnelTarget {
+  if (!isFileName(target)) return findByName(target, directories)
+  const file = resolve(target)
+  const interfaceName = interfaceNameOf(target)
+  if (existsSync(file)) return { interfaceName, file }
+  throw new AppError(ERROR_CODES.config, `there is no file ${file}`, { hint: 'check the path' })
+}
+
+/** For commands that need only the name: the file may be gone by now. */
+export function interfaceNameOf(target: string): string {
+  const name = isFileName(target) ? basename(target, '.conf') : target
+  if (isFileName(target) && !target.endsWith('.conf')) {
+    throw new UsageError(`${target} does not end in .conf`, {
+      hint: 'the interface is called like the file: wg0.conf makes wg0',
+    })
+  }
+  if (INTERFACE_NAME.test(name) && name !== '.' && name !== '..') return name
+  throw new UsageError(`"${name}" cannot be the name of an interface`, {
+    hint: 'use 1 to 15 letters, digits and _ = + . -',
+  })
+}
+
+/** Names of all tunnel files in the configuration directories. */
+export function listTunnelNames(directories: readonly string[] = CONFIG_DIRECTORIES): string[] {
+  const names = directories.flatMap((directory) => {
+    try {
+      return readdirSync(directory)
+    } catch {
+      return [] // no such directory, or not for us to read
+    }
+  })
+  const tunnels = names.filter((name) => name.endsWith('.conf')).map((name) => basename(name, '.conf'))
+  return [...new Set(tunnels)].sort()
+}
+
+function isFileName(target: string): boolean {
+  return target.includes('/') || target.endsWith('.conf')
+}
+
+function findByName(name: string, directories: readonly string[]): TunnelTarget {
+  const interfaceName = interfaceNameOf(name)
+  const candidates = directories.map((directory) => join(directory, `${interfaceName}.conf`))
+  const file = candidates.find((candidate) => existsSync(candidate))
+  if (file !== undefined) return { interfaceName, file }
+  throw new AppError(
+    ERROR_CODES.config,
+    `there is no tunnel ${name}: looked for ${candidates.join(' and ')}`,
+    {
+      hint: `write one of them, or name a file: overlay up ./${interfaceName}.conf`,
+    },
+  )
+}

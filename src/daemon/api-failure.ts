@@ -1,0 +1,24 @@
+/** The one form in which a failure is told to programs: by the local API, `--json`, and a start report. */
+
+import { AppError, ConfigError, type ConfigIssue, ERROR_CODES } from '../base/errors.js'
+
+export interface ApiFailure {
+  readonly error: {
+    readonly code: string
+    readonly message: string
+    readonly hint: string
+    /** All faults of a configuration. */
+    readonly issues?: readonly ConfigIssue[] | undefined
+  }
+}
+
+export function failureOf(error: unknown): ApiFailure {
+  if (error instanceof AppError) {
+    const { code, message, hint } = error
+    return { error: { code, message, hint, ...(error instanceof ConfigError && { issues: error.issues }) } }
+  }
+  const message = error instanceof Error ? error.message : String(error)
+  return {
+    error: { code: ERROR_CODES.internal, message, hint: 'this is a fault of overlay, please report it' },
+  }
+}

@@ -1,0 +1,160 @@
+/**
+ * The composition root: the only place that constructs a whole daemon, and so the only one that knows
+ * all its parts. Order and lifetime are the business of daemon.ts and tunnel.ts.
+ */
+
+import { randomBytes } from 'node:crypto'
+import { resolve } from 'node:path'
+import { AppError, ERROR_CODES } from '../base/errors.js'
+import { createLogger, type Logger } from '../base/log.js'
+import { createPortableDataPlane } from '../dataplane/portable/portable-data-plane.js'
+import { bootNowMs, wallNowMs } from '../platform/clock.js'
+import { type RunPaths, runPaths } from '../platform/run-directory.js'
+import { openTun } from '../platform/tun.js'
+import { openUdp } from '../platform/udp.js'
+import { DEFAULT_MTU, MAX_PEERS } from '../wireguard/constants.js'
+import type { Crypto } from '../wireguard/crypto.js'
+import { nobleCrypto } from '../wireguard/crypto-noble.js'
+import { nodeCrypto } from '../wireguard/crypto-node.js'
+import type { PublicKey } from '../wireguard/keys.js'
+import { Daemon, type ServiceContext } from './daemon.js'
+import { DeviceService } from './device-service.js'
+import { EndpointRefresh } from './endpoint-refresh.js'
+import { Engine } from './engine.js'
+import { LiveDevice } from './live-device.js'
+import { type LogFile, openLogFile, standardErrorLog } from './log-file.js'
+import type { Service } from './service.js'
+import { Tunnel } from './tunnel.js'
+import { loadTunnelFrom } from './tunnel-file.js'
+import { createWakeUp } from './wake-up.js'
+
+const LOG_DIRECTORY = '/var/log/overlay'
+
+export interface DaemonRequest {
+  readonly interfaceName: string
+  /** Undefined for a bare device. */
+  readonly configFile: string | undefined
+  /** Log to the standard error instead of a file. */
+  readonly isForeground: boolean
+  readonly isVerbose: boolean
+  readonly onReady: () => void
+  readonly onWarning: (text: string) => void
+  /** Aborting it stops the daemon. */
+  readonly signal?: AbortSignal
+}
+
+/** Resolves when the interface is down again; rejects if it did not come up. */
+export async function runDaemon(request: DaemonRequest): Promise<void> {
+  const { interfaceName, configFile } = request
+  const paths = runPaths(interfaceName)
+  const logFile = openLog(request, paths)
+  const log = createLogger({
+    level: request.isVerbose ? 'debug' : 'info',
+    write: (line) => logFile.writeLine(line),
+    wallNowMs,
+  })
+  const parts: Parts = { request, paths, log, logFile, crypto: chooseCrypto() }
+  const owner = {
+    interface: interfaceName,
+    mode: configFile === undefined ? ('device' as const) : ('tunnel' as const),
+    configFile: configFile === undefined ? '' : resolve(configFile),
+  }
+  const { onReady, signal } = request
+  try {
+    await Daemon.run({
+      owner,
+      paths,
+      log,
+      logFile,
+      onReady,
+      ...(signal !== undefined && { signal }),
+      createService: (context) => createService(parts, context),
+    })
+  } finally {
+    logFile.close()
+  }
+}
+
+interface Parts {
+  readonly request: DaemonRequest
+  readonly paths: RunPaths
+  readonly log: Logger
+  readonly logFile: LogFile
+  readonly crypto: Crypto
+}
+
+function createService(parts: Parts, context: ServiceContext): Service {
+  const { request, log, logFile } = parts
+  const { interfaceName, configFile } = request
+  if (configFile === undefined) {
+    return new DeviceService(async () => await openDevice(parts, context, () => undefined))
+  }
+  const tunnel: Tunnel = new Tunnel({
+    interfaceName,
+    configFile: resolve(configFile),
+    load: loadTunnelFrom(configFile),
+    openDevice: async () => await openDevice(parts, context, (key) => void refresh.handleFailing(key)),
+    journal: context.journal,
+    log,
+    logFile,
+    warn: (text) => {
+      log.warn('tunnel.warning', { text })
+      request.onWarning(text)
+    },
+  })
+  const refresh = new EndpointRefresh({
+    config: () => tunnel.config,
+    engine: () => tunnel.device?.engine,
+    bootNowMs,
+    log,
+  })
+  return tunnel
+}
+
+async function openDevice(
+  parts: Parts,
+  context: ServiceContext,
+  onHandshakeFailing: (publicKey: PublicKey) => void,
+): Promise<LiveDevice> {
+  const { request, paths, log, crypto } = parts
+  const tun = openTun({ name: request.interfaceName, mtu: DEFAULT_MTU })
+  const engine = new Engine({
+    createDataPlane: (listener) =>
+      createPortableDataPlane({
+        inner: tun,
+        openOuterPort: openUdp,
+        crypto,
+        capacity: MAX_PEERS,
+        nowMs: bootNowMs,
+        mtu: DEFAULT_MTU,
+        listener,
+      }),
+    createWakeUp: (onWake) => createWakeUp(bootNowMs, onWake),
+    capacity: MAX_PEERS,
+    crypto,
+    random: (length) => new Uint8Array(randomBytes(length)),
+    bootNowMs,
+    wallNowMs,
+    log,
+    onHandshakeFailing,
+  })
+  const { onRemoved } = context
+  const options = { tun, engine, uapiSocket: paths.uapiSocket, log, onRemoved }
+  return await LiveDevice.open(options, DEFAULT_MTU)
+}
+
+function openLog(request: DaemonRequest, paths: RunPaths): LogFile {
+  if (request.isForeground) return standardErrorLog()
+  const name = `${request.interfaceName}.log`
+  return openLogFile([`${LOG_DIRECTORY}/${name}`, `${paths.directory}/${name}`])
+}
+
+/** The faster provider, unless the environment asks for the one that is all TypeScript. */
+function chooseCrypto(): Crypto {
+  const name = process.env.OVERLAY_CRYPTO ?? nodeCrypto.name
+  if (name === nodeCrypto.name) return nodeCrypto
+  if (name === nobleCrypto.name) return nobleCrypto
+  throw new AppError(ERROR_CODES.usage, `OVERLAY_CRYPTO cannot be "${name}"`, {
+    hint: 'allowed: node, noble',
+  })
+}

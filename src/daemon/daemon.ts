@@ -1,0 +1,234 @@
+/**
+ * The life of one daemon: claims the interface, starts, serves, stops, and leaves nothing behind.
+ *
+ * Operations are taken one after the other; a stop does not wait for a start, it ends it. What is to
+ * be constructed comes from composition.ts.
+ */
+
+import { AppError, ERROR_CODES } from '../base/errors.js'
+import type { Logger } from '../base/log.js'
+import { formatPrefix } from '../net/prefix.js'
+import { bootNowMs } from '../platform/clock.js'
+import { listAddresses, tryFindLink } from '../platform/network.js'
+import { notifyServiceManager } from '../platform/notify.js'
+import { ensureRunDirectory, type RunPaths } from '../platform/run-directory.js'
+import { programVersion } from '../platform/version.js'
+import type { DeviceSnapshot } from '../wireguard/configuration.js'
+import type { LiveDevice } from './live-device.js'
+import { startLocalApi } from './local-api.js'
+import type { InterfaceStatus, ReloadResult, StopResult } from './local-api-schema.js'
+import type { LogFile } from './log-file.js'
+import type { Service } from './service.js'
+import { createStatus } from './status.js'
+import { alreadyRunning, describeFault, recover } from './undo.js'
+import { type JournalOwner, tryReadJournal, UndoJournal } from './undo-journal.js'
+
+export interface DaemonOptions {
+  readonly owner: JournalOwner
+  readonly paths: RunPaths
+  readonly log: Logger
+  readonly logFile: LogFile
+  readonly createService: (context: ServiceContext) => Service
+  /** Everything is up. */
+  readonly onReady: () => void
+  /** Aborting it stops the daemon. */
+  readonly signal?: AbortSignal
+}
+
+export interface ServiceContext {
+  readonly journal: UndoJournal
+  /** The interface was removed by somebody else. */
+  readonly onRemoved: () => void
+}
+
+export class Daemon {
+  readonly #options: DaemonOptions
+  readonly #abort = new AbortController()
+  readonly #service: Service
+  #phase: InterfaceStatus['state'] = 'starting'
+  /** The operation under way; whoever asked for it hears of its failure. */
+  #operation: Promise<unknown> = Promise.resolve()
+  #stopping: Promise<StopResult> | undefined
+
+  private constructor(options: DaemonOptions, journal: UndoJournal) {
+    this.#options = options
+    this.#service = options.createService({ journal, onRemoved: () => this.#handleRemoved() })
+  }
+
+  /** Resolves when the interface is down again. Rejects if it did not come up; then nothing is left. */
+  static async run(options: DaemonOptions): Promise<void> {
+    const journal = await claimInterface(options)
+    const daemon = new Daemon(options, journal)
+    const ignoreSignals = daemon.#listenToSignals()
+    try {
+      await daemon.#serve()
+    } finally {
+      ignoreSignals()
+      if (journal.record.changes.length === 0) journal.delete()
+      options.log.info('ended', { interface: options.owner.interface })
+    }
+  }
+
+  async #serve(): Promise<void> {
+    const { paths, log } = this.#options
+    const api = await startLocalApi({
+      path: paths.apiSocket,
+      log,
+      handlers: {
+        status: () => this.#status(),
+        reload: async () => await this.#reload(),
+        stop: async () => await this.stop(),
+      },
+    })
+    try {
+      await this.#start()
+      await this.#untilStopped()
+    } catch (error) {
+      await this.stop()
+      throw error
+    } finally {
+      await api.stop()
+    }
+  }
+
+  async #start(): Promise<void> {
+    const start = this.#service.start(this.#abort.signal)
+    this.#operation = start
+    await start
+    if (this.#abort.signal.aborted) return
+    this.#phase = 'running'
+    this.#options.log.info('ready', { interface: this.#options.owner.interface, pid: process.pid })
+    notifyServiceManager('READY=1')
+    this.#options.onReady()
+  }
+
+  async #untilStopped(): Promise<void> {
+    const { signal } = this.#abort
+    await new Promise<void>((resolve) => {
+      if (signal.aborted) resolve()
+      else signal.addEventListener('abort', () => resolve())
+    })
+    await this.#stopping
+  }
+
+  /** Idempotent: all callers get the one result. */
+  async stop(): Promise<StopResult> {
+    this.#stopping ??= this.#stopOnce()
+    return await this.#stopping
+  }
+
+  async #stopOnce(): Promise<StopResult> {
+    this.#phase = 'stopping'
+    notifyServiceManager('STOPPING=1')
+    this.#abort.abort()
+    await this.#operation.catch(() => undefined)
+    const faults = await this.#service.stop()
+    for (const reason of faults) this.#options.log.error('undo.failed', { reason })
+    return { faults }
+  }
+
+  async #reload(): Promise<ReloadResult> {
+    const name = this.#options.owner.interface
+    if (this.#phase !== 'running') {
+      throw new AppError(ERROR_CODES.notRunning, `${name} is ${this.#phase}: it cannot be reloaded now`)
+    }
+    const reload = this.#operation
+      .catch(() => undefined)
+      .then(async () => await this.#service.reload(this.#abort.signal))
+    this.#operation = reload
+    notifyServiceManager(`RELOADING=1\nMONOTONIC_USEC=${process.hrtime.bigint() / 1000n}`)
+    try {
+      return await reload
+    } finally {
+      notifyServiceManager('READY=1')
+    }
+  }
+
+  #listenToSignals(): () => void {
+    const { log } = this.#options
+    const stop = (signal: NodeJS.Signals): void => {
+      log.info('signal', { signal })
+      void this.stop()
+    }
+    const reload = (): void => {
+      this.#reload().catch((error: unknown) => log.error('reload.failed', { reason: describeFault(error) }))
+    }
+    this.#options.signal?.addEventListener('abort', () => void this.stop())
+    process.on('SIGTERM', stop).on('SIGINT', stop).on('SIGHUP', reload)
+    return () => process.off('SIGTERM', stop).off('SIGINT', stop).off('SIGHUP', reload)
+  }
+
+  #handleRemoved(): void {
+    this.#options.log.warn('interface.removed', { interface: this.#options.owner.interface })
+    void this.stop()
+  }
+
+  #status(): InterfaceStatus {
+    const { owner, logFile } = this.#options
+    const { device } = this.#service
+    return createStatus({
+      frame: {
+        interface: owner.interface,
+        mode: owner.mode,
+        state: this.#phase,
+        pid: process.pid,
+        version: programVersion(),
+        configFile: owner.configFile === '' ? null : owner.configFile,
+        logFile: logFile.path === '' ? null : logFile.path,
+        mtu: device?.mtu ?? 0,
+        isUp: device?.isUp ?? false,
+        addresses: device === undefined ? [] : addressesOf(device),
+        drops: device?.engine.drops() ?? {},
+      },
+      device: device?.engine.snapshot() ?? NO_DEVICE,
+      peerNames: this.#service.peerNames(),
+      nowMs: bootNowMs(),
+    })
+  }
+}
+
+const NO_DEVICE: DeviceSnapshot = {
+  privateKey: undefined,
+  publicKey: undefined,
+  listenPort: 0,
+  fwmark: 0,
+  peers: [],
+}
+
+/** None once the interface is gone. */
+function addressesOf(device: LiveDevice): string[] {
+  const { name, linkIndex } = device.tun
+  return tryFindLink(name)?.index === linkIndex ? listAddresses(linkIndex).map(formatPrefix) : []
+}
+
+const CLAIM_ATTEMPTS = 3
+
+/** Cleans up after a daemon that died, then makes the interface's name ours. */
+async function claimInterface(options: DaemonOptions): Promise<UndoJournal> {
+  const { paths, owner, log, logFile } = options
+  const name = owner.interface
+  ensureRunDirectory(paths.directory)
+  for (let attempt = 0; attempt < CLAIM_ATTEMPTS; attempt++) {
+    const faults = (await recover(paths, { interfaceName: name, log, logFile })) ?? []
+    if (faults.length > 0) {
+      throw new AppError(ERROR_CODES.platform, `cannot clean up after ${name}: ${faults.join('; ')}`)
+    }
+    if (tryFindLink(name) !== undefined) throw nameTaken(name)
+    const journal = UndoJournal.tryCreate(paths, owner)
+    if (journal !== undefined) return journal
+  }
+  const record = tryReadJournal(paths.journal)
+  throw record === undefined
+    ? new AppError(ERROR_CODES.alreadyRunning, `${name} is being brought up by another command`)
+    : alreadyRunning(record)
+}
+
+function nameTaken(name: string): AppError {
+  return new AppError(
+    ERROR_CODES.alreadyRunning,
+    `an interface ${name} exists and overlay does not serve it`,
+    {
+      hint: `take another name, or remove it: sudo ip link delete ${name}`,
+    },
+  )
+}

@@ -1,0 +1,120 @@
+/**
+ * One interface that is there: TUN, engine, UAPI socket, and the eye on what happens to the link.
+ *
+ * Link up opens the sockets and link down closes them, as with the kernel's WireGuard, whoever sets
+ * it. The link being removed, or its MTU changed, is handed on as well. Knows nothing of files.
+ */
+
+import type { Logger } from '../base/log.js'
+import { type NetworkEvent, watchLinks } from '../platform/link-events.js'
+import { tryFindLink } from '../platform/network.js'
+import type { TunPort } from '../platform/tun.js'
+import type { Engine } from './engine.js'
+import { startUapiServer } from './uapi-server.js'
+
+export interface LiveDeviceOptions {
+  readonly tun: TunPort
+  readonly engine: Engine
+  readonly uapiSocket: string
+  readonly log: Logger
+  /** The interface was removed by somebody else. Called once. */
+  readonly onRemoved: () => void
+}
+
+interface Stoppable {
+  stop(): Promise<void> | void
+}
+
+export class LiveDevice {
+  readonly tun: TunPort
+  readonly engine: Engine
+  readonly #options: LiveDeviceOptions
+  #uapi: Stoppable | undefined
+  #links: Stoppable | undefined
+  #isUp = false
+  #mtu: number
+  #isStopped = false
+
+  private constructor(options: LiveDeviceOptions, mtu: number) {
+    this.#options = options
+    this.tun = options.tun
+    this.engine = options.engine
+    this.#mtu = mtu
+  }
+
+  /** Takes `tun` and `engine` over, also when it fails. */
+  static async open(options: LiveDeviceOptions, mtu: number): Promise<LiveDevice> {
+    const device = new LiveDevice(options, mtu)
+    try {
+      device.#links = watchLinks((event) => device.#handleNetworkEvent(event))
+      device.#uapi = await startUapiServer({
+        path: options.uapiSocket,
+        device: options.engine,
+        log: options.log,
+      })
+      return device
+    } catch (error) {
+      await device.stop()
+      throw error
+    }
+  }
+
+  get isUp(): boolean {
+    return this.#isUp
+  }
+
+  get mtu(): number {
+    return this.#mtu
+  }
+
+  /** Opens the sockets at once, so that a port in use is an error here and not a line in a log. */
+  up(): void {
+    this.engine.up()
+    this.#isUp = true
+  }
+
+  setMtu(mtu: number): void {
+    this.#mtu = mtu
+    this.engine.setMtu(mtu)
+  }
+
+  /** Idempotent. The interface is gone afterwards, with its addresses and routes. */
+  async stop(): Promise<void> {
+    if (this.#isStopped) return
+    this.#isStopped = true
+    await this.#links?.stop()
+    await this.#uapi?.stop()
+    await this.engine.stop()
+    this.tun.close()
+  }
+
+  /**
+   * An event only says that something changed: what holds now is asked for. Events come late, and an
+   * old one must not take back what was done since.
+   */
+  #handleNetworkEvent(event: NetworkEvent): void {
+    const { name, linkIndex } = this.tun
+    if (this.#isStopped || event.kind === 'address') return
+    if (event.kind === 'link' && event.index !== linkIndex) return
+    const link = tryFindLink(event.kind === 'link' ? event.name : name)
+    if (link?.index === linkIndex) {
+      if (link.mtu !== this.#mtu) this.setMtu(link.mtu)
+      if (link.isUp !== this.#isUp) this.#follow(link.isUp)
+    } else if (event.kind === 'lost' || event.removed) {
+      this.#options.onRemoved()
+    }
+  }
+
+  #follow(isUp: boolean): void {
+    const { log } = this.#options
+    try {
+      if (isUp) this.engine.up()
+      else this.engine.down()
+      this.#isUp = isUp
+      log.info(isUp ? 'link.up' : 'link.down')
+    } catch (error) {
+      // The listen port is taken, most likely. Setting another port, or down and up, tries again.
+      log.error('link.up_failed', { reason: error instanceof Error ? error.message : String(error) })
+    }
+  }
+}

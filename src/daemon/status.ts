@@ -1,0 +1,50 @@
+/** What GET /v1/status answers, from what the engine says and the file adds. Pure; holds no secret. */
+
+import { formatEndpoint } from '../net/endpoint.js'
+import { formatPrefix } from '../net/prefix.js'
+import type { DeviceSnapshot, PeerSnapshot } from '../wireguard/configuration.js'
+import { formatKeyBase64 } from '../wireguard/keys.js'
+import type { InterfaceStatus, PeerStatus } from './local-api-schema.js'
+import { summarizePeer } from './peer-summary.js'
+
+/** All that does not come from the device. */
+export type StatusFrame = Omit<InterfaceStatus, 'publicKey' | 'listenPort' | 'fwmark' | 'peers'>
+
+export interface StatusInput {
+  readonly frame: StatusFrame
+  readonly device: DeviceSnapshot
+  /** Names from the file, by base64 public key. */
+  readonly peerNames: ReadonlyMap<string, string>
+  /** Boot clock. */
+  readonly nowMs: number
+}
+
+export function createStatus(input: StatusInput): InterfaceStatus {
+  const { frame, device } = input
+  return {
+    ...frame,
+    publicKey: device.publicKey === undefined ? null : formatKeyBase64(device.publicKey),
+    listenPort: device.listenPort,
+    fwmark: device.fwmark,
+    peers: device.peers.map((peer) => createPeerStatus(peer, input)),
+  }
+}
+
+function createPeerStatus(peer: PeerSnapshot, input: StatusInput): PeerStatus {
+  const publicKey = formatKeyBase64(peer.publicKey)
+  const hasMet = peer.lastHandshakeMs > 0
+  return {
+    publicKey,
+    name: input.peerNames.get(publicKey) ?? null,
+    endpoint: peer.endpoint === undefined ? null : formatEndpoint(peer.endpoint),
+    allowedIps: peer.allowedIps.map(formatPrefix),
+    state: peer.state,
+    summary: summarizePeer(peer, input.nowMs),
+    lastHandshakeAt: hasMet ? new Date(peer.lastHandshakeWallMs).toISOString() : null,
+    lastHandshakeAgeS: hasMet ? Math.max(0, Math.floor((input.nowMs - peer.lastHandshakeMs) / 1000)) : null,
+    rxBytes: peer.rxBytes,
+    txBytes: peer.txBytes,
+    persistentKeepaliveS: peer.persistentKeepaliveS,
+    hasPresharedKey: peer.presharedKey !== undefined,
+  }
+}

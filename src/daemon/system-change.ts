@@ -1,0 +1,114 @@
+/**
+ * Changes to the host, as data: what `up` does, what the undo journal remembers, what a reload
+ * compares. Texts and numbers only, so that a change survives a trip through a file.
+ *
+ * Two kinds. Those that belong to the interface (mtu, address, linkUp, route) vanish with it, and it
+ * vanishes with its daemon. Those that outlive it (LASTING_KINDS) are written to the journal first.
+ */
+
+import { z } from 'zod'
+
+/** A policy routing rule. */
+export interface RuleChange {
+  readonly kind: 'rule'
+  readonly family: 4 | 6
+  /** Always ours to choose, so that undoing takes away exactly this rule. */
+  readonly priority: number
+  readonly table: number
+  /** Applies to packets that do not carry this mark. */
+  readonly unlessMark?: number | undefined
+  /** Ignore routes of this prefix length or shorter. */
+  readonly suppressPrefixLength?: number | undefined
+}
+
+/** A kernel setting, by its dotted name. */
+export interface SysctlChange {
+  readonly kind: 'sysctl'
+  readonly name: string
+  readonly value: string
+  readonly previous: string
+}
+
+/** The packet filter table of src/platform/firewall.ts. */
+export interface FirewallChange {
+  readonly kind: 'firewall'
+  readonly family: 'ip' | 'ip6'
+  readonly addresses: readonly string[]
+  readonly mark: number
+}
+
+export interface DnsChange {
+  readonly kind: 'dns'
+  readonly servers: readonly string[]
+  readonly searchDomains: readonly string[]
+}
+
+export type LastingChange = RuleChange | SysctlChange | FirewallChange | DnsChange
+
+export const lastingChange: z.ZodType<LastingChange> = z.discriminatedUnion('kind', [
+  z.strictObject({
+    kind: z.literal('rule'),
+    family: z.union([z.literal(4), z.literal(6)]),
+    priority: z.int().min(1),
+    table: z.int().min(1),
+    unlessMark: z.int().min(1).optional(),
+    suppressPrefixLength: z.int().min(0).optional(),
+  }),
+  z.strictObject({
+    kind: z.literal('sysctl'),
+    name: z.string().regex(/^[a-z0-9_.]+$/),
+    value: z.string(),
+    previous: z.string(),
+  }),
+  z.strictObject({
+    kind: z.literal('firewall'),
+    family: z.enum(['ip', 'ip6']),
+    addresses: z.array(z.string()),
+    mark: z.int().min(1),
+  }),
+  z.strictObject({
+    kind: z.literal('dns'),
+    servers: z.array(z.string()),
+    searchDomains: z.array(z.string()),
+  }),
+])
+
+export type InterfaceChange =
+  | { readonly kind: 'mtu'; readonly mtu: number }
+  | { readonly kind: 'address'; readonly prefix: string }
+  | { readonly kind: 'linkUp' }
+  | { readonly kind: 'route'; readonly prefix: string; readonly table: number }
+
+export type SystemChange = InterfaceChange | LastingChange
+
+const LASTING_KINDS: ReadonlySet<string> = new Set<LastingChange['kind']>([
+  'rule',
+  'sysctl',
+  'firewall',
+  'dns',
+])
+
+export function isLasting(change: SystemChange): change is LastingChange {
+  return LASTING_KINDS.has(change.kind)
+}
+
+/** Two changes are one if they say the same. */
+export function equalChange(a: SystemChange, b: SystemChange): boolean {
+  return JSON.stringify(a) === JSON.stringify(b)
+}
+
+/** What leads from one state of the host to another: take back `undo` in order, then apply `apply`. */
+export interface SystemTransition {
+  readonly undo: readonly SystemChange[]
+  readonly apply: readonly SystemChange[]
+}
+
+export function transitionOf(
+  current: readonly SystemChange[],
+  wanted: readonly SystemChange[],
+): SystemTransition {
+  return {
+    undo: current.filter((change) => !wanted.some((other) => equalChange(change, other))).reverse(),
+    apply: wanted.filter((change) => !current.some((other) => equalChange(change, other))),
+  }
+}

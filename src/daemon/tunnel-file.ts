@@ -1,0 +1,74 @@
+/** The tunnel file on disk: reading it, its private key file, and what may look into it. */
+
+import { readFileSync, statSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
+import { type ParsedConfig, parseConfigWithWarnings, parsePrivateKey } from '../config/parse.js'
+import type { TunnelConfig } from '../config/types.js'
+import { toPlatformError } from '../platform/system-error.js'
+
+const MAX_FILE_BYTES = 64 * 1024 * 1024
+const OTHERS_MAY_READ = 0o044
+
+export interface LoadTunnel {
+  /** Reads and parses the file. Throws ConfigError, PlatformError. */
+  parse(): TunnelConfig
+  /** With the key that PrivateKeyFile names. Throws ConfigError, PlatformError. */
+  withPrivateKey(config: TunnelConfig): TunnelConfig
+}
+
+export function loadTunnelFrom(path: string): LoadTunnel {
+  return {
+    parse: () => parseTunnelFile(path).config,
+    withPrivateKey: (config) => withPrivateKey(config, path),
+  }
+}
+
+/**
+ * A tunnel that is brought up needs a private key, but hooks may set it: `PostUp = wg set %i
+ * private-key …` is in wg-quick's own manual.
+ */
+export function parseTunnelFile(path: string): ParsedConfig {
+  const text = readText(path)
+  const parsed = parseConfigWithWarnings(text, path)
+  const { preUp, postUp } = parsed.config.interface
+  if (preUp.length + postUp.length > 0) return parsed
+  return parseConfigWithWarnings(text, path, { needsPrivateKey: true })
+}
+
+function withPrivateKey(config: TunnelConfig, path: string): TunnelConfig {
+  const { privateKeyFile } = config.interface
+  if (privateKeyFile === undefined) return config
+  const keyPath = resolve(dirname(path), privateKeyFile)
+  const privateKey = parsePrivateKey(readText(keyPath), keyPath)
+  return { ...config, interface: { ...config.interface, privateKey } }
+}
+
+/** Warnings about files that hold secrets and that others may read, each with the command that helps. */
+export function findExposedFiles(path: string, config: TunnelConfig): string[] {
+  const { privateKey, privateKeyFile } = config.interface
+  const hasSecret = privateKey !== undefined || config.peers.some((peer) => peer.presharedKey !== undefined)
+  const files = hasSecret ? [path] : []
+  if (privateKeyFile !== undefined) files.push(resolve(dirname(path), privateKeyFile))
+  return files
+    .filter(isReadableByOthers)
+    .map((file) => `${file} holds a secret and others may read it; type: chmod 600 ${file}`)
+}
+
+function isReadableByOthers(file: string): boolean {
+  try {
+    return (statSync(file).mode & OTHERS_MAY_READ) !== 0
+  } catch {
+    return false // reading it will say what is wrong
+  }
+}
+
+function readText(path: string): string {
+  try {
+    if (statSync(path).size > MAX_FILE_BYTES) {
+      throw Object.assign(new Error('file too large'), { code: 'EFBIG', syscall: 'read' })
+    }
+    return readFileSync(path, 'utf8')
+  } catch (error) {
+    throw toPlatformError(error, `cannot read ${path}`, 'run as root, for example with sudo')
+  }
+}

@@ -1,0 +1,254 @@
+/**
+ * One tunnel brought up from a file: the order of start, reload and stop.
+ *
+ * INVARIANT: a start that fails is taken back by stop(), like a tunnel that ran; what has to be undone
+ * is in the journal, not in this object's memory. Operations do not overlap (src/daemon/daemon.ts).
+ */
+
+import { AppError, ERROR_CODES } from '../base/errors.js'
+import type { Logger } from '../base/log.js'
+import { type ResolvedEndpoints, toDeviceUpdate } from '../config/device-update.js'
+import { diffConfig } from '../config/diff.js'
+import type { TunnelConfig } from '../config/types.js'
+import type { HostEndpoint } from '../net/endpoint.js'
+import { tryFindLink } from '../platform/network.js'
+import { formatKeyBase64 } from '../wireguard/keys.js'
+import { resolveEndpoints } from './endpoint-resolver.js'
+import { type HookContext, runHooks } from './hooks.js'
+import {
+  applyInterfaceChange,
+  applyLastingChange,
+  undoInterfaceChange,
+  undoLastingChange,
+} from './host-changes.js'
+import { isReversePathStrict, readHostFacts } from './host-facts.js'
+import type { LiveDevice } from './live-device.js'
+import type { ReloadResult } from './local-api-schema.js'
+import type { LogFile } from './log-file.js'
+import { saveConfig } from './save-config.js'
+import type { Service } from './service.js'
+import { isLasting, type SystemChange, transitionOf } from './system-change.js'
+import { type HostFacts, type PolicyRouting, planSystem } from './system-plan.js'
+import type { LoadTunnel } from './tunnel-file.js'
+import { describeFault, runPostDown, undoLastingChanges } from './undo.js'
+import type { UndoJournal } from './undo-journal.js'
+
+export interface TunnelOptions {
+  readonly interfaceName: string
+  readonly configFile: string
+  /** Reads the file as it is now, private key included. */
+  readonly load: LoadTunnel
+  readonly openDevice: () => Promise<LiveDevice>
+  readonly journal: UndoJournal
+  readonly log: Logger
+  readonly logFile: LogFile
+  /** Something is not as it should be, but the tunnel works. */
+  readonly warn: (text: string) => void
+}
+
+export class Tunnel implements Service {
+  readonly #options: TunnelOptions
+  #device: LiveDevice | undefined
+  #config: TunnelConfig | undefined
+  #endpoints: ResolvedEndpoints = new Map()
+  #policy: PolicyRouting | undefined
+  #changes: readonly SystemChange[] = []
+  #isComplete = false
+
+  constructor(options: TunnelOptions) {
+    this.#options = options
+  }
+
+  get device(): LiveDevice | undefined {
+    return this.#device
+  }
+
+  get config(): TunnelConfig | undefined {
+    return this.#config
+  }
+
+  peerNames(): ReadonlyMap<string, string> {
+    const peers = this.#config?.peers ?? []
+    return new Map(
+      peers.flatMap((peer) =>
+        peer.name === undefined ? [] : [[formatKeyBase64(peer.publicKey), peer.name]],
+      ),
+    )
+  }
+
+  async start(signal: AbortSignal): Promise<void> {
+    const { journal, load, openDevice } = this.#options
+    const hooks = this.#hookContext(signal)
+    const { preUp, postUp, postDown } = load.parse().interface
+    if (preUp.length > 0) {
+      journal.setPostDown(postDown)
+      await runHooks('PreUp', preUp, hooks)
+    }
+    const config = load.withPrivateKey(load.parse())
+    const endpoints = await resolveEndpoints(hostsOf(config), { signal })
+    requireGoingOn(signal)
+    const device = await openDevice()
+    this.#device = device
+    this.#config = config
+    this.#endpoints = endpoints
+    const facts = this.#readFacts(config, endpoints)
+    device.engine.configure({ ...toDeviceUpdate(config, endpoints), fwmark: markOf(config, facts) })
+    await this.#moveTo(planSystem(config, facts), signal)
+    this.#warnAboutFilters(facts)
+    journal.setPostDown(postDown)
+    await runHooks('PostUp', postUp, hooks)
+    requireGoingOn(signal)
+    this.#isComplete = true
+  }
+
+  /** Parses and resolves first: a file or a name that is wrong changes nothing. */
+  async reload(signal: AbortSignal): Promise<ReloadResult> {
+    const { load, journal, log } = this.#options
+    const previous = this.#config
+    const device = this.#device
+    if (previous === undefined || device === undefined || !this.#isComplete) {
+      throw new AppError(ERROR_CODES.notRunning, `${this.#options.interfaceName} is not up yet`)
+    }
+    const next = load.withPrivateKey(load.parse())
+    const endpoints = await resolveEndpoints(hostsOf(next), { signal })
+    requireGoingOn(signal)
+    const update = diffConfig(previous, next, endpoints).update
+    const markBefore = device.engine.snapshot().fwmark
+    const facts = this.#readFacts(next, endpoints)
+    device.engine.configure({ ...update, fwmark: markOf(next, facts) })
+    const systemChanges = await this.#moveOrReturn(planSystem(next, facts), signal, () => {
+      const back = diffConfig(next, previous, this.#endpoints).update
+      device.engine.configure({ ...back, fwmark: markBefore })
+    })
+    this.#config = next
+    this.#endpoints = endpoints
+    journal.setPostDown(next.interface.postDown)
+    log.info('reload', { peers: update.peers.length, systemChanges })
+    return { changedPeers: update.peers.length, systemChanges }
+  }
+
+  /** Takes everything back, also of a start that failed half-way. Gives what could not be undone. */
+  async stop(): Promise<string[]> {
+    const { journal, interfaceName } = this.#options
+    const faults: string[] = []
+    const isThere = tryFindLink(interfaceName)?.index === this.#device?.tun.linkIndex
+    if (this.#isComplete && isThere) faults.push(...(await this.#stopPolitely()))
+    faults.push(...(await undoLastingChanges(journal)))
+    await this.#device?.stop()
+    faults.push(...(await runPostDown(journal, this.#hookContext())))
+    return faults
+  }
+
+  async #stopPolitely(): Promise<string[]> {
+    const { configFile } = this.#options
+    const config = this.#config
+    const device = this.#device
+    if (config === undefined || device === undefined) return []
+    const faults: string[] = []
+    try {
+      await runHooks('PreDown', config.interface.preDown, this.#hookContext())
+    } catch (error) {
+      faults.push(describeFault(error))
+    }
+    try {
+      if (config.interface.saveConfig) saveConfig({ configFile, config, device, endpoints: this.#endpoints })
+    } catch (error) {
+      faults.push(describeFault(error))
+    }
+    return faults
+  }
+
+  #readFacts(config: TunnelConfig, endpoints: ResolvedEndpoints): HostFacts {
+    const { interfaceName } = this.#options
+    const policy = this.#policy
+    const facts = readHostFacts({ interfaceName, config, endpoints: [...endpoints.values()], policy })
+    this.#policy = facts.policy
+    return facts
+  }
+
+  /** Moves on, or back to where it was, calling `onReturn`, and throws. */
+  async #moveOrReturn(
+    wanted: readonly SystemChange[],
+    signal: AbortSignal,
+    onReturn: () => void,
+  ): Promise<number> {
+    const before = this.#changes
+    try {
+      return await this.#moveTo(wanted, signal)
+    } catch (error) {
+      onReturn()
+      await this.#moveTo(before, signal)
+      throw error
+    }
+  }
+
+  /** Gives the number of changes made. */
+  async #moveTo(wanted: readonly SystemChange[], signal: AbortSignal): Promise<number> {
+    const { undo, apply } = transitionOf(this.#changes, wanted)
+    for (const change of undo) {
+      await this.#undo(change)
+      this.#changes = this.#changes.filter((other) => other !== change)
+    }
+    for (const change of apply) {
+      requireGoingOn(signal)
+      await this.#apply(change)
+      this.#changes = [...this.#changes, change]
+    }
+    return undo.length + apply.length
+  }
+
+  async #apply(change: SystemChange): Promise<void> {
+    const { journal, interfaceName } = this.#options
+    if (isLasting(change)) {
+      journal.add(change)
+      await applyLastingChange(change, interfaceName)
+      return
+    }
+    const device = this.#requireDevice()
+    if (change.kind === 'linkUp') device.up()
+    if (change.kind === 'mtu') device.setMtu(change.mtu)
+    applyInterfaceChange(change, { name: interfaceName, linkIndex: device.tun.linkIndex })
+  }
+
+  async #undo(change: SystemChange): Promise<void> {
+    const { journal, interfaceName } = this.#options
+    if (isLasting(change)) {
+      await undoLastingChange(change, interfaceName)
+      journal.remove(change)
+      return
+    }
+    const { linkIndex } = this.#requireDevice().tun
+    undoInterfaceChange(change, { name: interfaceName, linkIndex })
+  }
+
+  #requireDevice(): LiveDevice {
+    if (this.#device === undefined) throw new RangeError('the tunnel has no device yet')
+    return this.#device
+  }
+
+  #warnAboutFilters(facts: HostFacts): void {
+    if (facts.policy === undefined || facts.hasFirewall || !isReversePathStrict()) return
+    this.#options.warn(
+      'strict reverse path filtering is on and the program nft is missing: answers through the default ' +
+        'route may be dropped (type: sudo apt-get install -y nftables, then down and up again)',
+    )
+  }
+
+  #hookContext(signal?: AbortSignal): HookContext {
+    const { interfaceName, log, logFile } = this.#options
+    return { interfaceName, log, logFile, ...(signal !== undefined && { signal }) }
+  }
+}
+
+/** Mark of the outer datagrams: the policy's, if a default route needs one. */
+function markOf(config: TunnelConfig, facts: HostFacts): number {
+  return facts.policy?.table ?? config.interface.fwMark
+}
+
+function hostsOf(config: TunnelConfig): HostEndpoint[] {
+  return config.peers.flatMap((peer) => (peer.endpoint === undefined ? [] : [peer.endpoint]))
+}
+
+function requireGoingOn(signal: AbortSignal): void {
+  if (signal.aborted) throw new AppError(ERROR_CODES.command, 'it was stopped before it was up')
+}

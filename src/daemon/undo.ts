@@ -1,0 +1,102 @@
+/**
+ * Puts the host back as it was: at the end of a normal run, after a failed start, and for a daemon
+ * that died. One way for all three, driven by the journal.
+ */
+
+import { AppError, ERROR_CODES } from '../base/errors.js'
+import { tryFindLink } from '../platform/network.js'
+import { isNamespaceAlive, networkNamespace, tryNamespaceName } from '../platform/network-namespace.js'
+import { type RunPaths, removeFile } from '../platform/run-directory.js'
+import { type HookContext, runHooks } from './hooks.js'
+import { undoLastingChange } from './host-changes.js'
+import { isOwnerAlive, type JournalRecord, tryReadJournal, UndoJournal } from './undo-journal.js'
+
+const LINK_POLL_MS = 10
+const LINK_WAIT_MS = 5000
+
+/** Text of whatever was thrown, hint included. */
+export function describeFault(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  return error instanceof AppError && error.hint !== '' ? `${error.message} (${error.hint})` : error.message
+}
+
+/** Undoes all lasting changes, newest first. One that fails stays in the journal and is reported. */
+export async function undoLastingChanges(journal: UndoJournal): Promise<string[]> {
+  const faults: string[] = []
+  for (const change of [...journal.record.changes].reverse()) {
+    try {
+      await undoLastingChange(change, journal.record.interface)
+      journal.remove(change)
+    } catch (error) {
+      faults.push(describeFault(error))
+    }
+  }
+  return faults
+}
+
+/** Runs the PostDown hooks once; a failing one does not keep the others from running. */
+export async function runPostDown(journal: UndoJournal, context: HookContext): Promise<string[]> {
+  const faults: string[] = []
+  const hooks = journal.record.postDown
+  journal.setPostDown([])
+  for (const hook of hooks) {
+    try {
+      await runHooks('PostDown', [hook], context)
+    } catch (error) {
+      faults.push(describeFault(error))
+    }
+  }
+  return faults
+}
+
+/**
+ * Cleans up after a daemon that died. Gives what could not be undone; undefined if there is nothing
+ * to clean up. Throws AppError if that daemon lives.
+ */
+export async function recover(paths: RunPaths, context: HookContext): Promise<string[] | undefined> {
+  const record = tryReadJournal(paths.journal)
+  if (record === undefined) return undefined
+  if (isOwnerAlive(record)) throw alreadyRunning(record)
+  const isWorldGone = requireSameNamespace(record)
+  const journal = UndoJournal.tryTakeOver(paths)
+  if (journal === undefined) return undefined
+  context.log.warn('recover', { interface: record.interface, pid: record.pid })
+  const faults = isWorldGone ? [] : await undoLastingChanges(journal)
+  if (!isWorldGone) faults.push(...(await waitForLinkGone(record.interface)))
+  removeFile(paths.apiSocket)
+  removeFile(paths.uapiSocket)
+  if (!isWorldGone) faults.push(...(await runPostDown(journal, context)))
+  if (isWorldGone || journal.record.changes.length === 0) journal.delete()
+  return faults
+}
+
+export function alreadyRunning(record: JournalRecord): AppError {
+  const name = record.interface
+  const reload = record.mode === 'tunnel' ? `overlay up ${record.configFile} --reload, or end it: ` : ''
+  return new AppError(ERROR_CODES.alreadyRunning, `${name} is up already, served by process ${record.pid}`, {
+    hint: `${reload === '' ? 'end it: ' : `take over a changed file: ${reload}`}overlay down ${name}`,
+  })
+}
+
+/** True if the network namespace of the changes is gone, and the changes with it. */
+function requireSameNamespace(record: JournalRecord): boolean {
+  if (record.namespace === networkNamespace()) return false
+  if (!isNamespaceAlive(record.namespace)) return true
+  const name = tryNamespaceName(record.namespace)
+  throw new AppError(
+    ERROR_CODES.platform,
+    `${record.interface} was brought up in another network namespace, ${name ?? record.namespace}`,
+    { hint: `type: ip netns exec ${name ?? 'NAME'} overlay down ${record.interface}` },
+  )
+}
+
+/** The interface goes when the kernel has closed the descriptors of the dead process. */
+async function waitForLinkGone(name: string): Promise<string[]> {
+  for (let waitedMs = 0; tryFindLink(name) !== undefined; waitedMs += LINK_POLL_MS) {
+    if (waitedMs >= LINK_WAIT_MS) {
+      return [`interface ${name} is still there: another process holds it (sudo ip link delete ${name})`]
+    }
+    await new Promise((resolve) => setTimeout(resolve, LINK_POLL_MS))
+  }
+  return []
+}
