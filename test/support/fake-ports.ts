@@ -11,7 +11,7 @@ import type { DatagramHeaders, InnerPort, OpenOuterPort, OuterPort, Slab } from 
 import { type Endpoint, equalEndpoint } from '../../src/net/endpoint.js'
 import { equalIp, type IpAddress, ipFromBytes } from '../../src/net/ip.js'
 
-export interface WireDatagram {
+export interface FakeDatagram {
   readonly from: Endpoint
   readonly to: Endpoint
   readonly tos: number
@@ -63,7 +63,7 @@ export class FakeOuterPort implements OuterPort {
   /** Sizes of the batches sent so far. */
   readonly batchSizes: number[] = []
   readonly #network: FakeNetwork
-  readonly #waiting: WireDatagram[] = []
+  readonly #waiting: FakeDatagram[] = []
 
   /** `options.port` is not 0 here. `address`: the machine's, where a datagram names no source. */
   constructor(network: FakeNetwork, options: OuterSocketOptions, address: IpAddress) {
@@ -75,7 +75,7 @@ export class FakeOuterPort implements OuterPort {
   }
 
   /** Datagrams arrive at the socket. */
-  receive(...datagrams: readonly WireDatagram[]): void {
+  receive(...datagrams: readonly FakeDatagram[]): void {
     this.#waiting.push(...datagrams)
     while (this.#waiting.length > 0 && this.onReadable !== undefined) this.onReadable()
   }
@@ -110,7 +110,7 @@ export class FakeOuterPort implements OuterPort {
     this.#network.forget(this)
   }
 
-  #datagramOf(slab: Slab, headers: DatagramHeaders, i: number): WireDatagram {
+  #datagramOf(slab: Slab, headers: DatagramHeaders, i: number): FakeDatagram {
     const end = 16 * i + (this.family === 4 ? 4 : 16)
     const local = headers.local.slice(16 * i, end)
     const address = local.some((byte) => byte !== 0) ? ipFromBytes(local) : this.address
@@ -136,7 +136,7 @@ interface BoundPort {
 
 export class FakeNetwork {
   /** Sees every datagram. May keep it and call `deliver` later, but not before it has returned. */
-  onSend: (datagram: WireDatagram) => void = () => undefined
+  onSend: (datagram: FakeDatagram) => void = () => undefined
   #bound: BoundPort[] = []
   #nextPort = FIRST_EPHEMERAL_PORT
   #isSending = false
@@ -162,7 +162,7 @@ export class FakeNetwork {
   }
 
   /** False if nobody listens there. */
-  deliver(datagram: WireDatagram): boolean {
+  deliver(datagram: FakeDatagram): boolean {
     if (this.#isSending) throw new Error('deliver after the sender has returned: data planes do not nest')
     const { to } = datagram
     const target = this.#bound.find(({ port, addresses }) =>
@@ -172,7 +172,7 @@ export class FakeNetwork {
     return target !== undefined
   }
 
-  send(datagram: WireDatagram): void {
+  send(datagram: FakeDatagram): void {
     this.#isSending = true
     this.onSend(datagram)
     this.#isSending = false
