@@ -1,7 +1,14 @@
 import { defineConfig, type ViteUserConfig } from 'vitest/config'
 
+/** A directory for one result file per run, read by .ci/run; undefined in a developer's shell. */
+const results = process.env.OVERLAY_TEST_RESULTS
+
 const config: ViteUserConfig = defineConfig({
   test: {
+    reporters:
+      results === undefined
+        ? ['default']
+        : ['default', ['json', { outputFile: `${results}/${process.pid}.json` }]],
     projects: [
       { test: { name: 'unit', include: ['test/unit/**/*.test.ts', 'test/vectors/**/*.test.ts'] } },
       {

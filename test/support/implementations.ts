@@ -5,11 +5,12 @@
  * wireguard-go with itself: that proves the tests, not the product.
  */
 
-import { fileURLToPath } from 'node:url'
+import { join } from 'node:path'
 import type { Host } from './lab.js'
 
-const BIN_DIRECTORY: string = fileURLToPath(new URL('../../bin', import.meta.url))
-const OVERLAY = `${BIN_DIRECTORY}/overlay`
+// Tests and benches run at the top of the checkout.
+const BIN_DIRECTORY: string = join(process.cwd(), 'bin')
+export const overlayCommand: string = join(BIN_DIRECTORY, 'overlay')
 const UP_TIMEOUT_MS = 60_000
 
 export interface Implementation {
@@ -23,24 +24,24 @@ export interface Implementation {
   device(host: Host, interfaceName: string): Promise<void>
 }
 
-const overlay: Implementation = {
+export const overlay: Implementation = {
   name: 'overlay',
   async up(host, file) {
-    await host.run([OVERLAY, 'up', file], { timeoutMs: UP_TIMEOUT_MS })
+    await host.run([overlayCommand, 'up', file], { timeoutMs: UP_TIMEOUT_MS })
   },
   async down(host, file) {
-    await host.run([OVERLAY, 'down', file], { timeoutMs: UP_TIMEOUT_MS })
+    await host.run([overlayCommand, 'down', file], { timeoutMs: UP_TIMEOUT_MS })
   },
   async reload(host, file) {
-    await host.run([OVERLAY, 'up', file, '--reload'], { timeoutMs: UP_TIMEOUT_MS })
+    await host.run([overlayCommand, 'up', file, '--reload'], { timeoutMs: UP_TIMEOUT_MS })
   },
   async device(host, interfaceName) {
-    await host.run([OVERLAY, 'device', interfaceName], { timeoutMs: UP_TIMEOUT_MS })
+    await host.run([overlayCommand, 'device', interfaceName], { timeoutMs: UP_TIMEOUT_MS })
   },
 }
 
 /** Debian's wireguard-go, driven by wg-quick. */
-const wireguardGo: Implementation = {
+export const wireguardGo: Implementation = {
   name: 'wireguard-go',
   async up(host, file) {
     await host.run(['wg-quick', 'up', file], { env: { WG_QUICK_USERSPACE_IMPLEMENTATION: 'wireguard-go' } })
@@ -93,5 +94,3 @@ export const TUNNEL_PROGRAMS: readonly string[] = ['ip', 'sysctl', 'ping', 'wg',
 export const binPath: Readonly<Record<string, string>> = {
   PATH: `${BIN_DIRECTORY}:${process.env.PATH ?? ''}`,
 }
-
-export const overlayCommand: string = OVERLAY
