@@ -30,6 +30,9 @@ describe('RateLimiter', () => {
     const limiter = new RateLimiter()
     expect(countAllowed(limiter, V4, 100, 0)).toBe(5)
     expect(countAllowed(limiter, V4, 100, 3_600_000)).toBe(5)
+    const other = new RateLimiter()
+    expect(countAllowed(other, V4, 1, 0)).toBe(1)
+    expect(countAllowed(other, V4, 100, 249)).toBe(5)
   })
 
   it('counts every v4 address for itself', () => {
