@@ -150,11 +150,16 @@ struct Outgoing {
 // What to do about the first datagram of a failed call.
 enum class Remedy { giveUpBatch, retry, retryWithoutSource, skip };
 
+// The remembered source address may have left the machine: the link must not die with it. Kernels
+// disagree about the error, and some say the same when there is no route: then the retry fails too.
+bool mayBlameSource(int code) {
+  return code == EINVAL || code == EADDRNOTAVAIL || code == ENETUNREACH || code == EHOSTUNREACH || code == ENODEV;
+}
+
 // `attempt` counts from 1 for each datagram.
 Remedy remedyFor(int code, int attempt) {
   if (code == EAGAIN) return Remedy::giveUpBatch;
-  // The remembered source address may have left the machine: the link must not die with it.
-  if ((code == EINVAL || code == EADDRNOTAVAIL) && attempt == 1) return Remedy::retryWithoutSource;
+  if (attempt == 1 && mayBlameSource(code)) return Remedy::retryWithoutSource;
   if ((code == EINTR || code == ECONNREFUSED) && attempt <= MAX_RETRIES) return Remedy::retry;
   return Remedy::skip;
 }

@@ -112,7 +112,8 @@ Result<UniqueFd> receiveFd(int socket, int timeoutMs) {
   message.msg_iov = &part;
   message.msg_iovlen = 1;
   message.msg_control = control.bytes;
-  message.msg_controllen = sizeof(control.bytes);
+  // Not CMSG_SPACE: its alignment has room for a second descriptor, which nobody would close.
+  message.msg_controllen = CMSG_LEN(sizeof(int));
   const ssize_t received = ::recvmsg(socket, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
   if (received < 0) return lastError("recvmsg");
   const cmsghdr* const item = CMSG_FIRSTHDR(&message);
@@ -122,7 +123,9 @@ Result<UniqueFd> receiveFd(int socket, int timeoutMs) {
   }
   int fd = -1;
   std::memcpy(&fd, CMSG_DATA(item), sizeof(fd));
-  return UniqueFd(fd);
+  UniqueFd passed(fd);
+  if ((message.msg_flags & MSG_CTRUNC) != 0) return Error{EBADMSG, "recvmsg"};
+  return passed;
 }
 
 Result<void> sendUnixDatagram(const std::string& path, const std::string& text) {
