@@ -7,7 +7,7 @@ export function sampleKey(byte: number): string {
   return formatBase64(new Uint8Array(32).fill(byte))
 }
 
-export const FULL_FILE = `# a laptop
+export const FULL_FILE: string = `# a laptop
 [Interface]
 PrivateKey = ${sampleKey(1)}
 ListenPort = 51820
