@@ -28,8 +28,11 @@ export interface HarnessSocket {
   readonly port: number
   /** Two addresses of the plane's machine. */
   readonly locals: readonly [IpAddress, IpAddress]
-  /** Two endpoints whose datagrams the harness sees, and from which it can send. */
-  readonly remotes: readonly [Endpoint, Endpoint]
+  /**
+   * Endpoints whose datagrams the harness sees, and from which it can send. The third has the address
+   * of the first and another port.
+   */
+  readonly remotes: readonly [Endpoint, Endpoint, Endpoint]
 }
 
 export interface DataPlaneHarness {

@@ -291,5 +291,7 @@ export function inboundTests(harnessOf: HarnessOf): void {
     expect(went).toBeGreaterThan(0)
     expect(went + (deviceDrops(harness).controlOverflow ?? 0)).toBe(200)
     expect(await harness.takePackets()).toEqual([FROM_PEER_0])
+    await harness.injectDatagrams([{ from: remote, bytes: Uint8Array.of(2, 0, 0, 0) }])
+    expect(await harness.takeEvents()).toHaveLength(1)
   })
 }

@@ -66,6 +66,32 @@ export function outboundTests(harnessOf: HarnessOf): void {
     )
   })
 
+  test('padding is zeros, whatever passed before', async () => {
+    const harness = harnessOf()
+    addPeers(harness, 0)
+    const far = new FarEnd(harness, { localIndex: 7 })
+    far.install(0)
+    const small = innerPacket('10.9.0.1', '10.0.0.5', { length: 33 })
+    await harness.injectPackets(innerPacket('10.9.0.1', '10.0.0.5', { length: 1420 }))
+    await harness.injectPackets(small)
+    const sent = await harness.takeDatagrams()
+    const opened = sent.map(({ bytes }) => far.open(bytes).padded)
+    expect(opened[1]).toEqual(concatBytes(small, new Uint8Array(15)))
+  })
+
+  test('packets of one batch keep their order, whatever is dropped between them', async () => {
+    const harness = harnessOf()
+    addPeers(harness, 0)
+    const far = new FarEnd(harness, { localIndex: 7 })
+    far.install(0)
+    const packets = Array.from({ length: 150 }, (_, i) =>
+      innerPacket('10.9.0.1', i % 7 === 3 ? '10.200.0.1' : '10.0.0.5', { length: 64 + 16 * i, mark: i }),
+    ).filter(({ length }) => length <= 1420)
+    await harness.injectPackets(...packets)
+    const opened = (await harness.takeDatagrams()).map(({ bytes }) => far.open(bytes).padded)
+    expect(opened).toEqual(packets.filter((_, i) => i % 7 !== 3))
+  })
+
   test.each([
     [691, 700], // not 704: the new MTU bounds
     [710, 716], // 10 bytes over the MTU are padded as 10 bytes are

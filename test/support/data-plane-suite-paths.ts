@@ -25,23 +25,30 @@ export function pathTests(harnessOf: HarnessOf): void {
       }
     })
 
-    test(`authentic messages over ${family} from elsewhere move the path at once, and say so once`, async () => {
-      const harness = harnessOf()
-      addPeers(harness, 0)
-      const far = new FarEnd(harness, { localIndex: 7 })
-      far.install(0)
-      const { remotes, locals, socket } = harness[family]
-      await harness.injectDatagrams([far.datagram(remotes[0], EMPTY)])
-      await harness.takeEvents()
-      await harness.injectDatagrams([far.datagram(remotes[1], EMPTY), far.datagram(remotes[1], EMPTY)])
-      expect(await harness.takeEvents()).toEqual([
-        { kind: 'sourceChanged', slot: 0, path: { socket, remote: remotes[1], local: locals[0] } },
-      ])
-      await harness.injectPackets(TO_PEER_0)
-      const [sent] = await harness.takeDatagrams()
-      expect(sent?.to).toEqual(remotes[1])
-      expect(sent?.from.address).toEqual(locals[0])
-    })
+    test.each([
+      [1, 'another address'],
+      [2, 'another port'],
+    ] as const)(
+      `authentic messages over ${family} from elsewhere move the path, said once: remote %i, %s`,
+      async (which) => {
+        const harness = harnessOf()
+        addPeers(harness, 0)
+        const far = new FarEnd(harness, { localIndex: 7 })
+        far.install(0)
+        const { remotes, locals, socket } = harness[family]
+        const remote = remotes[which]
+        await harness.injectDatagrams([far.datagram(remotes[0], EMPTY)])
+        await harness.takeEvents()
+        await harness.injectDatagrams([far.datagram(remote, EMPTY), far.datagram(remote, EMPTY)])
+        expect(await harness.takeEvents()).toEqual([
+          { kind: 'sourceChanged', slot: 0, path: { socket, remote, local: locals[0] } },
+        ])
+        await harness.injectPackets(TO_PEER_0)
+        const [sent] = await harness.takeDatagrams()
+        expect(sent?.to).toEqual(remote)
+        expect(sent?.from.address).toEqual(locals[0])
+      },
+    )
   }
 
   test('the answer leaves from the address that was asked', async () => {

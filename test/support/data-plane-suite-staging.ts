@@ -196,6 +196,19 @@ export function stagingTests(harnessOf: HarnessOf): void {
     expect(later).toEqual([packetMarked(2)])
   })
 
+  test('a confirmed keypair may ask for the next one, though its packets had asked for it', async () => {
+    const harness = harnessOf()
+    addPeers(harness, 0)
+    const options = { localIndex: 7, isInitiator: false, firstCounter: REKEY_AFTER_MESSAGES }
+    const far = new FarEnd(harness, options)
+    far.install(0)
+    await harness.injectPackets(packetMarked(1))
+    expect(await handshakesAsked(harness)).toBe(1)
+    await harness.injectDatagrams([far.datagram(harness.v4.remotes[0], EMPTY)])
+    expect(await harness.takeDatagrams()).toHaveLength(1)
+    expect(await handshakesAsked(harness)).toBe(1)
+  })
+
   test('after all keypairs are gone the next packet asks again', async () => {
     const harness = harnessOf()
     addPeers(harness, 0)

@@ -81,6 +81,7 @@ export async function createPortableHarness(crypto: Crypto): Promise<PortableHar
 function remotesAt(first: string, second: string): HarnessSocket['remotes'] {
   return [
     { address: ip(first), port: 40_001, scopeId: 0 },
-    { address: ip(second), port: 40_002, scopeId: 0 },
+    { address: ip(second), port: 40_001, scopeId: 0 },
+    { address: ip(first), port: 40_003, scopeId: 0 },
   ]
 }

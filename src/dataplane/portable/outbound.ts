@@ -119,7 +119,6 @@ export class Outbound {
     while (keypair?.canSend(batchMs) === true) {
       const packet = peer.staged.shift()
       if (packet === undefined) break
-      if (peer.staged.length === 0) peer.isHandshakeRaised = false
       this.#sealStaged(peer, keypair, packet)
     }
     this.#batch.flush()

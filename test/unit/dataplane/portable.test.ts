@@ -130,6 +130,30 @@ describe('portable data plane', () => {
     expect((await harness.takeDatagrams()).at(-1)?.from.address).toEqual(harness.v4.locals[0])
   })
 
+  test('another scope or another socket is another path', async () => {
+    const [remote] = harness.v6.remotes
+    const other = harness.plane.openSocket({ family: 6, port: 0, mark: 0 })
+    const to = { address: harness.v6.locals[0], scopeId: 0 }
+    const [, first, second] = harness.outerPorts
+    const arrive = (port: typeof first, scopeId: number): void =>
+      port?.receive({
+        from: { ...remote, scopeId },
+        to: { ...to, port: port.port },
+        tos: 0,
+        bytes: far.seal(EMPTY),
+      })
+    arrive(first, 0)
+    await harness.takeEvents()
+    arrive(first, 3)
+    arrive(second, 3)
+    const scoped = { ...remote, scopeId: 3 }
+    const local = harness.v6.locals[0]
+    expect(await harness.takeEvents()).toEqual([
+      { kind: 'sourceChanged', slot: 0, path: { socket: harness.v6.socket, remote: scoped, local } },
+      { kind: 'sourceChanged', slot: 0, path: { socket: other.socket, remote: scoped, local } },
+    ])
+  })
+
   test('calls that make no sense are refused', () => {
     expect(() => harness.plane.addPeer(0)).toThrow(RangeError)
     expect(() => harness.plane.addPeer(4)).toThrow(RangeError)
