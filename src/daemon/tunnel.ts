@@ -112,12 +112,12 @@ export class Tunnel implements Service {
     const next = load.withPrivateKey(load.parse())
     const endpoints = await resolveEndpoints(hostsOf(next), { signal })
     requireGoingOn(signal)
-    const update = diffConfig(previous, next, endpoints).update
+    const update = diffConfig(previous, next, endpoints)
     const markBefore = device.engine.snapshot().fwmark
     const facts = this.#readFacts(next, endpoints)
     device.engine.configure({ ...update, fwmark: markOf(next, facts) })
     const systemChanges = await this.#moveOrReturn(planSystem(next, facts), signal, () => {
-      const back = diffConfig(next, previous, this.#endpoints).update
+      const back = diffConfig(next, previous, this.#endpoints)
       device.engine.configure({ ...back, fwmark: markBefore })
     })
     this.#config = next
