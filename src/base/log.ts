@@ -6,9 +6,9 @@
  * numbers and booleans only, and a peer is named by its short form (src/wireguard/keys.ts).
  */
 
-export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const
+const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const
 export type LogLevel = (typeof LOG_LEVELS)[number]
-export type LogFields = Readonly<Record<string, string | number | boolean | undefined>>
+type LogFields = Readonly<Record<string, string | number | boolean | undefined>>
 
 export interface Logger {
   debug(event: string, fields?: LogFields): void

@@ -27,8 +27,8 @@
 
 import { DROP_REASONS } from './drop-reasons.js'
 
-export const BLOCK_FIELDS = 32
-export const BLOCK_FIELD = {
+const BLOCK_FIELDS = 32
+const BLOCK_FIELD = {
   txBytes: 0,
   txMessages: 1,
   rxBytes: 2,

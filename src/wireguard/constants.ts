@@ -9,7 +9,6 @@ export const KEY_BYTES = 32
 export const TAG_BYTES = 16
 export const TIMESTAMP_BYTES = 12 // TAI64N
 export const MAC_BYTES = 16
-export const COOKIE_BYTES = 16
 
 export const MESSAGE_INITIATION = 1 // paper section 5.4.2
 export const MESSAGE_RESPONSE = 2 // paper section 5.4.3
