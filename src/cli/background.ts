@@ -94,10 +94,11 @@ export async function runInBackground(words: readonly string[]): Promise<void> {
         void reporter.close()
       },
     })
+    await reporter.close()
   } catch (error) {
     reporter.send({ kind: 'failed', failure: failureOf(error) })
-    process.exitCode = 1
-  } finally {
     await reporter.close()
+    process.exitCode = 1
   }
+  process.exit() // a question to a name server that nobody waits for must not hold the process
 }

@@ -9,7 +9,8 @@ import { AppError, ERROR_CODES } from '../base/errors.js'
 import { createLogger, type Logger } from '../base/log.js'
 import { createPortableDataPlane } from '../dataplane/portable/portable-data-plane.js'
 import { bootNowMs, wallNowMs } from '../platform/clock.js'
-import { type RunPaths, runPaths } from '../platform/run-directory.js'
+import { ensureRunDirectory, type RunPaths, runPaths } from '../platform/run-directory.js'
+import { disableLinkLocalAddress } from '../platform/sysctl.js'
 import { openTun } from '../platform/tun.js'
 import { openUdp } from '../platform/udp.js'
 import { DEFAULT_MTU, MAX_PEERS } from '../wireguard/constants.js'
@@ -47,12 +48,14 @@ export interface DaemonRequest {
 export async function runDaemon(request: DaemonRequest): Promise<void> {
   const { interfaceName, configFile } = request
   const paths = runPaths(interfaceName)
+  ensureRunDirectory(paths.directory)
   const logFile = openLog(request, paths)
   const log = createLogger({
     level: request.isVerbose ? 'debug' : 'info',
     write: (line) => logFile.writeLine(line),
     wallNowMs,
   })
+  process.on('uncaughtExceptionMonitor', (error) => log.error('crashed', { stack: error.stack }))
   const parts: Parts = { request, paths, log, logFile, crypto: chooseCrypto() }
   const owner = {
     interface: interfaceName,
@@ -118,6 +121,7 @@ async function openDevice(
 ): Promise<LiveDevice> {
   const { request, paths, log, crypto } = parts
   const tun = openTun({ name: request.interfaceName, mtu: DEFAULT_MTU })
+  disableLinkLocalAddress(request.interfaceName)
   const engine = new Engine({
     createDataPlane: (listener) =>
       createPortableDataPlane({

@@ -11,7 +11,7 @@ import { formatPrefix } from '../net/prefix.js'
 import { bootNowMs } from '../platform/clock.js'
 import { listAddresses, tryFindLink } from '../platform/network.js'
 import { notifyServiceManager } from '../platform/notify.js'
-import { ensureRunDirectory, type RunPaths } from '../platform/run-directory.js'
+import type { RunPaths } from '../platform/run-directory.js'
 import { programVersion } from '../platform/version.js'
 import type { DeviceSnapshot } from '../wireguard/configuration.js'
 import type { LiveDevice } from './live-device.js'
@@ -21,7 +21,7 @@ import type { LogFile } from './log-file.js'
 import type { Service } from './service.js'
 import { createStatus } from './status.js'
 import { alreadyRunning, describeFault, recover } from './undo.js'
-import { type JournalOwner, tryReadJournal, UndoJournal } from './undo-journal.js'
+import { isOwnerAlive, type JournalOwner, tryReadJournal, UndoJournal } from './undo-journal.js'
 
 export interface DaemonOptions {
   readonly owner: JournalOwner
@@ -202,12 +202,14 @@ function addressesOf(device: LiveDevice): string[] {
 }
 
 const CLAIM_ATTEMPTS = 3
+const ENDING_WAIT_MS = 3000
+const ENDING_POLL_MS = 10
 
 /** Cleans up after a daemon that died, then makes the interface's name ours. */
 async function claimInterface(options: DaemonOptions): Promise<UndoJournal> {
   const { paths, owner, log, logFile } = options
   const name = owner.interface
-  ensureRunDirectory(paths.directory)
+  await waitForEnding(paths, name)
   for (let attempt = 0; attempt < CLAIM_ATTEMPTS; attempt++) {
     const faults = (await recover(paths, { interfaceName: name, log, logFile })) ?? []
     if (faults.length > 0) {
@@ -221,6 +223,15 @@ async function claimInterface(options: DaemonOptions): Promise<UndoJournal> {
   throw record === undefined
     ? new AppError(ERROR_CODES.alreadyRunning, `${name} is being brought up by another command`)
     : alreadyRunning(record)
+}
+
+/** A daemon whose interface was deleted needs a moment to end; a command that follows at once gives it. */
+async function waitForEnding(paths: RunPaths, name: string): Promise<void> {
+  for (let waitedMs = 0; waitedMs < ENDING_WAIT_MS; waitedMs += ENDING_POLL_MS) {
+    const record = tryReadJournal(paths.journal)
+    if (record === undefined || !isOwnerAlive(record) || tryFindLink(name) !== undefined) return
+    await new Promise((resolve) => setTimeout(resolve, ENDING_POLL_MS))
+  }
 }
 
 function nameTaken(name: string): AppError {

@@ -39,7 +39,8 @@ export async function resolveEndpoints(
     if (typeof result === 'string') failures.push(result)
     else resolved.set(text, result)
   })
-  await Promise.all(tasks)
+  await Promise.race([Promise.all(tasks), untilAborted(options.signal)])
+  if (options.signal?.aborted === true) throw new AppError(ERROR_CODES.command, 'it was stopped')
   if (failures.length === 0) return resolved
   throw new AppError(ERROR_CODES.platform, failures.join('\n'), {
     hint: 'check the name and the name servers: getent hosts NAME',
@@ -48,18 +49,27 @@ export async function resolveEndpoints(
 
 /** The endpoint, or why there is none. */
 async function resolvePatiently(host: HostEndpoint, options: ResolverOptions): Promise<Endpoint | string> {
+  const { lookUp, signal, sleep = sleepFor } = options
   let delayMs = FIRST_RETRY_MS
   for (let retry = 0; ; retry++) {
     try {
-      return await resolveEndpoint(host, options.lookUp)
+      return await resolveEndpoint(host, lookUp)
     } catch (error) {
       const code = codeOf(error)
-      const isFinal = code !== 'EAI_AGAIN' || retry === MAX_RETRIES || options.signal?.aborted === true
+      const isFinal = code !== 'EAI_AGAIN' || retry === MAX_RETRIES || signal?.aborted === true
       if (isFinal) return `cannot resolve ${formatHostEndpoint(host)}: ${describeFailure(code)}`
     }
-    await (options.sleep ?? sleepFor(options.signal))(delayMs)
+    await sleep(delayMs)
     delayMs *= RETRY_GROWTH
   }
+}
+
+/** A question to a name server cannot be taken back; but nobody has to wait for its answer. */
+async function untilAborted(signal: AbortSignal | undefined): Promise<void> {
+  await new Promise<void>((resolve) => {
+    if (signal?.aborted === true) resolve()
+    else signal?.addEventListener('abort', () => resolve(), { once: true })
+  })
 }
 
 /** One try. */
@@ -103,13 +113,9 @@ function describeFailure(code: string): string {
   return code
 }
 
-function sleepFor(signal: AbortSignal | undefined): (ms: number) => Promise<void> {
-  return async (ms) =>
-    await new Promise((resolve) => {
-      const timer = setTimeout(resolve, ms)
-      signal?.addEventListener('abort', () => {
-        clearTimeout(timer)
-        resolve()
-      })
-    })
+/** Does not hold the process: whoever waits for the outcome does. */
+async function sleepFor(ms: number): Promise<void> {
+  await new Promise<void>((resolve) => {
+    setTimeout(resolve, ms).unref()
+  })
 }

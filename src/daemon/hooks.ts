@@ -14,19 +14,23 @@ export interface HookContext {
   readonly signal?: AbortSignal
 }
 
-/** Runs the lines in order, `%i` replaced by the interface name; throws at the first that fails. */
+/**
+ * Runs the lines in order, `%i` replaced by the interface name; throws at the first that fails. A line
+ * may hold a secret, so logs and errors name it by phase and number.
+ */
 export async function runHooks(phase: string, lines: readonly string[], context: HookContext): Promise<void> {
-  for (const template of lines) {
-    const line = template.replaceAll('%i', context.interfaceName)
-    context.log.info('hook.run', { phase, line })
+  for (const [i, template] of lines.entries()) {
+    const name = `${phase} hook ${i + 1} of ${lines.length}`
+    context.log.info('hook.run', { name })
     const start = context.logFile.position()
     try {
+      const line = template.replaceAll('%i', context.interfaceName)
       await runShellLine(line, context.logFile.fd, context.signal)
     } catch (error) {
       if (!(error instanceof AppError)) throw error
       const output = context.logFile.readFrom(start, MAX_SHOWN_BYTES)
-      const hint = output === '' ? 'it printed nothing' : `it printed: ${output}`
-      throw new AppError(error.code, `${phase}: ${error.message}`, { hint, cause: error })
+      const hint = output === '' ? '' : `it printed: ${output}`
+      throw new AppError(error.code, `${name} ${error.message}`, { hint, cause: error })
     }
   }
 }

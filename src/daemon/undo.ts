@@ -57,30 +57,31 @@ export async function recover(paths: RunPaths, context: HookContext): Promise<st
   const record = tryReadJournal(paths.journal)
   if (record === undefined) return undefined
   if (isOwnerAlive(record)) throw alreadyRunning(record)
-  const isWorldGone = requireSameNamespace(record)
+  const isElsewhere = requireSameNamespace(record)
   const journal = UndoJournal.tryTakeOver(paths)
   if (journal === undefined) return undefined
   context.log.warn('recover', { interface: record.interface, pid: record.pid })
-  const faults = isWorldGone ? [] : await undoLastingChanges(journal)
-  if (!isWorldGone) faults.push(...(await waitForLinkGone(record.interface)))
+  const faults = isElsewhere ? [] : await undoLastingChanges(journal)
+  if (!isElsewhere) faults.push(...(await waitForLinkGone(record.interface)))
   removeFile(paths.apiSocket)
   removeFile(paths.uapiSocket)
-  if (!isWorldGone) faults.push(...(await runPostDown(journal, context)))
-  if (isWorldGone || journal.record.changes.length === 0) journal.delete()
+  if (!isElsewhere) faults.push(...(await runPostDown(journal, context)))
+  if (isElsewhere || journal.record.changes.length === 0) journal.delete()
   return faults
 }
 
 export function alreadyRunning(record: JournalRecord): AppError {
-  const name = record.interface
-  const reload = record.mode === 'tunnel' ? `overlay up ${record.configFile} --reload, or end it: ` : ''
-  return new AppError(ERROR_CODES.alreadyRunning, `${name} is up already, served by process ${record.pid}`, {
-    hint: `${reload === '' ? 'end it: ' : `take over a changed file: ${reload}`}overlay down ${name}`,
+  const { interface: name, mode, configFile, pid } = record
+  const reload = mode === 'tunnel' ? `to apply a changed file: overlay up ${configFile} --reload; ` : ''
+  return new AppError(ERROR_CODES.alreadyRunning, `${name} is up already, served by process ${pid}`, {
+    hint: `${reload}to end it: overlay down ${name}`,
   })
 }
 
-/** True if the network namespace of the changes is gone, and the changes with it. */
+/** True if there is nothing to undo here: the network namespace of the changes is gone, or had none. */
 function requireSameNamespace(record: JournalRecord): boolean {
   if (record.namespace === networkNamespace()) return false
+  if (record.changes.length + record.postDown.length === 0) return true
   if (!isNamespaceAlive(record.namespace)) return true
   const name = tryNamespaceName(record.namespace)
   throw new AppError(

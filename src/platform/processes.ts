@@ -49,7 +49,8 @@ export async function runProgram(path: string, args: readonly string[], input = 
 
 /**
  * Runs one shell line, as bash understands it. Its output goes to the file descriptor `outputFd`, not
- * to a pipe: what it leaves running in the background keeps a place to write to.
+ * to a pipe: what it leaves running in the background keeps a place to write to. Throws AppError
+ * saying how it ended, without the line: that may hold a secret.
  */
 export async function runShellLine(line: string, outputFd: number, signal?: AbortSignal): Promise<void> {
   const shell = tryFindProgram('bash') ?? '/bin/sh'
@@ -58,7 +59,7 @@ export async function runShellLine(line: string, outputFd: number, signal?: Abor
   signal?.addEventListener('abort', abort)
   const failure = await endOf(child)
   signal?.removeEventListener('abort', abort)
-  if (failure !== undefined) throw new AppError(ERROR_CODES.command, `hook \`${line}\` ${failure}`)
+  if (failure !== undefined) throw new AppError(ERROR_CODES.command, failure)
 }
 
 /** How a process ended if it did not end well. */

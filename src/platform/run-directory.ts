@@ -37,10 +37,10 @@ export function ensureRunDirectory(directory: string = RUN_DIRECTORY): void {
     mkdirSync(directory, { recursive: true, mode: PRIVATE_MODE })
     const stat = lstatSync(directory)
     if (!stat.isDirectory() || stat.uid !== process.geteuid?.()) {
-      throw new PlatformError(`cannot use ${directory}: it is no directory of this user`, {
+      throw new PlatformError(`cannot use ${directory}: it belongs to another user`, {
         errno: 'EACCES',
         syscall: 'lstat',
-        hint: `run as root, or look who made it: ls -ld ${directory}`,
+        hint: `run as root, for example with sudo; or look whose it is: ls -ld ${directory}`,
       })
     }
     if ((stat.mode & 0o777) !== PRIVATE_MODE) chmodSync(directory, PRIVATE_MODE)

@@ -26,3 +26,15 @@ export function writeSysctl(name: string, value: string): void {
     )
   }
 }
+
+/**
+ * The kernel's own WireGuard interfaces get no link-local IPv6 address by themselves, and neither shall
+ * ours: its chatter would start handshakes that nobody asked for. Without IPv6 there is nothing to do.
+ */
+export function disableLinkLocalAddress(interfaceName: string): void {
+  try {
+    writeFileSync(`/proc/sys/net/ipv6/conf/${interfaceName}/addr_gen_mode`, '1')
+  } catch {
+    // no IPv6, or /proc/sys is read-only: the address does little harm
+  }
+}
