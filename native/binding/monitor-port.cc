@@ -36,7 +36,11 @@ struct FromEvent {
 }  // namespace
 
 Napi::Function MonitorPort::define(Napi::Env env) {
-  return DefineClass(env, "LinkMonitor", {InstanceMethod<&MonitorPort::close>("close")});
+  return DefineClass(env, "LinkMonitor",
+                     {
+                         InstanceMethod<&MonitorPort::read>("read"),
+                         InstanceMethod<&MonitorPort::close>("close"),
+                     });
 }
 
 MonitorPort::MonitorPort(const Napi::CallbackInfo& info) : Napi::ObjectWrap<MonitorPort>(info) {
@@ -51,7 +55,7 @@ MonitorPort::MonitorPort(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Moni
   if (!succeeded(env, readiness)) return;
   monitor_.emplace(std::move(monitor.value()));
   readiness_ = std::move(readiness.value());
-  onEvents_ = Napi::Persistent(info[0].As<Napi::Function>());
+  onReady_ = Napi::Persistent(info[0].As<Napi::Function>());
   readiness_->setWatching(true);
   Ref();
 }
@@ -60,25 +64,32 @@ MonitorPort::~MonitorPort() {
   if (readiness_) readiness_->close();
 }
 
+// (): events waiting, oldest first.
+Napi::Value MonitorPort::read(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (!monitor_) return Napi::Array::New(env, 0);
+  Result<std::vector<NetworkEvent>> events = monitor_->read();
+  if (!succeeded(env, events)) return env.Undefined();
+  Napi::Array array = Napi::Array::New(env, events.value().size());
+  for (uint32_t i = 0; i < events.value().size(); i++) array.Set(i, std::visit(FromEvent{env}, events.value()[i]));
+  return array;
+}
+
 void MonitorPort::close(const Napi::CallbackInfo& /* info */) {
   if (!monitor_) return;
   readiness_->close();
   monitor_.reset();
-  onEvents_.Reset();
+  onReady_.Reset();
   Unref();
 }
 
 void MonitorPort::handleReady(int status) {
   const Napi::Env env = Env();
   const Napi::HandleScope scope(env);
-  Result<std::vector<NetworkEvent>> events = monitor_->read();
-  if (!events.ok()) return;
+  const std::shared_ptr<Readiness> readiness = readiness_;
+  callFromLoop(onReady_, Napi::Number::New(env, 0));
   // Watching stops by itself on an error of the socket (an overflow); reading has taken that error.
-  if (status != 0) readiness_->setWatching(true);
-  if (events.value().empty()) return;
-  Napi::Array array = Napi::Array::New(env, events.value().size());
-  for (uint32_t i = 0; i < events.value().size(); i++) array.Set(i, std::visit(FromEvent{env}, events.value()[i]));
-  callFromLoop(onEvents_, array);
+  if (status != 0) readiness->setWatching(true);
 }
 
 }  // namespace overlay

@@ -46,12 +46,20 @@ void Readiness::onEnvironmentEnd(napi_async_cleanup_hook_handle /* hook */, void
   static_cast<Readiness*>(self)->close();
 }
 
+// Plain Node-API on purpose: an ending worker still turns its event loop, no JavaScript can run there,
+// and the C++ wrapper makes every refused call fatal.
 void callFromLoop(const Napi::FunctionReference& function, Napi::Value argument) {
-  const Napi::Env env = function.Env();
-  function.MakeCallback(env.Global(), {argument});
-  if (!env.IsExceptionPending()) return;
-  const Napi::Error error = env.GetAndClearPendingException();
-  napi_fatal_exception(env, error.Value());
+  const napi_env env = function.Env();
+  napi_value receiver = nullptr;
+  napi_value callee = nullptr;
+  const napi_value value = argument;
+  if (napi_get_global(env, &receiver) != napi_ok) return;
+  if (napi_get_reference_value(env, function, &callee) != napi_ok || callee == nullptr) return;
+  if (napi_make_callback(env, nullptr, receiver, callee, 1, &value, nullptr) == napi_ok) return;
+  bool isThrown = false;
+  napi_value error = nullptr;
+  if (napi_is_exception_pending(env, &isThrown) != napi_ok || !isThrown) return;
+  if (napi_get_and_clear_last_exception(env, &error) == napi_ok) napi_fatal_exception(env, error);
 }
 
 }  // namespace overlay

@@ -78,7 +78,10 @@ export interface NativeAddon {
   addRule(rule: Rule): void
   removeRule(rule: Rule): void
   listRules(family: 4 | 6): Rule[]
-  readonly LinkMonitor: new (onEvents: (events: readonly NetworkEvent[]) => void) => { close(): void }
+  /** `onReady` is called while events wait: read them all. */
+  readonly LinkMonitor: new (
+    onReady: () => void,
+  ) => { read(): readonly NetworkEvent[]; close(): void }
   openUnixPair(): readonly [number, number]
   listenUnix(path: string): number
   connectUnix(path: string): number

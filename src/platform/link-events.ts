@@ -21,13 +21,13 @@ export type NetworkEvent =
 export function watchLinks(listener: (event: NetworkEvent) => void): { stop(): void } {
   const { LinkMonitor } = nativeAddon()
   let isStopped = false
-  const monitor = callNative(
-    'watch network interfaces',
-    () =>
-      new LinkMonitor((events) => {
-        for (const event of events) if (!isStopped) listener(event)
-      }),
-  )
+  const monitor = callNative('watch network interfaces', () => new LinkMonitor(handleReady))
+
+  function handleReady(): void {
+    const events = callNative('read events of network interfaces', () => monitor.read())
+    for (const event of events) if (!isStopped) listener(event)
+  }
+
   return {
     stop() {
       isStopped = true

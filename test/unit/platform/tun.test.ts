@@ -1,0 +1,140 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { openTun } from '../../../src/platform/tun.js'
+import { CompiledRooms, missingForNamespace } from './namespace.js'
+
+it.each(['', 'a b', 'a/b', '..', 'sixteen-bytes-xx', 'a:b'])('refuses the interface name %j', (name) => {
+  expect(() => openTun({ name })).toThrow('not an interface name')
+})
+
+const title =
+  missingForNamespace === undefined ? 'a TUN port' : `a TUN port (skipped: ${missingForNamespace})`
+
+describe.skipIf(missingForNamespace !== undefined)(title, () => {
+  let rooms: CompiledRooms
+  beforeAll(() => {
+    rooms = new CompiledRooms()
+  })
+  afterAll(() => rooms.remove())
+
+  it('creates an interface with the MTU asked for and removes it on close', () => {
+    const seen = rooms.run(`
+      const tun = openTun({ name: 'wg%d', mtu: 1380 })
+      const link = network.tryFindLink(tun.name)
+      const isSameIndex = link.index === tun.linkIndex
+      tun.close()
+      tun.close()
+      report({ link: { ...link, index: 0 }, isSameIndex, after: network.tryFindLink('wg0') ?? 'none', fd: tun.fd })
+    `)
+    expect(seen).toEqual({
+      link: { name: 'wg0', index: 0, mtu: 1380, isUp: false },
+      isSameIndex: true,
+      after: 'none',
+      fd: -1,
+    })
+  })
+
+  it('leaves no interface behind when the MTU is refused', () => {
+    const seen = rooms.run(`
+      const errno = errnoFrom(() => openTun({ name: 'wg0', mtu: 10 }))
+      report({ errno, after: network.tryFindLink('wg0') ?? 'none', fds: fdCount() - fdCount() })
+    `)
+    expect(seen).toMatchObject({ errno: 'EINVAL', after: 'none' })
+  })
+
+  it('says what to do when the name is taken', () => {
+    const seen = rooms.run(`
+      const tun = openTun({ name: 'wg0' })
+      try { openTun({ name: 'wg0' }) } catch (error) {
+        report({ message: error.message, hint: error.hint })
+      }
+      tun.close()
+    `)
+    expect(seen).toEqual({
+      message: 'cannot create interface wg0 from /dev/net/tun: EBUSY (TUNSETIFF)',
+      hint: 'another program has wg0 open: stop it or take another name',
+    })
+  })
+
+  it('reads what the kernel sends and writes what the kernel receives', () => {
+    const seen = rooms.run(`
+      const tun = openTun({ name: 'wg0' })
+      network.addAddress(tun.linkIndex, prefix('192.0.2.1/24'))
+      network.setLinkUp(tun.linkIndex, true)
+      const socket = openUdp({ family: 4, port: 0, mark: 0 })
+      const out = makeSlab(), outHeaders = makeHeaders()
+      out.bytes.set([1, 2, 3], 16)
+      out.lengths[0] = 3
+      outHeaders.remote.set([192, 0, 2, 2])
+      outHeaders.remotePort[0] = socket.port
+      const slab = makeSlab()
+      const isOurs = (slot) => slab.bytes[slot * slab.stride + 16] === 0x45
+      let read = 0
+      await new Promise((resolve) => {
+        tun.onReadable = () => {
+          for (let count; (count = tun.readBatch(slab)) > 0; ) {
+            for (let slot = 0; slot < count; slot++) {
+              if (!isOurs(slot)) continue
+              read = slab.lengths[slot]
+              const packet = slab.bytes.slice(slot * slab.stride + 16, slot * slab.stride + 16 + read)
+              // Swapped addresses leave both checksums right.
+              slab.bytes.set(packet, 16)
+              slab.bytes.set(packet.subarray(16, 20), 16 + 12)
+              slab.bytes.set(packet.subarray(12, 16), 16 + 16)
+              slab.lengths[0] = read
+              return resolve()
+            }
+          }
+        }
+        socket.sendBatch(out, outHeaders, 1)
+      })
+      const answered = new Promise((resolve) => (socket.onReadable = resolve))
+      const written = tun.writeBatch(slab, 1)
+      await answered
+      const count = socket.receiveBatch(out, outHeaders)
+      report({ read, written, count, from: [...outHeaders.remote.subarray(0, 4)], length: out.lengths[0] })
+      tun.close()
+      socket.close()
+    `)
+    expect(seen).toEqual({ read: 31, written: 1, count: 1, from: [192, 0, 2, 2], length: 3 })
+  })
+
+  it('tells once when the interface was removed, and does not spin', () => {
+    const seen = rooms.run(`
+      const tun = openTun({ name: 'wg0' })
+      const gone = []
+      tun.onReadable = () => tun.readBatch(makeSlab())
+      const told = new Promise((resolve) => {
+        tun.onGone = (errno) => {
+          gone.push(errno)
+          resolve()
+        }
+      })
+      network.deleteLink(tun.linkIndex)
+      await told
+      const before = process.cpuUsage()
+      await new Promise((resolve) => setTimeout(resolve, 200))
+      const { user, system } = process.cpuUsage(before)
+      report({ gone, isIdle: user + system < 100_000, read: tun.readBatch(makeSlab()), written: tun.writeBatch(makeSlab(), 1) })
+      tun.close()
+    `)
+    expect(seen).toEqual({ gone: ['EBADFD'], isIdle: true, read: 0, written: 0 })
+  })
+
+  it('is handed to another owner by descriptor', () => {
+    const seen = rooms.run(`
+      const [left, right] = openFdPair()
+      const tun = openTun({ name: 'wg0' })
+      sendFd(left, tun.fd)
+      tun.close()
+      const adopted = adoptTun(receiveFd(right))
+      const { name } = adopted
+      const isThere = network.tryFindLink('wg0') !== undefined
+      const fds = fdCount()
+      const errno = errnoFrom(() => adoptTun(left))
+      adopted.close()
+      report({ name, isThere, errno, closedOnFailure: fds - fdCount(), after: network.tryFindLink('wg0') ?? 'none' })
+    `)
+    // Two less: the descriptor that was no TUN, and the TUN itself.
+    expect(seen).toEqual({ name: 'wg0', isThere: true, errno: 'ENOTTY', closedOnFailure: 2, after: 'none' })
+  })
+})
