@@ -80,8 +80,9 @@ export interface DataPlane {
 
   /**
    * Adds a keypair by the rotation rules of src/wireguard/keypair.ts: an initiator's becomes
-   * current, a responder's becomes next. Gives the local indices of keypairs that fell out. Staged
-   * packets go out at once if the keypair may send.
+   * current, a responder's becomes next. Gives the local indices of keypairs that fell out. Nothing
+   * is sent: after an initiator's, call sendKeepalive, so that staged packets, or an empty message,
+   * prove the keys to the responder. A responder's staged packets go out when it is confirmed.
    */
   installKeypair(slot: number, keypair: KeypairMaterial): readonly number[]
   /** Wipes all keypairs of a slot; gives their local indices. */

@@ -11,7 +11,7 @@
  */
 
 export const IPV4_HEADER_BYTES = 20
-export const IPV6_HEADER_BYTES = 40
+const IPV6_HEADER_BYTES = 40
 
 /** ECN field (RFC 3168 section 5). */
 const NOT_ECT = 0

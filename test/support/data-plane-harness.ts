@@ -15,7 +15,7 @@ import { type Prefix, tryParsePrefix } from '../../src/net/prefix.js'
 import { nobleCrypto } from '../../src/wireguard/crypto-noble.js'
 import type { KeypairMaterial } from '../../src/wireguard/keypair-material.js'
 
-export interface SentDatagram {
+interface SentDatagram {
   readonly from: Endpoint
   readonly to: Endpoint
   readonly tos: number
@@ -105,6 +105,12 @@ export class FarEnd {
 
   install(slot: number): readonly number[] {
     return this.#harness.plane.installKeypair(slot, this.material())
+  }
+
+  /** As an initiator does it: what is staged, or an empty message, proves the keys. */
+  installAndProve(slot: number): void {
+    this.install(slot)
+    this.#harness.plane.sendKeepalive(slot)
   }
 
   /** A transport message to the plane, by default under the next counter. */

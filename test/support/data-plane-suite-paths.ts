@@ -25,10 +25,10 @@ export function pathTests(harnessOf: HarnessOf): void {
       }
     })
 
-    test.each([
+    test.each<[1 | 2, string]>([
       [1, 'another address'],
       [2, 'another port'],
-    ] as const)(
+    ])(
       `authentic messages over ${family} from elsewhere move the path, said once: remote %i, %s`,
       async (which) => {
         const harness = harnessOf()
@@ -120,7 +120,7 @@ export function pathTests(harnessOf: HarnessOf): void {
     addPeers(harness, 0)
     await harness.injectPackets(TO_PEER_0)
     harness.plane.setPath(0, undefined)
-    new FarEnd(harness, { localIndex: 7 }).install(0)
+    new FarEnd(harness, { localIndex: 7 }).installAndProve(0)
     harness.plane.sendKeepalive(0)
     expect(await harness.takeDatagrams()).toEqual([])
     expect(harness.plane.blocks.drops(0)).toEqual({ noPath: 2 })

@@ -18,7 +18,7 @@ async function handshakesAsked(harness: DataPlaneHarness): Promise<number> {
 }
 
 export function stagingTests(harnessOf: HarnessOf): void {
-  test('packets wait, a handshake is asked for once, and they go out in order with the keypair', async () => {
+  test('packets wait, a handshake is asked for once, and they go out in order to prove the keypair', async () => {
     const harness = harnessOf()
     addPeers(harness, 0)
     await harness.injectPackets(packetMarked(1), packetMarked(2))
@@ -26,18 +26,29 @@ export function stagingTests(harnessOf: HarnessOf): void {
     expect(await harness.takeDatagrams()).toEqual([])
     expect(await harness.takeEvents()).toEqual([{ kind: 'handshakeNeeded', slot: 0 }])
     const far = new FarEnd(harness, { localIndex: 7 })
-    far.install(0)
+    far.installAndProve(0)
     const opened = (await harness.takeDatagrams()).map((sent) => far.open(sent.bytes))
     expect(opened.map(({ padded }) => padded)).toEqual([1, 2, 3].map(packetMarked))
     expect(opened.map(({ counter }) => counter)).toEqual([0n, 1n, 2n])
     expect(await handshakesAsked(harness)).toBe(0)
   })
 
+  test('installing a keypair sends nothing by itself', async () => {
+    const harness = harnessOf()
+    addPeers(harness, 0)
+    await harness.injectPackets(packetMarked(1))
+    const far = new FarEnd(harness, { localIndex: 7 })
+    far.install(0)
+    expect(await harness.takeDatagrams()).toEqual([])
+    harness.plane.sendKeepalive(0)
+    expect(await harness.takeDatagrams()).toHaveLength(1)
+  })
+
   test('staged packets carry their ECN bits outside', async () => {
     const harness = harnessOf()
     addPeers(harness, 0)
     await harness.injectPackets(innerPacket('10.9.0.1', '10.0.0.5', { tos: 0xb9 }))
-    new FarEnd(harness, { localIndex: 7 }).install(0)
+    new FarEnd(harness, { localIndex: 7 }).installAndProve(0)
     expect((await harness.takeDatagrams()).map((sent) => sent.tos)).toEqual([1])
   })
 
@@ -47,7 +58,7 @@ export function stagingTests(harnessOf: HarnessOf): void {
     await harness.injectPackets(...Array.from({ length: 130 }, (_, i) => packetMarked(i)))
     expect(harness.plane.blocks.drops(0)).toEqual({ stagedOverflow: 2 })
     const far = new FarEnd(harness, { localIndex: 7 })
-    far.install(0)
+    far.installAndProve(0)
     const opened = (await harness.takeDatagrams()).map((sent) => far.open(sent.bytes).padded)
     expect(opened).toEqual(Array.from({ length: 128 }, (_, i) => packetMarked(i + 2)))
   })
@@ -60,7 +71,7 @@ export function stagingTests(harnessOf: HarnessOf): void {
       { kind: 'handshakeNeeded', slot: 0 },
       { kind: 'handshakeNeeded', slot: 1 },
     ])
-    new FarEnd(harness, { localIndex: 7 }).install(1)
+    new FarEnd(harness, { localIndex: 7 }).installAndProve(1)
     expect(await harness.takeDatagrams()).toHaveLength(1)
     expect(harness.plane.blocks.get(0, 'txMessages')).toBe(0)
   })
@@ -75,7 +86,7 @@ export function stagingTests(harnessOf: HarnessOf): void {
     await harness.injectPackets(packetMarked(3))
     expect(await handshakesAsked(harness)).toBe(1)
     const far = new FarEnd(harness, { localIndex: 7 })
-    far.install(0)
+    far.installAndProve(0)
     const opened = (await harness.takeDatagrams()).map((sent) => far.open(sent.bytes).padded)
     expect(opened).toEqual([packetMarked(3)])
   })
@@ -87,7 +98,7 @@ export function stagingTests(harnessOf: HarnessOf): void {
     harness.plane.sendKeepalive(0)
     expect(await handshakesAsked(harness)).toBe(1)
     const far = new FarEnd(harness, { localIndex: 7 })
-    far.install(0)
+    far.installAndProve(0)
     expect((await harness.takeDatagrams()).map(({ bytes }) => bytes)).toEqual([far.expected(EMPTY, 0n)])
   })
 
@@ -97,7 +108,7 @@ export function stagingTests(harnessOf: HarnessOf): void {
     await harness.injectPackets(packetMarked(1))
     harness.plane.sendKeepalive(0)
     const far = new FarEnd(harness, { localIndex: 7 })
-    far.install(0)
+    far.installAndProve(0)
     expect(await harness.takeDatagrams()).toHaveLength(1)
     expect(await handshakesAsked(harness)).toBe(1)
   })
@@ -191,7 +202,7 @@ export function stagingTests(harnessOf: HarnessOf): void {
     const opened = (await harness.takeDatagrams()).map((sent) => far.open(sent.bytes).counter)
     expect(opened).toEqual([REJECT_AFTER_MESSAGES - 1n])
     const fresh = new FarEnd(harness, { localIndex: 8 })
-    fresh.install(0)
+    fresh.installAndProve(0)
     const later = (await harness.takeDatagrams()).map((sent) => fresh.open(sent.bytes).padded)
     expect(later).toEqual([packetMarked(2)])
   })

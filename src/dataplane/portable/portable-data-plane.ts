@@ -130,11 +130,6 @@ class PortableDataPlane implements DataPlane {
     const removed = this.#plane.forgetKeypairs(peer.rotation.install(keypair))
     this.#plane.addKeypair(peer, keypair)
     peer.isHandshakeRaised = false
-    if (keypair.isInitiator) {
-      this.#plane.clock.refresh()
-      this.#outbound.sendStaged(peer)
-      this.#plane.events.deliver()
-    }
     return removed
   }
 

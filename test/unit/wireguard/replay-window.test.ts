@@ -32,6 +32,13 @@ describe('replay window', () => {
     },
   )
 
+  test.each([1n, 3n, 31n, 33n, 8_191n])('40,000 counters in steps of %s are all new', (step) => {
+    const window = new ReplayWindow()
+    let accepted = 0
+    for (let i = 0n; i < 40_000n; i++) if (accept(window, i * step)) accepted += 1
+    expect(accepted).toBe(40_000)
+  })
+
   test('exactly the last 8192 counters are inside', () => {
     const window = new ReplayWindow()
     const newest = 100_000n
