@@ -45,6 +45,8 @@ Napi::Function MonitorPort::define(Napi::Env env) {
 
 MonitorPort::MonitorPort(const Napi::CallbackInfo& info) : Napi::ObjectWrap<MonitorPort>(info) {
   const Napi::Env env = info.Env();
+  // The worker is being terminated: nobody would ever close what is opened here.
+  if (IsEmpty()) return;
   if (!info[0].IsFunction()) {
     throwError(env, Error{EINVAL, "LinkMonitor"});
     return;

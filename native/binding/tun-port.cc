@@ -20,6 +20,8 @@ Napi::Function TunPort::define(Napi::Env env) {
 
 TunPort::TunPort(const Napi::CallbackInfo& info) : Napi::ObjectWrap<TunPort>(info) {
   const Napi::Env env = info.Env();
+  // The worker is being terminated: nobody would ever close what is opened here.
+  if (IsEmpty()) return;
   if (!info[1].IsFunction()) {
     throwError(env, Error{EINVAL, "Tun"});
     return;

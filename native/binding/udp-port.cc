@@ -18,6 +18,8 @@ Napi::Function UdpPort::define(Napi::Env env) {
 
 UdpPort::UdpPort(const Napi::CallbackInfo& info) : Napi::ObjectWrap<UdpPort>(info) {
   const Napi::Env env = info.Env();
+  // The worker is being terminated: nobody would ever close what is opened here.
+  if (IsEmpty()) return;
   if (!info[4].IsFunction()) {
     throwError(env, Error{EINVAL, "Udp"});
     return;

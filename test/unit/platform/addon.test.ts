@@ -87,6 +87,49 @@ describe.skipIf(missingForNamespace !== undefined)(title, () => {
     expect(seen).toEqual(['wk0', 'wk1', 'wk2', 'wk3'])
   })
 
+  // Each worker sends itself datagrams without pause, so terminate() strikes in the middle of a call.
+  const BUSY_WORKER = `
+    const { parentPort, workerData } = require('node:worker_threads')
+    const { Udp } = require(workerData.addonPath)
+    const slots = 16
+    const datagrams = [
+      new Uint8Array(slots * 128), 128, 16, new Uint32Array(slots).fill(100),
+      new Uint8Array(slots * 16), new Uint16Array(slots), new Uint32Array(slots),
+      new Uint8Array(slots * 16), new Uint8Array(slots),
+    ]
+    let rounds = 0
+    const udp = new Udp(4, 0, 0, undefined, () => {
+      while (udp.receiveBatch(...datagrams) > 0) rounds++
+      send()
+      if (rounds === 10) parentPort.postMessage('busy')
+    })
+    function send() {
+      for (let slot = 0; slot < slots; slot++) {
+        datagrams[3][slot] = 100
+        datagrams[4].set([127, 0, 0, 1], 16 * slot)
+        datagrams[5][slot] = udp.port()
+      }
+      udp.sendBatch(...datagrams, slots)
+    }
+    udp.setWatching(true)
+    send()
+  `
+
+  it('survives the termination of workers that are busy with it', () => {
+    const seen = rooms.run(`
+      let ended = 0
+      for (let round = 0; round < 8; round++) {
+        const workers = Array.from({ length: 4 }, () =>
+          new Worker(${JSON.stringify(BUSY_WORKER)}, { eval: true, workerData: { addonPath } }))
+        await Promise.all(workers.map((worker) => once(worker, 'message')))
+        await Promise.all(workers.map((worker) => worker.terminate()))
+        ended += workers.length
+      }
+      report(ended)
+    `)
+    expect(seen).toBe(32)
+  })
+
   it('keeps working when an open port is forgotten and memory is collected', () => {
     const seen = rooms.run(`
       const { setFlagsFromString } = await import('node:v8')

@@ -1,11 +1,15 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { tryFindLink } from '../../../src/platform/network.js'
+import { deleteLink, tryFindLink } from '../../../src/platform/network.js'
 import { CompiledRooms, missingForNamespace } from './namespace.js'
 
 it('finds the loopback interface, and no interface of another name', () => {
   expect(tryFindLink('lo')).toMatchObject({ name: 'lo', index: 1 })
   expect(tryFindLink('overlay-none')).toBeUndefined()
   expect(tryFindLink('')).toBeUndefined()
+})
+
+it('names the interface that it cannot delete', () => {
+  expect(() => deleteLink(999_999)).toThrow('cannot delete interface 999999: ')
 })
 
 const title =

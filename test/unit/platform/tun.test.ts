@@ -1,9 +1,16 @@
+import { openSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { openTun } from '../../../src/platform/tun.js'
+import { adoptTun, openTun } from '../../../src/platform/tun.js'
 import { CompiledRooms, missingForNamespace } from './namespace.js'
 
 it.each(['', 'a b', 'a/b', '..', 'sixteen-bytes-xx', 'a:b'])('refuses the interface name %j', (name) => {
   expect(() => openTun({ name })).toThrow('not an interface name')
+})
+
+it('refuses a descriptor that is no TUN', () => {
+  // Owned by the port from the call on, which closes it.
+  const fd = openSync('/dev/null', 'r+')
+  expect(() => adoptTun(fd)).toThrow(`cannot use descriptor ${fd} as a TUN: ENOTTY (TUNGETIFF)`)
 })
 
 const title =
