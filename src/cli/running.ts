@@ -12,7 +12,7 @@ export interface RunningInterface {
   readonly isAlive: boolean
 }
 
-export function tryFindRunning(interfaceName: string): RunningInterface | undefined {
+function tryFindRunning(interfaceName: string): RunningInterface | undefined {
   const paths = runPaths(interfaceName)
   const record = tryReadJournal(paths.journal)
   return record === undefined ? undefined : { paths, record, isAlive: isOwnerAlive(record) }

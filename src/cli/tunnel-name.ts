@@ -7,7 +7,8 @@ import { existsSync, readdirSync } from 'node:fs'
 import { basename, join, resolve } from 'node:path'
 import { AppError, ERROR_CODES, UsageError } from '../base/errors.js'
 
-export const CONFIG_DIRECTORIES: readonly string[] = ['/etc/overlay', '/etc/wireguard']
+const CONFIG_DIRECTORIES: readonly string[] = ['/etc/overlay', '/etc/wireguard']
+const SUFFIX = '.conf'
 /** wg-quick's rule for interface names; at most 15 bytes are the kernel's. */
 const INTERFACE_NAME = /^[a-zA-Z0-9_=+.-]{1,15}$/
 
@@ -31,12 +32,12 @@ export function findTunnel(
 
 /** For commands that need only the name: the file may be gone by now. */
 export function interfaceNameOf(target: string): string {
-  const name = isFileName(target) ? basename(target, '.conf') : target
-  if (isFileName(target) && !target.endsWith('.conf')) {
-    throw new UsageError(`${target} does not end in .conf`, {
+  if (isFileName(target) && !target.endsWith(SUFFIX)) {
+    throw new UsageError(`${target} does not end in ${SUFFIX}`, {
       hint: 'the interface is called like the file: wg0.conf makes wg0',
     })
   }
+  const name = isFileName(target) ? basename(target).slice(0, -SUFFIX.length) : target
   if (INTERFACE_NAME.test(name) && name !== '.' && name !== '..') return name
   throw new UsageError(`"${name}" cannot be the name of an interface`, {
     hint: 'use 1 to 15 letters, digits and _ = + . -',
@@ -52,12 +53,12 @@ export function listTunnelNames(directories: readonly string[] = CONFIG_DIRECTOR
       return [] // no such directory, or not for us to read
     }
   })
-  const tunnels = names.filter((name) => name.endsWith('.conf')).map((name) => basename(name, '.conf'))
+  const tunnels = names.filter((name) => name.endsWith(SUFFIX)).map((name) => name.slice(0, -SUFFIX.length))
   return [...new Set(tunnels)].sort()
 }
 
 function isFileName(target: string): boolean {
-  return target.includes('/') || target.endsWith('.conf')
+  return target.includes('/') || target.endsWith(SUFFIX)
 }
 
 function findByName(name: string, directories: readonly string[]): TunnelTarget {

@@ -9,7 +9,7 @@ import type { ApiFailure } from './api-failure.js'
 import { apiFailure } from './local-api-schema.js'
 
 /** File descriptor of the socket in the daemon. */
-export const REPORT_FD = 3
+const REPORT_FD = 3
 
 export type StartReport =
   | { readonly kind: 'warning'; readonly text: string }

@@ -9,7 +9,7 @@
 import { z } from 'zod'
 
 /** A policy routing rule. */
-export interface RuleChange {
+interface RuleChange {
   readonly kind: 'rule'
   readonly family: 4 | 6
   /** Always ours to choose, so that undoing takes away exactly this rule. */
@@ -22,7 +22,7 @@ export interface RuleChange {
 }
 
 /** A kernel setting, by its dotted name. */
-export interface SysctlChange {
+interface SysctlChange {
   readonly kind: 'sysctl'
   readonly name: string
   readonly value: string
@@ -30,14 +30,14 @@ export interface SysctlChange {
 }
 
 /** The packet filter table of src/platform/firewall.ts. */
-export interface FirewallChange {
+interface FirewallChange {
   readonly kind: 'firewall'
   readonly family: 'ip' | 'ip6'
   readonly addresses: readonly string[]
   readonly mark: number
 }
 
-export interface DnsChange {
+interface DnsChange {
   readonly kind: 'dns'
   readonly servers: readonly string[]
   readonly searchDomains: readonly string[]
@@ -93,7 +93,7 @@ export function isLasting(change: SystemChange): change is LastingChange {
 }
 
 /** Two changes are one if they say the same. */
-export function equalChange(a: SystemChange, b: SystemChange): boolean {
+function equalChange(a: SystemChange, b: SystemChange): boolean {
   return JSON.stringify(a) === JSON.stringify(b)
 }
 

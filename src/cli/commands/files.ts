@@ -20,7 +20,7 @@ export const check: Command = {
       if (output.isJson) printJson({ file, faults: [], warnings, exposed })
       else {
         for (const text of [...warnings.map(formatIssue), ...exposed]) printNote(`warning: ${text}`)
-        printLine(`${file} is fine: ${config.peers.length} peers`)
+        printLine(`${file} is fine; peers: ${config.peers.length}`)
       }
       return 0
     } catch (error) {

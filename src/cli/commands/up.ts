@@ -73,7 +73,7 @@ async function reload(target: TunnelTarget, input: CommandInput): Promise<void> 
   if (input.output.isJson) printJson({ interface: interfaceName, ...result })
   else
     printLine(
-      `${interfaceName} is reloaded: ${result.changedPeers} peers and ${result.systemChanges} settings changed`,
+      `${interfaceName} is reloaded; changed peers: ${result.changedPeers}, settings: ${result.systemChanges}`,
     )
 }
 

@@ -1,0 +1,67 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { UsageError } from '../../../src/base/errors.js'
+import { COMMANDS } from '../../../src/cli/commands.js'
+import { type Invocation, parseCommandLine } from '../../../src/cli/parser.js'
+
+async function parse(line: string): Promise<Invocation | undefined> {
+  return await parseCommandLine(line === '' ? [] : line.split(' '), COMMANDS)
+}
+
+async function hintOf(line: string): Promise<string> {
+  const error = await parse(line).catch((caught: unknown) => caught)
+  expect(error).toBeInstanceOf(UsageError)
+  return error instanceof UsageError ? error.hint : ''
+}
+
+let printed = ''
+
+beforeEach(() => {
+  printed = ''
+  vi.spyOn(console, 'log').mockImplementation((text: unknown) => {
+    printed += String(text)
+  })
+})
+
+afterEach(() => {
+  vi.restoreAllMocks()
+})
+
+describe('the command line', () => {
+  it('leads to a command, its target and its flags', async () => {
+    const invocation = await parse('up ./wg0.conf --reload --json')
+    expect(invocation?.command.name).toBe('up')
+    expect(invocation?.input.words).toEqual(['./wg0.conf'])
+    expect(invocation?.input.has('reload')).toBe(true)
+    expect(invocation?.input.has('foreground')).toBe(false)
+    expect(invocation?.input.output).toEqual({ isJson: true, isVerbose: false })
+  })
+
+  it('knows short flags', async () => {
+    expect((await parse('device wg0 -f'))?.input.has('foreground')).toBe(true)
+  })
+
+  it('takes a target that looks like a number as it is written', async () => {
+    expect((await parse('down 007'))?.input.words).toEqual(['007'])
+  })
+
+  it('suggests the nearest command', async () => {
+    expect(await hintOf('dwon wg0')).toBe('did you mean: overlay down')
+    expect(await hintOf('statsu')).toBe('did you mean: overlay status')
+    expect(await hintOf('xyzzyx')).toContain('overlay --help')
+  })
+
+  it('suggests the nearest option', async () => {
+    expect(await hintOf('status --wach')).toContain('did you mean --watch?')
+    expect(await hintOf('up wg0 --foregroud')).toContain('did you mean --foreground?')
+  })
+
+  it.each(['', 'check', 'up a b', 'genkey extra', 'status --no-such'])('refuses "%s"', async (line) => {
+    await expect(parse(line)).rejects.toBeInstanceOf(UsageError)
+  })
+
+  it.each(COMMANDS.map((command) => command.name))('helps with %s by an example', async (name) => {
+    expect(await parse(`${name} --help`)).toBeUndefined()
+    expect(printed).toContain('Examples:')
+    expect(printed).toContain(`overlay ${name}`)
+  })
+})

@@ -1,0 +1,101 @@
+import { describe, expect, it } from 'vitest'
+import { formatStatus } from '../../../src/cli/status-view.js'
+import { formatAge, formatBytes } from '../../../src/cli/units.js'
+import type { InterfaceStatus, PeerStatus } from '../../../src/daemon/local-api-schema.js'
+
+const PEER: PeerStatus = {
+  publicKey: 'OwdegSTyhlw7Dbpg8VJUBKXF9CxoQp2gAOdwgqtPVBI=',
+  name: null,
+  endpoint: null,
+  allowedIps: ['10.0.0.2/32'],
+  state: 'idle',
+  summary: 'no endpoint known',
+  lastHandshakeAt: null,
+  lastHandshakeAgeS: null,
+  rxBytes: 2048,
+  txBytes: 0,
+  persistentKeepaliveS: 0,
+  hasPresharedKey: false,
+}
+
+const STATUS: InterfaceStatus = {
+  interface: 'wg0',
+  mode: 'tunnel',
+  state: 'running',
+  pid: 1,
+  version: '0',
+  configFile: '/etc/overlay/wg0.conf',
+  logFile: null,
+  publicKey: null,
+  listenPort: 51_820,
+  fwmark: 0,
+  mtu: 1420,
+  isUp: true,
+  addresses: [],
+  peers: [PEER],
+  drops: { sourceNotAllowed: 3 },
+}
+
+describe('status for people', () => {
+  it('tells all there is, with an unnamed peer by its short key', () => {
+    expect(formatStatus({ interfaces: [STATUS], crashed: [] }, false)).toBe(
+      [
+        'wg0  up  /etc/overlay/wg0.conf',
+        '  public key   none: no private key is set',
+        '  listen port  51820',
+        '  addresses    none',
+        '  MTU          1420',
+        '  dropped      3 source not allowed',
+        '',
+        '  Owde…PVBI  no endpoint known',
+        '    public key   OwdegSTyhlw7Dbpg8VJUBKXF9CxoQp2gAOdwgqtPVBI=',
+        '    endpoint     not known',
+        '    allowed IPs  10.0.0.2/32',
+        '    handshake    never',
+        '    traffic      2.00 KiB received, 0 B sent',
+      ].join('\n'),
+    )
+  })
+
+  it('names peers that have a name', () => {
+    const peers = [{ ...PEER, name: 'laptop' }]
+    expect(formatStatus({ interfaces: [{ ...STATUS, peers }], crashed: [] }, false)).toContain('\n  laptop  ')
+  })
+
+  it('has colour only if asked for', () => {
+    const report = { interfaces: [STATUS], crashed: [{ interface: 'wg1', hint: 'overlay down wg1' }] }
+    expect(formatStatus(report, false)).not.toContain('\u001b')
+    expect(formatStatus(report, true)).toContain('\u001b[32mup\u001b[0m')
+  })
+
+  it('tells of daemons that died, and of nothing at all', () => {
+    const crashed = [{ interface: 'wg1', hint: 'clean up with: overlay down wg1' }]
+    expect(formatStatus({ interfaces: [], crashed }, false)).toBe(
+      'wg1  its daemon died: clean up with: overlay down wg1',
+    )
+    expect(formatStatus({ interfaces: [], crashed: [] }, false)).toBe('no interface is up')
+  })
+})
+
+describe('numbers for people', () => {
+  it.each([
+    [0, 'now'],
+    [1, '1 second ago'],
+    [61, '1 minute, 1 second ago'],
+    [7200, '2 hours ago'],
+    [90_061, '1 day, 1 hour ago'],
+  ])('%d s is "%s"', (ageS, words) => {
+    expect(formatAge(ageS)).toBe(words)
+  })
+
+  it.each([
+    [0, '0 B'],
+    [1023, '1023 B'],
+    [1024, '1.00 KiB'],
+    [10 * 1024, '10.0 KiB'],
+    [500 * 1024 ** 2, '500 MiB'],
+    [3 * 1024 ** 4, '3.00 TiB'],
+  ])('%d bytes are "%s"', (bytes, words) => {
+    expect(formatBytes(bytes)).toBe(words)
+  })
+})
