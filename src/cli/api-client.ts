@@ -2,7 +2,8 @@
 
 import { request as httpRequest } from 'node:http'
 import type { ZodType } from 'zod'
-import { AppError, ERROR_CODES, type ErrorCode, PlatformError } from '../base/errors.js'
+import { AppError, ERROR_CODES, PlatformError } from '../base/errors.js'
+import { errorFrom } from '../daemon/api-failure.js'
 import { apiFailure } from '../daemon/local-api-schema.js'
 
 const MAX_ANSWER_BYTES = 64 * 1024 * 1024
@@ -34,8 +35,7 @@ async function callOnce<T>(request: ApiRequest<T>): Promise<T> {
   const { status, text } = await exchange(request)
   const body: unknown = JSON.parse(text)
   if (status === 200) return request.answer.parse(body)
-  const { code, message, hint } = apiFailure.parse(body).error
-  throw new AppError(toErrorCode(code), message, { hint })
+  throw errorFrom(apiFailure.parse(body))
 }
 
 async function exchange(request: ApiRequest<unknown>): Promise<{ status: number; text: string }> {
@@ -84,8 +84,4 @@ function explain(error: unknown, socket: string): unknown {
 function codeOf(error: unknown): string | undefined {
   const isCoded = error instanceof Error && 'code' in error && typeof error.code === 'string'
   return isCoded ? (error.code as string) : undefined
-}
-
-export function toErrorCode(code: string): ErrorCode {
-  return Object.values(ERROR_CODES).find((known) => known === code) ?? ERROR_CODES.internal
 }

@@ -10,10 +10,9 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import type { Duplex } from 'node:stream'
 import { fileURLToPath } from 'node:url'
-import { AppError, ConfigError, ERROR_CODES } from '../base/errors.js'
-import type { ApiFailure } from '../daemon/api-failure.js'
-import { openStartReporter, startReport } from '../daemon/start-report.js'
-import { toErrorCode } from './api-client.js'
+import { ERROR_CODES } from '../base/errors.js'
+import { type ApiFailure, errorFrom, failureOf } from '../daemon/api-failure.js'
+import { openStartReporter, parseStartReport } from '../daemon/start-report.js'
 import { BACKGROUND_WORD } from './command.js'
 import { printNote } from './output.js'
 
@@ -36,7 +35,7 @@ export async function startInBackground(request: BackgroundRequest): Promise<voi
     stdio: ['ignore', 'ignore', 'ignore', 'pipe'],
   })
   const failure = await followStart(child, child.stdio[3] as Duplex)
-  if (failure !== undefined) throw toError(failure)
+  if (failure !== undefined) throw errorFrom(failure)
   child.unref()
 }
 
@@ -52,7 +51,7 @@ async function followStart(child: ChildProcess, channel: Duplex): Promise<ApiFai
   channel.on('error', () => undefined) // the daemon is gone: the lines end
   try {
     for await (const line of createInterface({ input: channel })) {
-      const report = startReport.parse(JSON.parse(line))
+      const report = parseStartReport(line)
       if (report.kind === 'ready') return undefined
       if (report.kind === 'failed') return report.failure
       printNote(`warning: ${report.text}`)
@@ -69,16 +68,10 @@ async function followStart(child: ChildProcess, channel: Duplex): Promise<ApiFai
   }
 }
 
-function toError(failure: ApiFailure): AppError {
-  const { code, message, hint, issues } = failure.error
-  return issues === undefined ? new AppError(toErrorCode(code), message, { hint }) : new ConfigError(issues)
-}
-
 /** The daemon's end. `words`: what startInBackground wrote after BACKGROUND_WORD. */
 export async function runInBackground(words: readonly string[]): Promise<void> {
   const [interfaceName = '', configFile = '', level = 'info'] = words
   const { runDaemon } = await import('../daemon/composition.js')
-  const { failureOf } = await import('../daemon/api-failure.js')
   const abandoned = new AbortController()
   const reporter = openStartReporter(() => abandoned.abort())
   try {

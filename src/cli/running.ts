@@ -12,15 +12,15 @@ export interface RunningInterface {
   readonly isAlive: boolean
 }
 
-function tryFindRunning(interfaceName: string): RunningInterface | undefined {
+async function tryFindRunning(interfaceName: string): Promise<RunningInterface | undefined> {
   const paths = runPaths(interfaceName)
-  const record = tryReadJournal(paths.journal)
+  const record = await tryReadJournal(paths.journal)
   return record === undefined ? undefined : { paths, record, isAlive: isOwnerAlive(record) }
 }
 
 /** Throws NOT_RUNNING. */
-export function requireRunning(interfaceName: string): RunningInterface {
-  const running = tryFindRunning(interfaceName)
+export async function requireRunning(interfaceName: string): Promise<RunningInterface> {
+  const running = await tryFindRunning(interfaceName)
   if (running !== undefined) return running
   const isForeign = tryFindLink(interfaceName) !== undefined
   throw new AppError(ERROR_CODES.notRunning, `${interfaceName} is not up`, {
@@ -30,8 +30,9 @@ export function requireRunning(interfaceName: string): RunningInterface {
   })
 }
 
-export function listRunning(): RunningInterface[] {
-  return listRunNames().flatMap((name) => tryFindRunning(name) ?? [])
+export async function listRunning(): Promise<RunningInterface[]> {
+  const found = await Promise.all(listRunNames().map(tryFindRunning))
+  return found.flatMap((running) => running ?? [])
 }
 
 /** For commands whose name may be left out where there is one interface only. */

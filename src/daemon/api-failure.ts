@@ -1,6 +1,6 @@
 /** The one form in which a failure is told to programs: by the local API, `--json`, and a start report. */
 
-import { AppError, ConfigError, type ConfigIssue, ERROR_CODES } from '../base/errors.js'
+import { AppError, ConfigError, type ConfigIssue, ERROR_CODES, type ErrorCode } from '../base/errors.js'
 
 export interface ApiFailure {
   readonly error: {
@@ -21,4 +21,15 @@ export function failureOf(error: unknown): ApiFailure {
   return {
     error: { code: ERROR_CODES.internal, message, hint: 'this is a fault of overlay, please report it' },
   }
+}
+
+/** The other way: what a program was told, as the error that it was. */
+export function errorFrom(failure: ApiFailure): AppError {
+  const { code, message, hint, issues } = failure.error
+  return issues === undefined ? new AppError(toErrorCode(code), message, { hint }) : new ConfigError(issues)
+}
+
+/** A code of another version is a failure like any other. */
+function toErrorCode(code: string): ErrorCode {
+  return Object.values(ERROR_CODES).find((known) => known === code) ?? ERROR_CODES.internal
 }

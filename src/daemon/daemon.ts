@@ -84,8 +84,9 @@ export class Daemon {
       await this.#start()
       await this.#untilStopped()
     } catch (error) {
+      const isGivenUp = this.#abort.signal.aborted
       await this.stop()
-      throw error
+      throw isGivenUp ? stoppedEarly(this.#options.owner.interface, error) : error
     } finally {
       await api.stop()
     }
@@ -219,7 +220,7 @@ async function claimInterface(options: DaemonOptions): Promise<UndoJournal> {
     const journal = UndoJournal.tryCreate(paths, owner)
     if (journal !== undefined) return journal
   }
-  const record = tryReadJournal(paths.journal)
+  const record = await tryReadJournal(paths.journal)
   throw record === undefined
     ? new AppError(ERROR_CODES.alreadyRunning, `${name} is being brought up by another command`)
     : alreadyRunning(record)
@@ -228,10 +229,15 @@ async function claimInterface(options: DaemonOptions): Promise<UndoJournal> {
 /** A daemon whose interface was deleted needs a moment to end; a command that follows at once gives it. */
 async function waitForEnding(paths: RunPaths, name: string): Promise<void> {
   for (let waitedMs = 0; waitedMs < ENDING_WAIT_MS; waitedMs += ENDING_POLL_MS) {
-    const record = tryReadJournal(paths.journal)
+    const record = await tryReadJournal(paths.journal)
     if (record === undefined || !isOwnerAlive(record) || tryFindLink(name) !== undefined) return
     await new Promise((resolve) => setTimeout(resolve, ENDING_POLL_MS))
   }
+}
+
+/** What was under way failed because it was ended: that is its cause, not its message. */
+function stoppedEarly(name: string, cause: unknown): AppError {
+  return new AppError(ERROR_CODES.command, `${name} was stopped before it was up`, { cause })
 }
 
 function nameTaken(name: string): AppError {

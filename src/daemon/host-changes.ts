@@ -88,7 +88,7 @@ export async function undoLastingChange(change: LastingChange, interfaceName: st
       ignoreAbsence(() => removeRule(toRule(change)))
       return
     case 'sysctl':
-      if (tryFindEarlierValue(change.name, interfaceName) === undefined) {
+      if ((await tryFindEarlierValue(change.name, interfaceName)) === undefined) {
         writeSysctl(change.name, change.previous)
       }
       return
@@ -105,11 +105,14 @@ export async function undoLastingChange(change: LastingChange, interfaceName: st
  * What a kernel setting was before another running interface changed it; undefined if none did. The
  * last interface to go restores that value, whatever the order of going.
  */
-export function tryFindEarlierValue(sysctl: string, exceptInterface: string): string | undefined {
+export async function tryFindEarlierValue(
+  sysctl: string,
+  exceptInterface: string,
+): Promise<string | undefined> {
   const namespace = networkNamespace()
   for (const name of listRunNames()) {
     if (name === exceptInterface) continue
-    const record = tryReadJournal(runPaths(name).journal)
+    const record = await tryReadJournal(runPaths(name).journal)
     if (record?.namespace !== namespace) continue
     const change = record.changes.find((other) => other.kind === 'sysctl' && other.name === sysctl)
     if (change?.kind === 'sysctl') return change.previous

@@ -25,14 +25,14 @@ export interface FactsRequest {
   readonly policy: PolicyRouting | undefined
 }
 
-export function readHostFacts(request: FactsRequest): HostFacts {
+export async function readHostFacts(request: FactsRequest): Promise<HostFacts> {
   const { config, interfaceName } = request
   const policy = needsPolicyRouting(config) ? (request.policy ?? choosePolicy(config)) : undefined
   const mark = policy?.table ?? config.interface.fwMark
   return {
     policy,
     mtu: config.interface.mtu ?? mtuFromRoutes(request.endpoints, mark),
-    srcValidMark: tryFindEarlierValue(SRC_VALID_MARK, interfaceName) ?? readSysctl(SRC_VALID_MARK),
+    srcValidMark: (await tryFindEarlierValue(SRC_VALID_MARK, interfaceName)) ?? readSysctl(SRC_VALID_MARK),
     hasFirewall: hasFirewall(),
   }
 }

@@ -6,8 +6,6 @@
  * vanishes with its daemon. Those that outlive it (LASTING_KINDS) are written to the journal first.
  */
 
-import { z } from 'zod'
-
 /** A policy routing rule. */
 interface RuleChange {
   readonly kind: 'rule'
@@ -44,34 +42,6 @@ interface DnsChange {
 }
 
 export type LastingChange = RuleChange | SysctlChange | FirewallChange | DnsChange
-
-export const lastingChange: z.ZodType<LastingChange> = z.discriminatedUnion('kind', [
-  z.strictObject({
-    kind: z.literal('rule'),
-    family: z.union([z.literal(4), z.literal(6)]),
-    priority: z.int().min(1),
-    table: z.int().min(1),
-    unlessMark: z.int().min(1).optional(),
-    suppressPrefixLength: z.int().min(0).optional(),
-  }),
-  z.strictObject({
-    kind: z.literal('sysctl'),
-    name: z.string().regex(/^[a-z0-9_.]+$/),
-    value: z.string(),
-    previous: z.string(),
-  }),
-  z.strictObject({
-    kind: z.literal('firewall'),
-    family: z.enum(['ip', 'ip6']),
-    addresses: z.array(z.string()),
-    mark: z.int().min(1),
-  }),
-  z.strictObject({
-    kind: z.literal('dns'),
-    servers: z.array(z.string()),
-    searchDomains: z.array(z.string()),
-  }),
-])
 
 export type InterfaceChange =
   | { readonly kind: 'mtu'; readonly mtu: number }

@@ -91,7 +91,7 @@ export class Tunnel implements Service {
     this.#device = device
     this.#config = config
     this.#endpoints = endpoints
-    const facts = this.#readFacts(config, endpoints)
+    const facts = await this.#readFacts(config, endpoints)
     device.engine.configure({ ...toDeviceUpdate(config, endpoints), fwmark: markOf(config, facts) })
     await this.#moveTo(planSystem(config, facts), signal)
     this.#warnAboutFilters(facts)
@@ -114,7 +114,7 @@ export class Tunnel implements Service {
     requireGoingOn(signal)
     const update = diffConfig(previous, next, endpoints)
     const markBefore = device.engine.snapshot().fwmark
-    const facts = this.#readFacts(next, endpoints)
+    const facts = await this.#readFacts(next, endpoints)
     device.engine.configure({ ...update, fwmark: markOf(next, facts) })
     const systemChanges = await this.#moveOrReturn(planSystem(next, facts), signal, () => {
       const back = diffConfig(next, previous, this.#endpoints)
@@ -158,10 +158,10 @@ export class Tunnel implements Service {
     return faults
   }
 
-  #readFacts(config: TunnelConfig, endpoints: ResolvedEndpoints): HostFacts {
+  async #readFacts(config: TunnelConfig, endpoints: ResolvedEndpoints): Promise<HostFacts> {
     const { interfaceName } = this.#options
     const policy = this.#policy
-    const facts = readHostFacts({ interfaceName, config, endpoints: [...endpoints.values()], policy })
+    const facts = await readHostFacts({ interfaceName, config, endpoints: [...endpoints.values()], policy })
     this.#policy = facts.policy
     return facts
   }

@@ -7,13 +7,12 @@
  */
 
 import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
-import { z } from 'zod'
 import { AppError, ERROR_CODES } from '../base/errors.js'
 import { networkNamespace } from '../platform/network-namespace.js'
 import { tryProcessStart } from '../platform/processes.js'
 import type { RunPaths } from '../platform/run-directory.js'
 import { toPlatformError } from '../platform/system-error.js'
-import { type LastingChange, lastingChange } from './system-change.js'
+import type { LastingChange } from './system-change.js'
 
 const PRIVATE_MODE = 0o600
 
@@ -38,20 +37,8 @@ export interface JournalRecord extends JournalOwner {
   readonly postDown: readonly string[]
 }
 
-const journalRecord: z.ZodType<JournalRecord> = z.strictObject({
-  version: z.literal(1),
-  interface: z.string(),
-  mode: z.enum(['tunnel', 'device']),
-  configFile: z.string(),
-  pid: z.int().min(1),
-  processStart: z.string(),
-  namespace: z.string(),
-  changes: z.array(lastingChange),
-  postDown: z.array(z.string()),
-})
-
 /** Undefined if there is no journal. One that cannot be read is an error: guessing would do harm. */
-export function tryReadJournal(path: string): JournalRecord | undefined {
+export async function tryReadJournal(path: string): Promise<JournalRecord | undefined> {
   let text: string
   try {
     text = readFileSync(path, 'utf8')
@@ -60,14 +47,15 @@ export function tryReadJournal(path: string): JournalRecord | undefined {
     if (failure.errno === 'ENOENT') return undefined
     throw failure
   }
-  const record = tryParseRecord(text)
+  const record = await tryParseRecord(text)
   if (record !== undefined) return record
   throw new AppError(ERROR_CODES.platform, `cannot understand ${path}: it was not written by this version`, {
     hint: `look at rules and DNS by hand (ip rule, nft list tables), then: rm ${path}`,
   })
 }
 
-function tryParseRecord(text: string): JournalRecord | undefined {
+async function tryParseRecord(text: string): Promise<JournalRecord | undefined> {
+  const { journalRecord } = await import('./journal-schema.js')
   try {
     return journalRecord.parse(JSON.parse(text))
   } catch {
@@ -118,7 +106,7 @@ export class UndoJournal {
    * For recovery: takes the journal of a dead owner over. It is moved aside first, so that of several
    * that try, one alone gets it; the others get undefined.
    */
-  static tryTakeOver(paths: RunPaths): UndoJournal | undefined {
+  static async tryTakeOver(paths: RunPaths): Promise<UndoJournal | undefined> {
     const claim = `${paths.journal}.claim.${process.pid}`
     try {
       renameSync(paths.journal, claim)
@@ -127,7 +115,7 @@ export class UndoJournal {
       if (failure.errno === 'ENOENT') return undefined
       throw failure
     }
-    const record = tryReadJournal(claim)
+    const record = await tryReadJournal(claim)
     if (record === undefined || isOwnerAlive(record)) {
       // Somebody recovered and came up anew between the caller's look and our move: give it back.
       renameSync(claim, paths.journal)

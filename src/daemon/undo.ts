@@ -54,11 +54,11 @@ export async function runPostDown(journal: UndoJournal, context: HookContext): P
  * to clean up. Throws AppError if that daemon lives.
  */
 export async function recover(paths: RunPaths, context: HookContext): Promise<string[] | undefined> {
-  const record = tryReadJournal(paths.journal)
+  const record = await tryReadJournal(paths.journal)
   if (record === undefined) return undefined
   if (isOwnerAlive(record)) throw alreadyRunning(record)
   const isElsewhere = requireSameNamespace(record)
-  const journal = UndoJournal.tryTakeOver(paths)
+  const journal = await UndoJournal.tryTakeOver(paths)
   if (journal === undefined) return undefined
   context.log.warn('recover', { interface: record.interface, pid: record.pid })
   const faults = isElsewhere ? [] : await undoLastingChanges(journal)

@@ -20,7 +20,7 @@ export const down: Command = {
     const { onlyRunningName, requireRunning } = await import('../running.js')
     const [target] = words
     const interfaceName = target === undefined ? onlyRunningName() : interfaceNameOf(target)
-    const running = requireRunning(interfaceName)
+    const running = await requireRunning(interfaceName)
     const faults = running.isAlive ? await stop(running) : await cleanUp(running)
     if (output.isJson) printJson({ interface: interfaceName, recovered: !running.isAlive, faults })
     else for (const fault of faults) printNote(`overlay: ${fault}`)

@@ -45,7 +45,7 @@ async function show(input: CommandInput): Promise<void> {
 
 async function gather(target: string | undefined): Promise<StatusReport> {
   const { listRunning, requireRunning } = await import('../running.js')
-  const found = target === undefined ? listRunning() : [requireRunning(interfaceNameOf(target))]
+  const found = target === undefined ? await listRunning() : [await requireRunning(interfaceNameOf(target))]
   const answers = await Promise.all(found.filter((running) => running.isAlive).map(ask))
   const crashed = found
     .filter((running) => !running.isAlive)

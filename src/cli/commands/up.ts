@@ -62,7 +62,7 @@ async function reload(target: TunnelTarget, input: CommandInput): Promise<void> 
   const { reloadResult } = await import('../../daemon/local-api-schema.js')
   const { requireRunning } = await import('../running.js')
   const { interfaceName } = target
-  const { paths } = requireRunning(interfaceName)
+  const { paths } = await requireRunning(interfaceName)
   const result = await callApi({
     socket: paths.apiSocket,
     method: 'POST',

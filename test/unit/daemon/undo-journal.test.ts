@@ -35,29 +35,29 @@ function orphan(journal: UndoJournal): void {
 }
 
 describe('the undo journal', () => {
-  it('is readable by its owner only and holds each change as soon as it is added', () => {
+  it('is readable by its owner only and holds each change as soon as it is added', async () => {
     const journal = create()
     journal.add(RULE)
     expect(statSync(paths.journal).mode & 0o777).toBe(0o600)
-    expect(tryReadJournal(paths.journal)).toMatchObject({ ...OWNER, pid: process.pid, changes: [RULE] })
+    expect(await tryReadJournal(paths.journal)).toMatchObject({ ...OWNER, pid: process.pid, changes: [RULE] })
   })
 
-  it('forgets what was undone, and only that', () => {
+  it('forgets what was undone, and only that', async () => {
     const journal = create()
     journal.add(RULE)
     journal.add(SYSCTL)
     journal.remove(SYSCTL)
-    expect(tryReadJournal(paths.journal)?.changes).toEqual([RULE])
+    expect((await tryReadJournal(paths.journal))?.changes).toEqual([RULE])
   })
 
-  it('is a lock: a second one for the same interface cannot be made', () => {
+  it('is a lock: a second one for the same interface cannot be made', async () => {
     const journal = create()
     expect(UndoJournal.tryCreate(paths, OWNER)).toBeUndefined()
     journal.delete()
     expect(create().record.changes).toEqual([])
   })
 
-  it('leaves no other file behind', () => {
+  it('leaves no other file behind', async () => {
     const journal = create()
     journal.setPostDown(['true'])
     expect(readdirSync(directory)).toEqual(['wg7.json'])
@@ -65,32 +65,32 @@ describe('the undo journal', () => {
     expect(readdirSync(directory)).toEqual([])
   })
 
-  it('of a dead owner can be taken over with all that is to be undone', () => {
+  it('of a dead owner can be taken over with all that is to be undone', async () => {
     const journal = create()
     journal.add(RULE)
     orphan(journal)
-    const adopted = UndoJournal.tryTakeOver(paths)
+    const adopted = await UndoJournal.tryTakeOver(paths)
     expect(adopted?.record).toMatchObject({ pid: process.pid, changes: [RULE] })
-    expect(tryReadJournal(paths.journal)).toEqual(adopted?.record)
+    expect(await tryReadJournal(paths.journal)).toEqual(adopted?.record)
     expect(readdirSync(directory)).toEqual(['wg7.json'])
   })
 
-  it('of a living owner cannot be taken over and stays as it is', () => {
+  it('of a living owner cannot be taken over and stays as it is', async () => {
     const journal = create()
-    expect(UndoJournal.tryTakeOver(paths)).toBeUndefined()
-    expect(tryReadJournal(paths.journal)).toEqual(journal.record)
+    expect(await UndoJournal.tryTakeOver(paths)).toBeUndefined()
+    expect(await tryReadJournal(paths.journal)).toEqual(journal.record)
   })
 
-  it('tells a reused process number from the process that owned it', () => {
+  it('tells a reused process number from the process that owned it', async () => {
     const { record } = create()
     expect(isOwnerAlive(record)).toBe(true)
     expect(isOwnerAlive({ ...record, processStart: '1' })).toBe(false)
   })
 
-  it('is refused, not guessed at, when it cannot be understood', () => {
+  it('is refused, not guessed at, when it cannot be understood', async () => {
     for (const text of ['', '{', '{"version":2}', '[]']) {
       writeFileSync(paths.journal, text)
-      expect(() => tryReadJournal(paths.journal)).toThrow(AppError)
+      await expect(tryReadJournal(paths.journal)).rejects.toBeInstanceOf(AppError)
     }
   })
 })
