@@ -97,8 +97,14 @@ for (const pair of pairs) {
 
 /** Makes routers between left and right mark all packets as having met congestion. */
 async function congest(tunnel: Tunnel): Promise<void> {
-  const rule = 'udp dport 51820 ip ecn != not-ect ip ecn set ce'
-  const ruleset = `table ip congested { chain out { type filter hook postrouting priority 0; ${rule}; } }`
+  const ruleset = `
+    table ip congested {
+      chain out {
+        type filter hook postrouting priority 0
+        udp dport 51820 ip ecn != not-ect ip ecn set ce
+      }
+    }
+  `
   await tunnel.left.host.run('nft -f -', { input: ruleset })
 }
 

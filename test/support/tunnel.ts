@@ -6,9 +6,12 @@
  *   192.0.2.1, 2001:db8::1  ── eth0 ──────── eth0 ──  192.0.2.2, 2001:db8::2
  */
 
-import { generateKeyPairSync, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { KEY_BYTES } from '../../src/wireguard/constants.js'
+import { nobleCrypto } from '../../src/wireguard/crypto-noble.js'
+import { formatKeyBase64 } from '../../src/wireguard/keys.js'
 import type { Implementation, Pair } from './implementations.js'
 import { type Host, type Lab, until } from './lab.js'
 import type { RunOptions } from './processes.js'
@@ -18,14 +21,14 @@ export interface KeyPair {
   readonly publicKey: string
 }
 
+/** Not by node's key generator: exporting what it made can deadlock with its garbage collection. */
 export function generateKeys(): KeyPair {
-  const jwk = generateKeyPairSync('x25519').privateKey.export({ format: 'jwk' })
-  const toBase64 = (text = ''): string => Buffer.from(text, 'base64url').toString('base64')
-  return { privateKey: toBase64(jwk.d), publicKey: toBase64(jwk.x) }
+  const key = nobleCrypto.dhPrivateKey(randomBytes(KEY_BYTES))
+  return { privateKey: formatKeyBase64(key.bytes), publicKey: formatKeyBase64(key.publicKey) }
 }
 
 export function generatePresharedKey(): string {
-  return randomBytes(32).toString('base64')
+  return randomBytes(KEY_BYTES).toString('base64')
 }
 
 export interface SideOptions {
