@@ -88,7 +88,9 @@ export async function undoLastingChange(change: LastingChange, interfaceName: st
       ignoreAbsence(() => removeRule(toRule(change)))
       return
     case 'sysctl':
-      if ((await tryFindEarlierValue(change.name, interfaceName)) === undefined) {
+      if (
+        (await tryFindEarlierValue({ sysctl: change.name, exceptInterface: interfaceName })) === undefined
+      ) {
         writeSysctl(change.name, change.previous)
       }
       return
@@ -101,20 +103,24 @@ export async function undoLastingChange(change: LastingChange, interfaceName: st
   }
 }
 
+export interface EarlierValueQuery {
+  readonly sysctl: string
+  /** Undoing asks for the others only. */
+  readonly exceptInterface?: string
+  readonly runDirectory?: string
+}
+
 /**
- * What a kernel setting was before another running interface changed it; undefined if none did. The
- * last interface to go restores that value, whatever the order of going.
+ * What a kernel setting was before running interfaces changed it; undefined if none did. All of them
+ * remember the same value, and the last to go restores it, whatever the order of going.
  */
-export async function tryFindEarlierValue(
-  sysctl: string,
-  exceptInterface: string,
-): Promise<string | undefined> {
+export async function tryFindEarlierValue(query: EarlierValueQuery): Promise<string | undefined> {
   const namespace = networkNamespace()
-  for (const name of listRunNames()) {
-    if (name === exceptInterface) continue
-    const record = await tryReadJournal(runPaths(name).journal)
+  for (const name of listRunNames(query.runDirectory)) {
+    if (name === query.exceptInterface) continue
+    const record = await tryReadJournal(runPaths(name, query.runDirectory).journal)
     if (record?.namespace !== namespace) continue
-    const change = record.changes.find((other) => other.kind === 'sysctl' && other.name === sysctl)
+    const change = record.changes.find((other) => other.kind === 'sysctl' && other.name === query.sysctl)
     if (change?.kind === 'sysctl') return change.previous
   }
   return undefined

@@ -17,7 +17,6 @@ import {
 } from './system-plan.js'
 
 export interface FactsRequest {
-  readonly interfaceName: string
   readonly config: TunnelConfig
   /** Where the peers are, as far as known. */
   readonly endpoints: readonly Endpoint[]
@@ -26,13 +25,13 @@ export interface FactsRequest {
 }
 
 export async function readHostFacts(request: FactsRequest): Promise<HostFacts> {
-  const { config, interfaceName } = request
+  const { config } = request
   const policy = needsPolicyRouting(config) ? (request.policy ?? choosePolicy(config)) : undefined
   const mark = policy?.table ?? config.interface.fwMark
   return {
     policy,
     mtu: config.interface.mtu ?? mtuFromRoutes(request.endpoints, mark),
-    srcValidMark: (await tryFindEarlierValue(SRC_VALID_MARK, interfaceName)) ?? readSysctl(SRC_VALID_MARK),
+    srcValidMark: (await tryFindEarlierValue({ sysctl: SRC_VALID_MARK })) ?? readSysctl(SRC_VALID_MARK),
     hasFirewall: hasFirewall(),
   }
 }

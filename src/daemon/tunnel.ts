@@ -159,9 +159,8 @@ export class Tunnel implements Service {
   }
 
   async #readFacts(config: TunnelConfig, endpoints: ResolvedEndpoints): Promise<HostFacts> {
-    const { interfaceName } = this.#options
     const policy = this.#policy
-    const facts = await readHostFacts({ interfaceName, config, endpoints: [...endpoints.values()], policy })
+    const facts = await readHostFacts({ config, endpoints: [...endpoints.values()], policy })
     this.#policy = facts.policy
     return facts
   }

@@ -13,7 +13,7 @@ export const up: Command = {
   about: 'bring a tunnel up; target is a file or the name of one in /etc/overlay or /etc/wireguard',
   options: {
     foreground: { about: 'stay, and log to the error output (for service managers)', alias: 'f' },
-    reload: { about: 'apply the changed file to the running tunnel, keeping sessions' },
+    reload: { about: 'apply the changed file to the running tunnel; peers stay connected' },
   },
   examples: [
     ['sudo overlay up ./wg0.conf', 'bring up the interface wg0'],
