@@ -87,14 +87,16 @@ async function strictFilter(lab: Lab, pair: Pair): Promise<void> {
   for (const name of ['all', 'default', 'eth0']) {
     await left.host.run(`sysctl -qw net.ipv4.conf.${name}.rp_filter=1`)
   }
-  await Promise.all([left.up(), right.up()])
+  await right.up()
+  await left.up()
   expect(await ping(left.host, '203.0.113.1', 3)).toEqual({ sent: 3, received: 3 })
 }
 
 /** A neighbour on the outer network must not reach the inner address around the tunnel. */
 async function closedToNeighbours(lab: Lab, pair: Pair): Promise<void> {
   const { left, right, router } = await layRouted(lab, pair)
-  await Promise.all([left.up(), right.up()])
+  await right.up()
+  await left.up()
   expect(await ping(left.host, '203.0.113.1', 1)).toEqual({ sent: 1, received: 1 })
   await router.run('ip route add 10.77.0.1/32 via 192.0.2.1')
   expect((await ping(router, '10.77.0.1', 2, '-W 1')).received).toBe(0)
@@ -105,7 +107,8 @@ async function closedToNeighbours(lab: Lab, pair: Pair): Promise<void> {
 
 async function ownTable(lab: Lab, pair: Pair): Promise<void> {
   const { left, right } = await layRouted(lab, pair, ['Table = 1234'])
-  await Promise.all([left.up(), right.up()])
+  await right.up()
+  await left.up()
   expect(await left.host.run('ip route show table 1234')).toContain(`default dev ${left.interfaceName}`)
   expect(await left.host.run('ip -4 rule')).not.toContain('fwmark')
   expect(await left.host.run('ip route show default')).toContain('via 192.0.2.254')

@@ -106,7 +106,7 @@ const FAULTS: readonly [fault: string, replace: RegExp, by: string, named: strin
   ['a bad port', /ListenPort = .*/, 'ListenPort = 70000', '70000'],
   ['a bad endpoint', /Endpoint = .*/, 'Endpoint = 192.0.2.2', '192.0.2.2'],
   ['a short private key', /PrivateKey = .*/, 'PrivateKey = c2hvcnQ=', 'PrivateKey'],
-  ['an unknown section', /\[Peer\]/, '[Pear]', '[Pear]'],
+  ['an unknown section', /\[Peer\]/, '[Pear]', 'Pear'],
   ['binary rubbish', /$/, '\0\x01\x02\xff', ''],
 ]
 
