@@ -9,11 +9,13 @@ import { MAX_QUEUED_HANDSHAKES } from './constants.js'
 
 const QUEUE_LIMIT: number = MAX_QUEUED_HANDSHAKES / 8
 /**
- * Messages in one second. Answering an initiation takes about 0.7 ms (bench/handshake.bench.ts), so
- * this many cost a sixth of the one thread that also runs the timers of all peers; a cookie reply
- * costs a twentieth of an answer and stops a sender with a forged address.
+ * Messages in one second. A full answer takes about 0.5 ms (bench/handshake.bench.ts), so this many
+ * cost a quarter of the one thread that also runs the timers of all peers. Fewer would be too strict:
+ * when a node with many peers restarts, they all come at once, and should not all pay a cookie round
+ * while a half of the thread is free. A cookie reply costs a twentieth of an answer and stops a sender
+ * with a forged address.
  */
-const ARRIVALS_LIMIT = 250
+const ARRIVALS_LIMIT = 500
 const LASTS_MS = 1000
 const WINDOW_MS = 1000
 const SLOTS = 10

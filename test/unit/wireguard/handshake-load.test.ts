@@ -22,19 +22,19 @@ describe('HandshakeLoad', () => {
     expect(load.isUnderLoad(NOW_MS + 1000)).toBe(false)
   })
 
-  it('is under load when more than 250 messages came within a second', () => {
+  it('is under load when more than 500 messages came within a second', () => {
     const load = new HandshakeLoad()
-    for (let i = 0; i < 250; i++) load.arrived(1, NOW_MS + 3 * i)
+    for (let i = 0; i < 500; i++) load.arrived(1, NOW_MS + 1.5 * i)
     expect(load.isUnderLoad(NOW_MS + 750)).toBe(false)
     load.arrived(1, NOW_MS + 750)
     expect(load.isUnderLoad(NOW_MS + 750)).toBe(true)
   })
 
-  it('stays calm at 200 messages a second for as long as that lasts', () => {
+  it('stays calm at 400 messages a second for as long as that lasts', () => {
     const load = new HandshakeLoad()
-    for (let i = 0; i < 4000; i++) {
-      load.arrived(1, NOW_MS + 5 * i)
-      expect(load.isUnderLoad(NOW_MS + 5 * i)).toBe(false)
+    for (let i = 0; i < 8000; i++) {
+      load.arrived(1, NOW_MS + 2.5 * i)
+      expect(load.isUnderLoad(NOW_MS + 2.5 * i)).toBe(false)
     }
   })
 
