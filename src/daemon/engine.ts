@@ -89,20 +89,25 @@ export class Engine {
   /** All or nothing: what can fail is tried before anything changes. */
   configure(update: DeviceUpdate): void {
     this.#checkCapacity(update)
-    const port = update.listenPort
-    const isOtherPort = port !== undefined && port !== this.#sockets?.port
-    const replaced = this.#sockets !== undefined && isOtherPort ? this.#sockets : undefined
-    if (replaced !== undefined) this.#sockets = openSockets(this.#plane, port ?? 0, this.#fwmark)
-    if (port !== undefined) this.#listenPort = port
-    if (update.fwmark !== undefined) {
-      this.#fwmark = update.fwmark
-      this.#plane.setMark(update.fwmark)
+    const { listenPort = this.#listenPort, fwmark = this.#fwmark } = update
+    const before = this.#sockets
+    const isMoved =
+      before !== undefined && update.listenPort !== undefined && update.listenPort !== before.port
+    const sockets = isMoved ? openSockets(this.#plane, listenPort, fwmark) : before
+    try {
+      if (fwmark !== this.#fwmark) this.#plane.setMark(fwmark)
+    } catch (error) {
+      if (isMoved && sockets !== undefined) closeSockets(this.#plane, sockets)
+      throw error
     }
+    this.#listenPort = listenPort
+    this.#fwmark = fwmark
+    this.#sockets = sockets
     this.#take((nowMs, effects) => {
-      if (replaced !== undefined) this.#device.setSockets(this.#sockets, nowMs, effects)
+      if (isMoved) this.#device.setSockets(sockets, nowMs, effects)
       this.#device.configure(update, nowMs, effects)
     })
-    if (replaced !== undefined) closeSockets(this.#plane, replaced)
+    if (isMoved) closeSockets(this.#plane, before)
   }
 
   setMtu(mtu: number): void {
@@ -175,10 +180,10 @@ export class Engine {
         break
       case 'keypairConfirmed':
         device.handleKeypairsRemoved(event.removed)
-        device.handleKeypairConfirmed(event.slot, nowMs, effects)
+        device.handleKeypairConfirmed(event.localIndex, nowMs, effects)
         break
       case 'sourceChanged':
-        device.handleSourceChanged(event.slot, event.path)
+        device.handleSourceChanged(event.localIndex, event.path)
         this.#options.log.debug('peer.roamed', { endpoint: formatEndpoint(event.path.remote) })
         break
       case 'failed':
@@ -252,14 +257,17 @@ export class Engine {
   }
 
   #checkCapacity(update: DeviceUpdate): void {
+    const { capacity } = this.#options
+    if (this.#device.peerCount + update.peers.length <= capacity) return
     const kept = update.replacePeers === true ? [] : [...this.#device.peers]
     const keys = new Set(kept.map((peer) => formatKeyHex(peer.publicKey)))
-    for (const peer of update.peers) if (peer.remove !== true) keys.add(formatKeyHex(peer.publicKey))
-    if (keys.size <= this.#options.capacity) return
-    throw new AppError(
-      ERROR_CODES.config,
-      `cannot hold ${keys.size} peers: the limit is ${this.#options.capacity}`,
-    )
+    for (const { publicKey, remove, updateOnly } of update.peers) {
+      const key = formatKeyHex(publicKey)
+      if (remove === true) keys.delete(key)
+      else if (updateOnly !== true) keys.add(key)
+      if (keys.size <= capacity) continue
+      throw new AppError(ERROR_CODES.config, `cannot hold ${keys.size} peers: the limit is ${capacity}`)
+    }
   }
 }
 

@@ -3,7 +3,7 @@
 import { PlatformError } from '../base/errors.js'
 import type { DataPlane } from '../dataplane/contract.js'
 import type { SocketId } from '../net/path.js'
-import type { OuterSockets } from '../wireguard/peer.js'
+import type { OuterSockets } from '../wireguard/peer-path.js'
 
 export interface OpenSockets extends OuterSockets {
   readonly port: number

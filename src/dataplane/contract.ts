@@ -46,8 +46,16 @@ export type DataPlaneEvent =
       /** Local indices of keypairs that went out with it. */
       readonly removed: readonly number[]
     }
-  /** An authenticated message came from elsewhere; the data plane sends there already. */
-  | { readonly kind: 'sourceChanged'; readonly slot: number; readonly path: Path }
+  /**
+   * An authenticated message came from elsewhere; the data plane sends there already. `localIndex`: of
+   * the keypair it came under. Events come late: by it the receiver knows whether this is still news.
+   */
+  | {
+      readonly kind: 'sourceChanged'
+      readonly slot: number
+      readonly localIndex: number
+      readonly path: Path
+    }
   /** A system call failed in a way that does not heal by itself, or for the first time in a row. */
   | {
       readonly kind: 'failed'
@@ -64,16 +72,22 @@ export interface DataPlane {
   openSocket(options: OuterSocketOptions): { readonly socket: SocketId; readonly port: number }
   /** Paths over it become unusable; the caller sets others. */
   closeSocket(socket: SocketId): void
-  /** Sets SO_MARK of all sockets, open ones and later ones. */
+  /** Sets SO_MARK of all sockets, open ones and later ones. Throws PlatformError, for instance EPERM. */
   setMark(mark: number): void
   /** MTU of the inner interface: packets are padded to 16 bytes, but never above it. */
   setMtu(mtu: number): void
 
   /** `slot`: free, 0 to capacity - 1. Its block starts from zero. */
   addPeer(slot: number): void
-  /** Forgets keypairs, staged packets and path. Gives the local indices of removed keypairs. */
+  /**
+   * Forgets keypairs, staged packets and path; gives the local indices of removed keypairs. Its allowed
+   * IPs lead nowhere from now on, also if the slot is given away before a table without them is set.
+   */
   removePeer(slot: number): readonly number[]
-  /** Replaces the whole table: atomically seen by packets. Prefixes are masked and distinct. */
+  /**
+   * Replaces the whole table: atomically seen by packets. Prefixes are masked and distinct. Counts for
+   * the peers that are in the slots now: one that is added later needs another table.
+   */
   setAllowedIps(table: readonly AllowedIp[]): void
   /** `undefined`: the peer has no path and its packets are dropped as `noPath`. */
   setPath(slot: number, path: Path | undefined): void

@@ -3,7 +3,8 @@
 import type { PeerUpdate } from './configuration.js'
 import type { Device } from './device.js'
 import type { Effects } from './effects.js'
-import type { OuterSockets, Peer } from './peer.js'
+import type { Peer } from './peer.js'
+import type { OuterSockets } from './peer-path.js'
 import type { PeerTable } from './peer-table.js'
 
 export interface UpdateContext {
@@ -32,7 +33,7 @@ export function applyPeerUpdate(
   if (update.presharedKey !== undefined) {
     peer.setPresharedKey(update.presharedKey)
   }
-  if (update.endpoint !== undefined) peer.setEndpoint(update.endpoint, sockets, effects)
+  if (update.endpoint !== undefined) peer.setEndpoint(update.endpoint, sockets, nowMs, effects)
   if (update.persistentKeepaliveS !== undefined) {
     peer.timers.setPersistentKeepalive(update.persistentKeepaliveS * 1000, nowMs)
   }

@@ -15,6 +15,7 @@ export class PeerTable {
   readonly #freeSlots: number[] = []
   readonly #owners = new Map<string, Peer>()
   readonly #prefixes = new Map<Peer, Map<string, Prefix>>()
+  #allowedIpsVersion = 0
 
   get size(): number {
     return this.#byKey.size
@@ -22,6 +23,11 @@ export class PeerTable {
 
   [Symbol.iterator](): Iterator<Peer> {
     return this.#byKey.values()
+  }
+
+  /** Grows with every change of who has which allowed IP. */
+  get allowedIpsVersion(): number {
+    return this.#allowedIpsVersion
   }
 
   find(publicKey: PublicKey): Peer | undefined {
@@ -57,6 +63,7 @@ export class PeerTable {
     const text = formatPrefix(masked)
     const owner = this.#owners.get(text)
     if (owner === peer) return
+    this.#allowedIpsVersion += 1
     if (owner !== undefined) this.#prefixes.get(owner)?.delete(text)
     this.#owners.set(text, peer)
     this.#prefixes.get(peer)?.set(text, masked)
@@ -66,13 +73,15 @@ export class PeerTable {
   takeAllowedIp(peer: Peer, prefix: Prefix): void {
     const text = formatPrefix(maskPrefix(prefix))
     if (this.#owners.get(text) !== peer) return
+    this.#allowedIpsVersion += 1
     this.#owners.delete(text)
     this.#prefixes.get(peer)?.delete(text)
   }
 
   clearAllowedIps(peer: Peer): void {
     const prefixes = this.#prefixes.get(peer)
-    if (prefixes === undefined) return
+    if (prefixes === undefined || prefixes.size === 0) return
+    this.#allowedIpsVersion += 1
     for (const text of prefixes.keys()) this.#owners.delete(text)
     prefixes.clear()
   }

@@ -10,7 +10,7 @@
 
 import { isZero } from '../base/bytes.js'
 import type { Endpoint } from '../net/endpoint.js'
-import { equalPath, type Path, type SocketId } from '../net/path.js'
+import type { Path } from '../net/path.js'
 import type { PeerState } from './configuration.js'
 import {
   HANDSHAKE_TOS,
@@ -37,20 +37,14 @@ import {
 import type { IndexTable } from './index-table.js'
 import { keyFromBytes, type PresharedKey, type PublicKey } from './keys.js'
 import type { CookieReply, Response } from './messages.js'
+import { type OuterSockets, PeerPath } from './peer-path.js'
 import { isLaterTai64n, type Tai64nClock } from './tai64n.js'
 import { Timers, type TransportActivity } from './timers.js'
 
 /** Who a receiver index leads to: an initiation that waits for its response, or a keypair. */
-export interface IndexOwner {
-  readonly peer: Peer
-  readonly kind: 'handshake' | 'keypair'
-}
-
-/** Sockets that paths can use, by address family. */
-export interface OuterSockets {
-  readonly v4: SocketId | undefined
-  readonly v6: SocketId | undefined
-}
+export type IndexOwner =
+  | { readonly kind: 'handshake'; readonly peer: Peer }
+  | { readonly kind: 'keypair'; readonly peer: Peer; readonly createdAtMs: number }
 
 /** What all peers of a device share. */
 export interface PeerContext {
@@ -88,9 +82,8 @@ export class Peer {
   readonly timers: Timers
   readonly #context: PeerContext
   readonly #cookies: CookieJar
+  readonly #path: PeerPath
 
-  /** When `handleTimeout` wants to be called; kept up to date by `touch`. */
-  deadlineMs: number = Number.POSITIVE_INFINITY
   /** Bytes of handshake messages; transport data is counted by the data plane. */
   rxHandshakeBytes = 0
   txHandshakeBytes = 0
@@ -104,8 +97,6 @@ export class Peer {
   #handshake: Handshake = IDLE
   #latestTimestamp = new Uint8Array(TIMESTAMP_BYTES)
   #lastInitiationReceivedMs = Number.NEGATIVE_INFINITY
-  #endpoint: Endpoint | undefined
-  #path: Path | undefined
   #usableUntilMs = 0
   #hasGivenUp = false
 
@@ -116,6 +107,7 @@ export class Peer {
     this.activity = options.activity
     this.timers = new Timers(context.jitter)
     this.#cookies = new CookieJar(context.crypto, options.publicKey)
+    this.#path = new PeerPath(options.slot)
   }
 
   get staticStatic(): Uint8Array | undefined {
@@ -127,7 +119,7 @@ export class Peer {
   }
 
   get endpoint(): Endpoint | undefined {
-    return this.#endpoint
+    return this.#path.endpoint
   }
 
   state(nowMs: number): PeerState {
@@ -136,8 +128,9 @@ export class Peer {
     return this.#handshake.kind === 'idle' ? 'idle' : 'handshaking'
   }
 
-  touch(nowMs: number): void {
-    this.deadlineMs = this.timers.nextDeadlineMs(this.activity, nowMs)
+  /** When `handleTimeout` wants to be called; changes with every input. */
+  nextDeadlineMs(nowMs: number): number {
+    return this.timers.nextDeadlineMs(this.activity, nowMs)
   }
 
   // --- commands --------------------------------------------------------------------------------
@@ -157,24 +150,23 @@ export class Peer {
     this.#presharedKey = isNone ? undefined : keyFromBytes(presharedKey.slice())
   }
 
-  setEndpoint(endpoint: Endpoint, sockets: OuterSockets, effects: Effects): void {
-    this.#endpoint = endpoint
-    this.bindTo(sockets, effects)
+  setEndpoint(endpoint: Endpoint, sockets: OuterSockets, nowMs: number, effects: Effects): void {
+    if (!this.#path.isAt(endpoint)) this.#hasGivenUp = false
+    if (this.#path.bind(endpoint, sockets, effects)) this.timers.pathFound(nowMs)
   }
 
   /** Sockets changed: the last known endpoint is reached over the one of its family. */
-  bindTo(sockets: OuterSockets, effects: Effects): void {
-    const endpoint = this.#endpoint
-    const socket = endpoint?.address.family === 4 ? sockets.v4 : sockets.v6
-    const isBound = endpoint !== undefined && socket !== undefined
-    this.#setPath(isBound ? { socket, remote: endpoint, local: undefined } : undefined, effects)
+  bindTo(sockets: OuterSockets, nowMs: number, effects: Effects): void {
+    if (this.#path.bind(this.#path.endpoint, sockets, effects)) this.timers.pathFound(nowMs)
   }
 
-  /** Ends keypairs and handshake and wipes their secrets; configuration stays. */
+  /** Ends keypairs and handshake, wipes their secrets and drops what waits; configuration stays. */
   forgetKeys(effects: Effects): void {
     this.#endHandshake()
     this.timers.cancelHandshake()
+    this.#hasGivenUp = false
     this.#removeKeypairs(effects)
+    effects.push({ kind: 'dropStaged', slot: this.slot })
   }
 
   /** Before the peer is forgotten. */
@@ -187,34 +179,40 @@ export class Peer {
   // --- handshake as initiator ------------------------------------------------------------------
 
   /** Sends an initiation if there is a key and a path, else gives up what waits for it. */
-  initiate(nowMs: number, effects: Effects): void {
+  #initiate(nowMs: number, effects: Effects): void {
     const attempt = this.#handshake.kind === 'initiationSent' ? this.#handshake.attempt + 1 : 1
     this.#endHandshake()
-    const staticPrivate = this.#staticPrivate
-    const staticStatic = this.#staticStatic
-    const path = this.#path
-    if (staticPrivate === undefined || staticStatic === undefined || path === undefined) {
+    const path = this.#path.current
+    const created = path && this.#tryCreateInitiation()
+    if (path === undefined || created === undefined) {
       this.timers.cancelHandshake()
       effects.push({ kind: 'dropStaged', slot: this.slot })
       return
     }
+    const { message, state, localIndex } = created
+    this.#handshake = { kind: 'initiationSent', state, localIndex, attempt }
+    this.#sendHandshake(path, message, nowMs, effects)
+    this.timers.handshakeInitiated(nowMs)
+  }
+
+  /** Undefined without a key of ours, or for a remote key of low order. */
+  #tryCreateInitiation():
+    | { readonly message: Uint8Array; readonly state: InitiationState; readonly localIndex: number }
+    | undefined {
     const { crypto, random, indices, tai64n, wallNowMs } = this.#context
-    const localIndex = indices.claim({ peer: this, kind: 'handshake' })
-    const timestamp = tai64n.next(wallNowMs())
+    const staticPrivate = this.#staticPrivate
+    const staticStatic = this.#staticStatic
+    if (staticPrivate === undefined || staticStatic === undefined) return undefined
+    const localIndex = indices.claim({ kind: 'handshake', peer: this })
     const created = createInitiation(crypto, random, {
       staticPrivate,
       remoteStatic: this.publicKey,
       staticStatic,
       senderIndex: localIndex,
-      timestamp,
+      timestamp: tai64n.next(wallNowMs()),
     })
-    if (created === undefined) {
-      indices.release(localIndex)
-      return
-    }
-    this.#handshake = { kind: 'initiationSent', state: created.state, localIndex, attempt }
-    this.#sendHandshake(path, created.message, nowMs, effects)
-    this.timers.handshakeInitiated(nowMs)
+    if (created === undefined) indices.release(localIndex)
+    return created && { ...created, localIndex }
   }
 
   /** Undefined if the response was accepted. */
@@ -240,10 +238,10 @@ export class Peer {
     const { localIndex } = handshake
     wipeState(handshake.state)
     this.#handshake = IDLE
-    this.#context.indices.reassign(localIndex, { peer: this, kind: 'keypair' })
+    this.#context.indices.reassign(localIndex, { kind: 'keypair', peer: this, createdAtMs: nowMs })
     this.#handshakeReceived(path, RESPONSE_BYTES, nowMs, effects)
     this.#install(keys, { localIndex, remoteIndex: response.senderIndex, isInitiator: true }, nowMs, effects)
-    this.#completed(nowMs, effects)
+    this.#completed(nowMs, nowMs, effects)
     // The responder may not send before it hears from us: staged packets go, or an empty one.
     effects.push({ kind: 'sendKeepalive', slot: this.slot })
     return undefined
@@ -255,8 +253,19 @@ export class Peer {
 
   // --- handshake as responder ------------------------------------------------------------------
 
-  /** `received`: authenticated, but perhaps replayed. Undefined if it was answered. */
+  /** `received`: authenticated, but perhaps replayed; wiped here. Undefined if it was answered. */
   handleInitiation(
+    received: { readonly timestamp: Uint8Array; readonly state: InitiationReceivedState },
+    path: Path,
+    nowMs: number,
+    effects: Effects,
+  ): HandshakeDropReason | undefined {
+    const reason = this.#answer(received, path, nowMs, effects)
+    wipeState(received.state)
+    return reason
+  }
+
+  #answer(
     received: { readonly timestamp: Uint8Array; readonly state: InitiationReceivedState },
     path: Path,
     nowMs: number,
@@ -265,7 +274,7 @@ export class Peer {
     if (!isLaterTai64n(received.timestamp, this.#latestTimestamp)) return 'handshakeReplayed'
     if (nowMs - this.#lastInitiationReceivedMs < INITIATION_MIN_INTERVAL_MS) return 'handshakeFlood'
     const { crypto, random, indices } = this.#context
-    const localIndex = indices.claim({ peer: this, kind: 'keypair' })
+    const localIndex = indices.claim({ kind: 'keypair', peer: this, createdAtMs: nowMs })
     const created = createResponse(crypto, random, {
       state: received.state,
       presharedKey: this.#presharedKey ?? NO_PRESHARED_KEY,
@@ -286,26 +295,27 @@ export class Peer {
     return undefined
   }
 
-  /** The data plane opened the first message under a keypair that we answered for. */
-  handleKeypairConfirmed(nowMs: number, effects: Effects): void {
+  /** The data plane opened the first message under a keypair that we answered for at `createdAtMs`. */
+  handleKeypairConfirmed(createdAtMs: number, nowMs: number, effects: Effects): void {
     this.#endHandshake()
-    this.#completed(nowMs, effects)
+    this.#completed(createdAtMs, nowMs, effects)
   }
 
   // --- other inputs ----------------------------------------------------------------------------
 
   /** The data plane sends to the new source already. */
   handleSourceChanged(path: Path): void {
-    this.#path = path
-    this.#endpoint = path.remote
+    this.#path.adopt(path)
   }
 
   handleTimeout(nowMs: number, effects: Effects): void {
     for (const action of this.timers.handleTimeout(this.activity, nowMs)) {
       switch (action) {
+        case 'unanswered':
+          this.#path.forgetLocalAddress(effects)
+          break
         case 'initiate':
-          this.#forgetLocalAddress(effects)
-          this.initiate(nowMs, effects)
+          this.#initiate(nowMs, effects)
           break
         case 'retransmit':
           this.#retransmit(nowMs, effects)
@@ -323,21 +333,15 @@ export class Peer {
           break
       }
     }
-    this.touch(nowMs)
   }
 
   #retransmit(nowMs: number, effects: Effects): void {
-    this.#forgetLocalAddress(effects)
+    this.#path.forgetLocalAddress(effects)
     if (this.#handshake.kind === 'initiationSent') {
       const attempts = this.#handshake.attempt
       effects.push({ kind: 'handshakeFailing', publicKey: this.publicKey, attempts })
     }
-    this.initiate(nowMs, effects)
-  }
-
-  /** Silence may mean that our address of the path is gone: let the kernel choose again. */
-  #forgetLocalAddress(effects: Effects): void {
-    if (this.#path?.local !== undefined) this.#setPath({ ...this.#path, local: undefined }, effects)
+    this.#initiate(nowMs, effects)
   }
 
   /** An open handshake goes on: after a long sleep it may be newer than the keypairs that end here. */
@@ -351,8 +355,7 @@ export class Peer {
   #handshakeReceived(path: Path, bytes: number, nowMs: number, effects: Effects): void {
     this.rxHandshakeBytes += bytes
     this.timers.handshakeReceived(nowMs)
-    this.#endpoint = path.remote
-    this.#setPath(path, effects)
+    this.#path.set(path, effects)
   }
 
   #install(
@@ -367,10 +370,10 @@ export class Peer {
     this.timers.keypairDerived(nowMs)
   }
 
-  #completed(nowMs: number, effects: Effects): void {
+  #completed(createdAtMs: number, nowMs: number, effects: Effects): void {
     this.timers.handshakeCompleted()
     this.#hasGivenUp = false
-    this.#usableUntilMs = nowMs + REJECT_AFTER_TIME_MS
+    this.#usableUntilMs = createdAtMs + REJECT_AFTER_TIME_MS
     this.lastHandshakeMs = nowMs
     this.lastHandshakeWallMs = this.#context.wallNowMs()
     effects.push({ kind: 'handshakeCompleted', publicKey: this.publicKey })
@@ -380,13 +383,6 @@ export class Peer {
     this.#cookies.stamp(message, nowMs)
     this.txHandshakeBytes += message.length
     effects.push({ kind: 'send', path, message, tos: HANDSHAKE_TOS })
-  }
-
-  #setPath(path: Path | undefined, effects: Effects): void {
-    const old = this.#path
-    if (old === path || (old !== undefined && path !== undefined && equalPath(old, path))) return
-    this.#path = path
-    effects.push({ kind: 'setPath', slot: this.slot, path })
   }
 
   /** Back to idle: the open initiation's secrets are wiped, its index is free. */

@@ -4,7 +4,8 @@
  *   retransmitHandshake   an initiation is unanswered for REKEY_TIMEOUT
  *   newHandshake          data was sent and nothing authenticated came back for KEEPALIVE_TIMEOUT + REKEY_TIMEOUT
  *   sendKeepalive         data was received and nothing was sent for KEEPALIVE_TIMEOUT
- *   persistentKeepalive   nothing authenticated passed in either direction for the peer's own interval
+ *   persistentKeepalive   nothing authenticated passed in either direction for the peer's own interval,
+ *                         or a path has just appeared
  *   wipeSecrets           no new keypair for 3 × REJECT_AFTER_TIME
  *
  * Data packets make no calls here. What they did stands in `TransportActivity`, which the data plane
@@ -31,8 +32,11 @@ export interface TransportActivity {
   readonly firstUnansweredReceiveMs: number
 }
 
-/** What a peer has to do now. `giveUp`: stop the handshake and drop what was staged for it. */
-export type TimerAction = 'initiate' | 'retransmit' | 'giveUp' | 'keepalive' | 'wipe'
+/**
+ * What a peer has to do now. `giveUp`: stop the handshake and drop what was staged for it.
+ * `unanswered`: the newHandshake timer fired, so the path is in doubt; the initiation is told apart.
+ */
+export type TimerAction = 'initiate' | 'retransmit' | 'giveUp' | 'keepalive' | 'wipe' | 'unanswered'
 
 const NEVER = Number.POSITIVE_INFINITY
 const NEW_HANDSHAKE_TIMEOUT_MS = KEEPALIVE_TIMEOUT_MS + REKEY_TIMEOUT_MS
@@ -46,7 +50,8 @@ export class Timers {
   /** When this run of attempts started; it ends after REKEY_ATTEMPT_TIME. */
   #attemptsSinceMs = 0
   #initiateAtMs = NEVER
-  #lastInitiationMs = -REKEY_TIMEOUT_MS
+  /** REKEY_TIMEOUT after the last handshake message of ours: answered ones are about to be confirmed. */
+  #mayInitiateAtMs = 0
   #lastHandshakeSendMs = 0
   #lastHandshakeReceiveMs = 0
   #wipeAtMs = NEVER
@@ -56,6 +61,7 @@ export class Timers {
   #newHandshakeFiredMs = 0
   #keepaliveFiredMs = 0
   #persistentFiredMs = 0
+  #persistentAtOnceMs = NEVER
   #isWatching = false
 
   constructor(jitter: () => number) {
@@ -65,35 +71,42 @@ export class Timers {
 
   /** 0 switches it off. Switching on sends one keepalive at once, which opens the NAT's mapping. */
   setPersistentKeepalive(intervalMs: number, nowMs: number): void {
-    const isNew = this.#persistentIntervalMs === 0 && intervalMs > 0
+    const isNew = this.#persistentIntervalMs === 0
     this.#persistentIntervalMs = intervalMs
-    if (isNew) this.#persistentFiredMs = nowMs - intervalMs
+    if (isNew) this.#persistentAtOnceMs = nowMs
   }
 
   get persistentKeepaliveMs(): number {
     return this.#persistentIntervalMs
   }
 
+  /** The peer can be reached over a socket that it was not reached over before: its NAT has no mapping. */
+  pathFound(nowMs: number): void {
+    this.#persistentAtOnceMs = nowMs
+  }
+
   /**
-   * A packet waits for a keypair, or a keypair is due for renewal. Never sends two initiations within
-   * REKEY_TIMEOUT; a run of attempts that is under way gets its full time again (paper section 6.4).
+   * A packet waits for a keypair, or a keypair is due for renewal. Never asks for an initiation
+   * within REKEY_TIMEOUT of the last one, or of a response; a run of attempts that is under way gets its full time again (paper section 6.4).
    */
   handshakeWanted(nowMs: number): void {
     this.#attemptsSinceMs = nowMs
     if (this.#retransmitAtMs !== NEVER || this.#initiateAtMs !== NEVER) return
-    this.#initiateAtMs = Math.max(nowMs, this.#lastInitiationMs + REKEY_TIMEOUT_MS)
+    this.#initiateAtMs = Math.max(nowMs, this.#mayInitiateAtMs)
   }
 
   /** After an initiation was sent. */
   handshakeInitiated(nowMs: number): void {
     this.#initiateAtMs = NEVER
-    this.#lastInitiationMs = nowMs
+    this.#mayInitiateAtMs = nowMs + REKEY_TIMEOUT_MS
     this.#retransmitAtMs = nowMs + REKEY_TIMEOUT_MS + REKEY_JITTER_MS * this.#jitter()
     this.#lastHandshakeSendMs = nowMs
   }
 
   /** After a response was sent. */
   handshakeAnswered(nowMs: number): void {
+    this.#mayInitiateAtMs = nowMs + REKEY_TIMEOUT_MS
+    if (this.#initiateAtMs !== NEVER) this.#initiateAtMs = this.#mayInitiateAtMs
     this.#lastHandshakeSendMs = nowMs
   }
 
@@ -117,7 +130,7 @@ export class Timers {
   /** Nothing is retried, and the next wanted handshake need not wait for REKEY_TIMEOUT. */
   cancelHandshake(): void {
     this.handshakeCompleted()
-    this.#lastInitiationMs = -REKEY_TIMEOUT_MS
+    this.#mayInitiateAtMs = 0
   }
 
   nextDeadlineMs(activity: TransportActivity, nowMs: number): number {
@@ -141,19 +154,17 @@ export class Timers {
       this.#isWatching = false
       actions.push('wipe')
     }
-    if (nowMs >= this.#retransmitAtMs) actions.push(this.#retransmitOrGiveUp(nowMs))
-    if (nowMs >= this.#initiateAtMs) {
-      this.#initiateAtMs = NEVER
-      actions.push('initiate')
-    }
+    // Before the other two, which then send what it asks for: one initiation, whatever came due.
     if (nowMs >= this.#newHandshakeAtMs(activity)) {
       this.#newHandshakeFiredMs = nowMs
       this.#newHandshakeJitterMs = REKEY_JITTER_MS * this.#jitter()
       this.handshakeWanted(nowMs)
-      if (this.#initiateAtMs <= nowMs) {
-        this.#initiateAtMs = NEVER
-        actions.push('initiate')
-      }
+      actions.push('unanswered')
+    }
+    if (nowMs >= this.#retransmitAtMs) actions.push(this.#retransmitOrGiveUp(nowMs))
+    if (nowMs >= this.#initiateAtMs) {
+      this.#initiateAtMs = NEVER
+      actions.push('initiate')
     }
     if (this.#isKeepaliveDue(activity, nowMs)) actions.push('keepalive')
     return actions
@@ -170,7 +181,10 @@ export class Timers {
     const isPassiveDue = nowMs >= this.#keepaliveAtMs(activity)
     const isPersistentDue = nowMs >= this.#persistentAtMs(activity)
     if (isPassiveDue) this.#keepaliveFiredMs = nowMs
-    if (isPersistentDue) this.#persistentFiredMs = nowMs
+    if (isPersistentDue) {
+      this.#persistentFiredMs = nowMs
+      this.#persistentAtOnceMs = NEVER
+    }
     return isPassiveDue || isPersistentDue
   }
 
@@ -200,6 +214,6 @@ export class Timers {
       this.#lastHandshakeReceiveMs,
       this.#persistentFiredMs,
     )
-    return passedMs + this.#persistentIntervalMs
+    return Math.min(this.#persistentAtOnceMs, passedMs + this.#persistentIntervalMs)
   }
 }

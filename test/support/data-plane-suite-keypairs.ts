@@ -1,7 +1,7 @@
 /** Compliance: installing, confirming and removing keypairs, and the life of a slot. */
 
 import { expect, test } from 'vitest'
-import { addPeers, type DataPlaneHarness, eventsOf, FarEnd } from './data-plane-harness.js'
+import { addPeers, type DataPlaneHarness, eventsOf, FarEnd, pathTo } from './data-plane-harness.js'
 import type { HarnessOf } from './data-plane-suite.js'
 import { innerPacket } from './inner-packets.js'
 
@@ -144,6 +144,15 @@ export function keypairTests(harnessOf: HarnessOf): void {
     expect(harness.plane.removePeer(0)).toEqual([11])
     expect(await sendingIndex(harness)).toBeUndefined()
     expect(await receiving(harness, far)).toEqual([])
+    const { plane } = harness
+    plane.addPeer(0)
+    plane.setPath(0, pathTo(harness.v4))
+    const heir = new FarEnd(harness, { localIndex: 12 })
+    heir.install(0)
+    expect(await sendingIndex(harness)).toBeUndefined()
+    expect(await receiving(harness, heir)).toEqual([])
+    expect(plane.blocks.drops(0)).toEqual({ sourceNotAllowed: 1 })
+    plane.removePeer(0)
     addPeers(harness, 0)
     expect(harness.plane.blocks.get(0, 'txBytes')).toBe(0)
     expect(harness.plane.blocks.drops(0)).toEqual({})

@@ -41,7 +41,12 @@ export function pathTests(harnessOf: HarnessOf): void {
         await harness.takeEvents()
         await harness.injectDatagrams([far.datagram(remote, EMPTY), far.datagram(remote, EMPTY)])
         expect(await harness.takeEvents()).toEqual([
-          { kind: 'sourceChanged', slot: 0, path: { socket, remote, local: locals[0] } },
+          {
+            kind: 'sourceChanged',
+            slot: 0,
+            localIndex: far.localIndex,
+            path: { socket, remote, local: locals[0] },
+          },
         ])
         await harness.injectPackets(TO_PEER_0)
         const [sent] = await harness.takeDatagrams()
@@ -61,7 +66,12 @@ export function pathTests(harnessOf: HarnessOf): void {
     await harness.takeEvents()
     await harness.injectDatagrams([{ ...far.datagram(remotes[0], EMPTY), to: locals[1] }])
     expect(await harness.takeEvents()).toEqual([
-      { kind: 'sourceChanged', slot: 0, path: { socket, remote: remotes[0], local: locals[1] } },
+      {
+        kind: 'sourceChanged',
+        slot: 0,
+        localIndex: far.localIndex,
+        path: { socket, remote: remotes[0], local: locals[1] },
+      },
     ])
     await harness.injectPackets(TO_PEER_0)
     const [sent] = await harness.takeDatagrams()

@@ -15,7 +15,7 @@
  */
 
 import { ipLengthAt, ipVersionAt, propagateCongestion, sourceOffsetOf } from '../../net/packet.js'
-import type { SocketId } from '../../net/path.js'
+import type { Path, SocketId } from '../../net/path.js'
 import { KEEPALIVE_BYTES, MESSAGE_TRANSPORT, TRANSPORT_HEADER_BYTES } from '../../wireguard/constants.js'
 import { isCounterRejected } from '../../wireguard/keypair.js'
 import { readCounterHigh, readCounterLow, readReceiverIndex, readUint32Le } from '../../wireguard/messages.js'
@@ -84,8 +84,9 @@ export class Inbound {
       return
     }
     this.#commit(live, length)
-    if (live.peer.path.learnFrom(socket, family, this.#headers, i))
-      this.#raiseSource(live.peer, socket, family, i)
+    if (live.peer.path.learnFrom(socket, family, this.#headers, i)) {
+      this.#raiseSource(live, pathOfDatagram(socket, family, this.#headers, i))
+    }
     if (live.keypair === live.peer.rotation.next) this.#confirm(live)
     if (live.peer.rotation.current?.isRenewalDueOnReceive(this.#plane.clock.batchMs) === true) {
       this.#plane.raiseHandshake(live.peer)
@@ -171,9 +172,9 @@ export class Inbound {
     })
   }
 
-  #raiseSource(peer: PeerState, socket: SocketId, family: 4 | 6, i: number): void {
-    const path = pathOfDatagram(socket, family, this.#headers, i)
-    this.#plane.events.push({ kind: 'sourceChanged', slot: peer.slot, path })
+  #raiseSource({ peer, keypair }: LiveKeypair, path: Path): void {
+    const { localIndex } = keypair
+    this.#plane.events.push({ kind: 'sourceChanged', slot: peer.slot, localIndex, path })
   }
 
   /** The initiator has used the keypair we keep as next: it is current now, and what waits can go. */

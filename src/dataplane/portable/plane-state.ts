@@ -8,6 +8,7 @@ import type { SocketId } from '../../net/path.js'
 import { MAX_STAGED_PACKETS } from '../../wireguard/constants.js'
 import type { Crypto } from '../../wireguard/crypto.js'
 import { type Keypair, KeypairRotation } from '../../wireguard/keypair.js'
+import type { AllowedIp } from '../contract.js'
 import { DROP } from '../drop-reasons.js'
 import { PeerBlocks } from '../peer-block.js'
 import type { OuterPort } from '../ports.js'
@@ -23,6 +24,8 @@ export class PeerState {
   readonly staged: Uint8Array[] = []
   /** `handshakeNeeded` was raised, and nothing has come of it yet. */
   isHandshakeRaised = false
+  /** The table of allowed IPs was set while it was there, so what the table says of its slot is meant for it. */
+  isRouted = false
 
   constructor(slot: number) {
     this.slot = slot
@@ -50,7 +53,7 @@ export class PlaneState {
   readonly sockets: Map<SocketId, OuterPort> = new Map()
   readonly peers: (PeerState | undefined)[]
   mtu: number
-  allowedIps: AllowedIps = new AllowedIps()
+  #allowedIps = new AllowedIps()
   readonly #keypairs = new Map<number, LiveKeypair>()
 
   constructor(options: PlaneOptions) {
@@ -64,8 +67,19 @@ export class PlaneState {
 
   /** The peer whose allowed IPs hold the address at `bytes[offset]`. */
   routeTo(bytes: Uint8Array, offset: number, family: 4 | 6): PeerState | undefined {
-    const slot = this.allowedIps.lookup(bytes, offset, family)
-    return slot < 0 ? undefined : this.peers[slot]
+    const slot = this.#allowedIps.lookup(bytes, offset, family)
+    const peer = slot < 0 ? undefined : this.peers[slot]
+    return peer?.isRouted === true ? peer : undefined
+  }
+
+  setAllowedIps(table: readonly AllowedIp[]): void {
+    const allowedIps = new AllowedIps()
+    for (const { prefix, slot } of table) {
+      allowedIps.insert(prefix, slot)
+      const peer = this.peers[slot]
+      if (peer !== undefined) peer.isRouted = true
+    }
+    this.#allowedIps = allowedIps
   }
 
   addKeypair(peer: PeerState, keypair: Keypair): void {

@@ -7,7 +7,6 @@
  * runs: see event-queue.ts.
  */
 
-import { AllowedIps } from '../../net/allowed-ips.js'
 import type { Path, SocketId } from '../../net/path.js'
 import type { Crypto } from '../../wireguard/crypto.js'
 import { Keypair } from '../../wireguard/keypair.js'
@@ -92,8 +91,8 @@ class PortableDataPlane implements DataPlane {
   }
 
   setMark(mark: number): void {
-    this.#mark = mark
     for (const port of this.#plane.sockets.values()) port.setMark(mark)
+    this.#mark = mark
   }
 
   setMtu(mtu: number): void {
@@ -115,9 +114,7 @@ class PortableDataPlane implements DataPlane {
   }
 
   setAllowedIps(table: readonly AllowedIp[]): void {
-    const allowedIps = new AllowedIps()
-    for (const { prefix, slot } of table) allowedIps.insert(prefix, slot)
-    this.#plane.allowedIps = allowedIps
+    this.#plane.setAllowedIps(table)
   }
 
   setPath(slot: number, path: Path | undefined): void {

@@ -149,8 +149,18 @@ describe('portable data plane', () => {
     const scoped = { ...remote, scopeId: 3 }
     const local = harness.v6.locals[0]
     expect(await harness.takeEvents()).toEqual([
-      { kind: 'sourceChanged', slot: 0, path: { socket: harness.v6.socket, remote: scoped, local } },
-      { kind: 'sourceChanged', slot: 0, path: { socket: other.socket, remote: scoped, local } },
+      {
+        kind: 'sourceChanged',
+        slot: 0,
+        localIndex: far.localIndex,
+        path: { socket: harness.v6.socket, remote: scoped, local },
+      },
+      {
+        kind: 'sourceChanged',
+        slot: 0,
+        localIndex: far.localIndex,
+        path: { socket: other.socket, remote: scoped, local },
+      },
     ])
   })
 

@@ -9,6 +9,7 @@ import {
   REKEY_TIMEOUT_MS,
   WIPE_AFTER_MS,
 } from '../../../src/wireguard/constants.js'
+import { keyFromBytes, type PrivateKey } from '../../../src/wireguard/keys.js'
 import { type Node, World } from '../../support/world.js'
 
 const MINUTE_MS = 60_000
@@ -46,6 +47,17 @@ describe('the handshake', () => {
     world.run(11)
     expect(a.texts).toEqual(['pong'])
     expect(world.counts().initiation).toBe(1)
+  })
+
+  test('of the peer is waited for by a responder with packets, instead of starting one of its own', () => {
+    const world = new World()
+    const [a, b] = world.pair()
+    a.send(b, 'ping')
+    world.run(12)
+    b.send(a, 'early')
+    world.run(40)
+    expect(a.texts).toEqual(['early'])
+    expect(world.counts()).toMatchObject({ initiation: 1, response: 1 })
   })
 
   test('works with a preshared key, and never completes with two different ones', () => {
@@ -530,6 +542,52 @@ describe('configuration while it runs', () => {
     a.send(b, 'two')
     world.run(100)
     expect(b.texts).toEqual(['one', 'two'])
+  })
+
+  test('the private key it has already changes nothing', () => {
+    const world = new World()
+    const [a, b] = world.pair()
+    a.send(b, 'one')
+    world.run(100)
+    const { privateKey } = a.snapshot()
+    if (privateKey !== undefined) {
+      a.engine.configure({ privateKey: keyFromBytes<PrivateKey>(privateKey.slice()), peers: [] })
+    }
+    a.send(b, 'two')
+    world.run(15)
+    expect(b.texts).toEqual(['one', 'two'])
+    expect(world.counts().initiation).toBe(1)
+  })
+
+  test('a persistent keepalive set before the sockets are there goes out as soon as they are', () => {
+    const world = new World()
+    const a = world.addNode('a')
+    const b = world.addNode('b')
+    b.learn(a)
+    a.engine.down()
+    a.learn(b, { persistentKeepaliveS: 25 })
+    world.run(1000)
+    a.engine.up()
+    world.run(100)
+    expect(a.state(b)).toBe('connected')
+    a.engine.down()
+    world.run(1000)
+    a.engine.up()
+    world.run(100)
+    expect(a.state(b)).toBe('connected')
+  })
+
+  test('down drops what waits, so that up does not send what is stale', () => {
+    const world = new World()
+    const [a, b] = world.pair()
+    a.send(b, 'stale')
+    a.engine.down()
+    world.run(MINUTE_MS)
+    a.engine.up()
+    a.send(b, 'fresh')
+    world.run(100)
+    expect(b.texts).toEqual(['fresh'])
+    expect(a.drops()).toMatchObject({ handshakeFailed: 1 })
   })
 
   test('stop leaves nothing that would wake up', async () => {

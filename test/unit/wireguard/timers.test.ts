@@ -117,6 +117,14 @@ describe('timers', () => {
     expect(runUntil(START_MS + 6000)).toContainEqual({ atMs: REKEY_TIMEOUT_MS, action: 'initiate' })
   })
 
+  test('an answer of ours puts the next initiation off as much: the keypair is about to be confirmed', () => {
+    timers.handshakeReceived(nowMs)
+    timers.handshakeAnswered(nowMs)
+    nowMs += 100
+    timers.handshakeWanted(nowMs)
+    expect(runUntil(START_MS + REKEY_TIMEOUT_MS)).toEqual([{ atMs: REKEY_TIMEOUT_MS, action: 'initiate' }])
+  })
+
   test('an answered handshake is not sent again', () => {
     timers.handshakeWanted(nowMs)
     runUntil(nowMs)
@@ -130,10 +138,11 @@ describe('timers', () => {
     sendData()
     const sentMs = nowMs - START_MS
     const seen = runUntil(START_MS + 16_000)
-    expect(seen[0]).toEqual({
-      atMs: sentMs + KEEPALIVE_TIMEOUT_MS + REKEY_TIMEOUT_MS + JITTER_MS,
-      action: 'initiate',
-    })
+    const atMs = sentMs + KEEPALIVE_TIMEOUT_MS + REKEY_TIMEOUT_MS + JITTER_MS
+    expect(seen).toEqual([
+      { atMs, action: 'unanswered' },
+      { atMs, action: 'initiate' },
+    ])
   })
 
   test('the time runs from the first unanswered packet, not the last', () => {
@@ -163,7 +172,7 @@ describe('timers', () => {
     runUntil(nowMs + 1000)
     sendData()
     const seen = runUntil(START_MS + 60_000)
-    expect(seen[0]?.action).toBe('initiate')
+    expect(seen[1]?.action).toBe('initiate')
     expect(seen[0]?.atMs).toBeGreaterThanOrEqual(answeredMs + 15_000)
     expect(seen[0]?.atMs).toBeLessThanOrEqual(answeredMs + 16_000 + REKEY_JITTER_MS)
   })
@@ -223,6 +232,21 @@ describe('timers', () => {
     expect(runUntil(START_MS + 45_000)).toEqual([{ atMs: 45_000, action: 'keepalive' }])
   })
 
+  test('a path that was not there before makes the persistent keepalive due at once', () => {
+    timers.setPersistentKeepalive(25_000, nowMs)
+    runUntil(START_MS + 20_000)
+    activity.lastReceiveMs = nowMs
+    timers.pathFound(nowMs)
+    expect(runUntil(START_MS + 50_000).map(({ atMs }) => atMs)).toEqual([20_000, 45_000])
+  })
+
+  test('a path that was not there before means nothing without a persistent keepalive', () => {
+    timers.pathFound(nowMs)
+    expect(timers.nextDeadlineMs(activity, nowMs)).toBe(Number.POSITIVE_INFINITY)
+    timers.setPersistentKeepalive(25_000, nowMs)
+    expect(runUntil(START_MS + 26_000).map(({ atMs }) => atMs)).toEqual([0, 25_000])
+  })
+
   test('a persistent keepalive switched off stops', () => {
     timers.setPersistentKeepalive(25_000, nowMs)
     runUntil(START_MS + 30_000)
@@ -243,6 +267,18 @@ describe('timers', () => {
     const seen = runUntil(START_MS + 1_000_000)
     const gaveUpMs = seen.find(({ action }) => action === 'giveUp')?.atMs ?? Number.NaN
     expect(seen.at(-1)).toEqual({ atMs: gaveUpMs + WIPE_AFTER_MS, action: 'wipe' })
+  })
+
+  test('silence that ends together with a retransmit causes one initiation, not two', () => {
+    connect()
+    sendData()
+    timers.handshakeWanted(nowMs)
+    runUntil(nowMs)
+    nowMs += 80_000
+    const initiations = timers
+      .handleTimeout(activity, nowMs)
+      .filter((action) => action === 'initiate' || action === 'retransmit')
+    expect(initiations).toHaveLength(1)
   })
 
   test('a clock that jumps hours ahead, as after suspend, ends in one orderly step', () => {
