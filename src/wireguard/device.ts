@@ -126,10 +126,10 @@ export class Device {
       endpoint: peer.endpoint,
       persistentKeepaliveS: peer.timers.persistentKeepaliveMs / 1000,
       allowedIps: this.#peers.allowedIpsOf(peer),
-      lastHandshakeWallMs: peer.lastHandshakeWallMs,
-      lastHandshakeMs: peer.lastHandshakeMs,
-      rxBytes: peer.rxHandshakeBytes,
-      txBytes: peer.txHandshakeBytes,
+      lastHandshakeWallMs: peer.history.lastHandshakeWallMs,
+      lastHandshakeMs: peer.history.lastHandshakeMs,
+      rxBytes: peer.history.rxBytes,
+      txBytes: peer.history.txBytes,
       state: peer.state(nowMs),
     }
   }
@@ -237,7 +237,7 @@ export class Device {
 
   handleHandshakeNeeded(slot: number, nowMs: number): void {
     const peer = this.#peers.at(slot)
-    peer?.timers.handshakeWanted(nowMs)
+    peer?.handleHandshakeNeeded(nowMs)
     this.#touch(peer, nowMs)
   }
 

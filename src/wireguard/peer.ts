@@ -3,12 +3,12 @@
  * in, effects come out. Keypairs themselves live in the data plane; here are only their indices.
  *
  * An initiation of ours stays open while we answer one of theirs, so two that start at the same
- * moment both finish in one round trip. DEVIATION: the kernel keeps one handshake state per peer and
- * waits for a retransmit in that case; nothing on the wire differs.
+ * moment both finish in one round trip; the next renewal is then left to the one with the greater key.
+ * DEVIATION: the kernel keeps one handshake state per peer and waits for a retransmit in that case;
+ * nothing on the wire differs.
  * INVARIANT: no field changes before the last check of an input has passed.
  */
 
-import { isZero } from '../base/bytes.js'
 import type { Endpoint } from '../net/endpoint.js'
 import type { Path } from '../net/path.js'
 import type { PeerState } from './configuration.js'
@@ -16,8 +16,7 @@ import {
   HANDSHAKE_TOS,
   INITIATION_BYTES,
   INITIATION_MIN_INTERVAL_MS,
-  KEY_BYTES,
-  REJECT_AFTER_TIME_MS,
+  REKEY_TIMEOUT_MS,
   RESPONSE_BYTES,
   TIMESTAMP_BYTES,
 } from './constants.js'
@@ -26,17 +25,19 @@ import type { Crypto, DhPrivateKey, RandomBytes } from './crypto.js'
 import type { HandshakeDropReason } from './drops.js'
 import type { Effects } from './effects.js'
 import {
+  type ConsumedInitiation,
   consumeResponse,
   createInitiation,
   createResponse,
-  type InitiationReceivedState,
   type InitiationState,
   type TransportKeys,
   wipeState,
 } from './handshake.js'
 import type { IndexTable } from './index-table.js'
-import { keyFromBytes, type PresharedKey, type PublicKey } from './keys.js'
+import type { PresharedKey, PublicKey } from './keys.js'
 import type { CookieReply, Response } from './messages.js'
+import { PeerHistory } from './peer-history.js'
+import { PeerKeys } from './peer-keys.js'
 import { type OuterSockets, PeerPath } from './peer-path.js'
 import { isLaterTai64n, type Tai64nClock } from './tai64n.js'
 import { Timers, type TransportActivity } from './timers.js'
@@ -64,10 +65,11 @@ type Handshake =
       readonly state: InitiationState
       readonly localIndex: number
       readonly attempt: number
+      /** An initiation of theirs was answered meanwhile. */
+      readonly isCrossed: boolean
     }
 
 const IDLE: Handshake = { kind: 'idle' }
-const NO_PRESHARED_KEY = new Uint8Array(KEY_BYTES)
 
 export interface PeerOptions {
   readonly publicKey: PublicKey
@@ -82,23 +84,15 @@ export class Peer {
   readonly timers: Timers
   readonly #context: PeerContext
   readonly #cookies: CookieJar
+  readonly #keys: PeerKeys
   readonly #path: PeerPath
 
-  /** Bytes of handshake messages; transport data is counted by the data plane. */
-  rxHandshakeBytes = 0
-  txHandshakeBytes = 0
-  lastHandshakeMs = 0
-  lastHandshakeWallMs = 0
-
-  #presharedKey: PresharedKey | undefined
-  #staticPrivate: DhPrivateKey | undefined
-  /** DH(our static, their static); undefined without a key of ours or for a low-order key of theirs. */
-  #staticStatic: Uint8Array | undefined
+  readonly history: PeerHistory = new PeerHistory()
   #handshake: Handshake = IDLE
   #latestTimestamp = new Uint8Array(TIMESTAMP_BYTES)
   #lastInitiationReceivedMs = Number.NEGATIVE_INFINITY
-  #usableUntilMs = 0
-  #hasGivenUp = false
+  /** The keypair in use and one that they began came from crossing initiations: both sides would renew. */
+  #isCrossed = false
 
   constructor(context: PeerContext, options: PeerOptions) {
     this.#context = context
@@ -107,15 +101,16 @@ export class Peer {
     this.activity = options.activity
     this.timers = new Timers(context.jitter)
     this.#cookies = new CookieJar(context.crypto, options.publicKey)
+    this.#keys = new PeerKeys(options.publicKey)
     this.#path = new PeerPath(options.slot)
   }
 
   get staticStatic(): Uint8Array | undefined {
-    return this.#staticStatic
+    return this.#keys.staticStatic
   }
 
   get presharedKey(): PresharedKey | undefined {
-    return this.#presharedKey
+    return this.#keys.presharedKey
   }
 
   get endpoint(): Endpoint | undefined {
@@ -123,9 +118,7 @@ export class Peer {
   }
 
   state(nowMs: number): PeerState {
-    if (nowMs < this.#usableUntilMs) return 'connected'
-    if (this.#hasGivenUp) return 'unreachable'
-    return this.#handshake.kind === 'idle' ? 'idle' : 'handshaking'
+    return this.history.state(nowMs, this.#handshake.kind !== 'idle')
   }
 
   /** When `handleTimeout` wants to be called; changes with every input. */
@@ -137,21 +130,17 @@ export class Peer {
 
   /** A new identity of ours: everything agreed under the old one ends. */
   setStaticPrivate(staticPrivate: DhPrivateKey | undefined, effects: Effects): void {
-    this.#staticStatic?.fill(0)
-    this.#staticPrivate = staticPrivate
-    this.#staticStatic = staticPrivate?.sharedSecret(this.publicKey)
+    this.#keys.setStaticPrivate(staticPrivate)
     this.forgetKeys(effects)
   }
 
   /** Keeps a copy; `null` or all zero removes the key. Counts from the next handshake on. */
   setPresharedKey(presharedKey: PresharedKey | null): void {
-    this.#presharedKey?.fill(0)
-    const isNone = presharedKey === null || isZero(presharedKey)
-    this.#presharedKey = isNone ? undefined : keyFromBytes(presharedKey.slice())
+    this.#keys.setPresharedKey(presharedKey)
   }
 
   setEndpoint(endpoint: Endpoint, sockets: OuterSockets, nowMs: number, effects: Effects): void {
-    if (!this.#path.isAt(endpoint)) this.#hasGivenUp = false
+    if (!this.#path.isAt(endpoint)) this.history.startedAfresh()
     if (this.#path.bind(endpoint, sockets, effects)) this.timers.pathFound(nowMs)
   }
 
@@ -164,7 +153,7 @@ export class Peer {
   forgetKeys(effects: Effects): void {
     this.#endHandshake()
     this.timers.cancelHandshake()
-    this.#hasGivenUp = false
+    this.history.startedAfresh()
     this.#removeKeypairs(effects)
     effects.push({ kind: 'dropStaged', slot: this.slot })
   }
@@ -172,8 +161,7 @@ export class Peer {
   /** Before the peer is forgotten. */
   wipe(): void {
     this.#endHandshake()
-    this.#presharedKey?.fill(0)
-    this.#staticStatic?.fill(0)
+    this.#keys.wipe()
   }
 
   // --- handshake as initiator ------------------------------------------------------------------
@@ -190,7 +178,7 @@ export class Peer {
       return
     }
     const { message, state, localIndex } = created
-    this.#handshake = { kind: 'initiationSent', state, localIndex, attempt }
+    this.#handshake = { kind: 'initiationSent', state, localIndex, attempt, isCrossed: false }
     this.#sendHandshake(path, message, nowMs, effects)
     this.timers.handshakeInitiated(nowMs)
   }
@@ -200,8 +188,7 @@ export class Peer {
     | { readonly message: Uint8Array; readonly state: InitiationState; readonly localIndex: number }
     | undefined {
     const { crypto, random, indices, tai64n, wallNowMs } = this.#context
-    const staticPrivate = this.#staticPrivate
-    const staticStatic = this.#staticStatic
+    const { staticPrivate, staticStatic } = this.#keys
     if (staticPrivate === undefined || staticStatic === undefined) return undefined
     const localIndex = indices.claim({ kind: 'handshake', peer: this })
     const created = createInitiation(crypto, random, {
@@ -223,25 +210,26 @@ export class Peer {
     effects: Effects,
   ): HandshakeDropReason | undefined {
     const handshake = this.#handshake
-    const staticPrivate = this.#staticPrivate
+    const { staticPrivate } = this.#keys
     if (handshake.kind !== 'initiationSent' || handshake.localIndex !== response.receiverIndex) {
       return 'handshakeUnknownIndex'
     }
     if (staticPrivate === undefined) return 'handshakeInvalid'
     const keys = consumeResponse(this.#context.crypto, staticPrivate, {
       state: handshake.state,
-      presharedKey: this.#presharedKey ?? NO_PRESHARED_KEY,
+      presharedKey: this.#keys.psk,
       response,
     })
     if (keys === undefined) return 'handshakeInvalid'
 
-    const { localIndex } = handshake
+    const { localIndex, isCrossed } = handshake
     wipeState(handshake.state)
     this.#handshake = IDLE
     this.#context.indices.reassign(localIndex, { kind: 'keypair', peer: this, createdAtMs: nowMs })
     this.#handshakeReceived(path, RESPONSE_BYTES, nowMs, effects)
     this.#install(keys, { localIndex, remoteIndex: response.senderIndex, isInitiator: true }, nowMs, effects)
     this.#completed(nowMs, nowMs, effects)
+    this.#isCrossed = isCrossed
     // The responder may not send before it hears from us: staged packets go, or an empty one.
     effects.push({ kind: 'sendKeepalive', slot: this.slot })
     return undefined
@@ -255,7 +243,7 @@ export class Peer {
 
   /** `received`: authenticated, but perhaps replayed; wiped here. Undefined if it was answered. */
   handleInitiation(
-    received: { readonly timestamp: Uint8Array; readonly state: InitiationReceivedState },
+    received: ConsumedInitiation,
     path: Path,
     nowMs: number,
     effects: Effects,
@@ -266,7 +254,7 @@ export class Peer {
   }
 
   #answer(
-    received: { readonly timestamp: Uint8Array; readonly state: InitiationReceivedState },
+    received: ConsumedInitiation,
     path: Path,
     nowMs: number,
     effects: Effects,
@@ -277,7 +265,7 @@ export class Peer {
     const localIndex = indices.claim({ kind: 'keypair', peer: this, createdAtMs: nowMs })
     const created = createResponse(crypto, random, {
       state: received.state,
-      presharedKey: this.#presharedKey ?? NO_PRESHARED_KEY,
+      presharedKey: this.#keys.psk,
       senderIndex: localIndex,
     })
     if (created === undefined) {
@@ -287,6 +275,7 @@ export class Peer {
 
     this.#latestTimestamp.set(received.timestamp)
     this.#lastInitiationReceivedMs = nowMs
+    if (this.#handshake.kind === 'initiationSent') this.#handshake = { ...this.#handshake, isCrossed: true }
     this.#handshakeReceived(path, INITIATION_BYTES, nowMs, effects)
     const remoteIndex = received.state.remoteIndex
     this.#install(created.keys, { localIndex, remoteIndex, isInitiator: false }, nowMs, effects)
@@ -299,9 +288,16 @@ export class Peer {
   handleKeypairConfirmed(createdAtMs: number, nowMs: number, effects: Effects): void {
     this.#endHandshake()
     this.#completed(createdAtMs, nowMs, effects)
+    this.#isCrossed = false
   }
 
   // --- other inputs ----------------------------------------------------------------------------
+
+  /** Packets wait for a keypair, or the keypair in use is due for renewal. */
+  handleHandshakeNeeded(nowMs: number): void {
+    const isYielding = this.#isCrossed && this.history.isConnected(nowMs) && this.#keys.isOursLess
+    this.timers.handshakeWanted(isYielding ? nowMs + REKEY_TIMEOUT_MS : nowMs)
+  }
 
   /** The data plane sends to the new source already. */
   handleSourceChanged(path: Path): void {
@@ -321,7 +317,7 @@ export class Peer {
           this.#retransmit(nowMs, effects)
           break
         case 'giveUp':
-          this.#hasGivenUp = true
+          this.history.gaveUp()
           this.#endHandshake()
           effects.push({ kind: 'dropStaged', slot: this.slot })
           break
@@ -346,14 +342,14 @@ export class Peer {
 
   /** An open handshake goes on: after a long sleep it may be newer than the keypairs that end here. */
   #removeKeypairs(effects: Effects): void {
-    this.#usableUntilMs = 0
+    this.history.keypairsRemoved()
     effects.push({ kind: 'removeKeypairs', slot: this.slot })
   }
 
   // --- shared ----------------------------------------------------------------------------------
 
   #handshakeReceived(path: Path, bytes: number, nowMs: number, effects: Effects): void {
-    this.rxHandshakeBytes += bytes
+    this.history.rxBytes += bytes
     this.timers.handshakeReceived(nowMs)
     this.#path.set(path, effects)
   }
@@ -372,16 +368,13 @@ export class Peer {
 
   #completed(createdAtMs: number, nowMs: number, effects: Effects): void {
     this.timers.handshakeCompleted()
-    this.#hasGivenUp = false
-    this.#usableUntilMs = createdAtMs + REJECT_AFTER_TIME_MS
-    this.lastHandshakeMs = nowMs
-    this.lastHandshakeWallMs = this.#context.wallNowMs()
+    this.history.completed(createdAtMs, nowMs, this.#context.wallNowMs())
     effects.push({ kind: 'handshakeCompleted', publicKey: this.publicKey })
   }
 
   #sendHandshake(path: Path, message: Uint8Array, nowMs: number, effects: Effects): void {
     this.#cookies.stamp(message, nowMs)
-    this.txHandshakeBytes += message.length
+    this.history.txBytes += message.length
     effects.push({ kind: 'send', path, message, tos: HANDSHAKE_TOS })
   }
 

@@ -96,6 +96,21 @@ describe('the handshake', () => {
     expect(b.received).toHaveLength(11)
   })
 
+  test('started by both is renewed by one of them alone', () => {
+    const world = new World()
+    const [a, b] = world.pair()
+    a.send(b, 'from a')
+    b.send(a, 'from b')
+    world.run(1000)
+    expect(world.of('initiation').map(({ from }) => from)).toEqual(['a', 'b'])
+    converse(world, [a, b], 10 * MINUTE_MS)
+    const renewals = world.of('initiation').slice(2)
+    expect(new Set(renewals.map(({ from }) => from)).size).toBe(1)
+    expect(renewals).toHaveLength(4)
+    expect(a.received).toHaveLength(601)
+    expect(b.received).toHaveLength(601)
+  })
+
   test('keeps the newest packets while it runs, and counts the others', () => {
     const world = new World()
     const [a, b] = world.pair()
