@@ -19,7 +19,7 @@ const BYTE_ORDER_MARK = '\ufeff'
 
 export function scanConfig(text: string): readonly ConfigLine[] {
   if (text.length > MAX_FILE_LENGTH) {
-    return [fault(0, `the file is longer than ${MAX_FILE_LENGTH} characters`, 'split it')]
+    return [fault(0, `the file is longer than ${MAX_FILE_LENGTH} characters`, 'is it a tunnel file?')]
   }
   const lines = (text.startsWith(BYTE_ORDER_MARK) ? text.slice(1) : text).split('\n')
   const binary = lines.findIndex((line) => line.includes('\0'))

@@ -137,7 +137,7 @@ class ConfigReader {
     if (value === '') this.#findings.fault(line, `${name} has no value`, `allowed: ${allowed}`)
     else if (setting.isKey) {
       this.#findings.fault(line, `${name} ${describeKeyFault(compact(value))}`, `allowed: ${allowed}`)
-    } else this.#findings.fault(line, `${name} cannot be "${shorten(wrong)}"`, `allowed: ${allowed}`)
+    } else this.#findings.fault(line, `${name} cannot be ${showValue(wrong)}`, `allowed: ${allowed}`)
   }
 
   #reportUnknownKey(
@@ -178,8 +178,10 @@ function showWord(word: string): string {
   return /^[A-Za-z][A-Za-z0-9_-]{0,31}$/.test(word) ? `"${word}"` : '(not shown: no plain word)'
 }
 
-function shorten(text: string): string {
-  return text.length <= MAX_SHOWN_LENGTH ? text : `${text.slice(0, MAX_SHOWN_LENGTH)}…`
+/** Quotes the start of a value, unless a key may have been put where it does not belong. */
+function showValue(text: string): string {
+  if (/[A-Za-z0-9+/]{43}/.test(text)) return 'that (not shown: it may hold a key)'
+  return text.length <= MAX_SHOWN_LENGTH ? `"${text}"` : `"${text.slice(0, MAX_SHOWN_LENGTH)}…"`
 }
 
 /** In line order, and not more than a person can read. */

@@ -1,7 +1,8 @@
 /** The tunnel file on disk: reading it, its private key file, and what may look into it. */
 
-import { readFileSync, statSync } from 'node:fs'
+import { closeSync, constants, fstatSync, openSync, readFileSync, statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
+import { PlatformError } from '../base/errors.js'
 import { type ParsedConfig, parseConfigWithWarnings, parsePrivateKey } from '../config/parse.js'
 import type { TunnelConfig } from '../config/types.js'
 import { toPlatformError } from '../platform/system-error.js'
@@ -39,7 +40,8 @@ function withPrivateKey(config: TunnelConfig, path: string): TunnelConfig {
   const { privateKeyFile } = config.interface
   if (privateKeyFile === undefined) return config
   const keyPath = resolve(dirname(path), privateKeyFile)
-  const privateKey = parsePrivateKey(readText(keyPath), keyPath)
+  const hint = `make one: (umask 077; overlay genkey > ${keyPath})`
+  const privateKey = parsePrivateKey(readText(keyPath, hint), keyPath)
   return { ...config, interface: { ...config.interface, privateKey } }
 }
 
@@ -62,13 +64,29 @@ function isReadableByOthers(file: string): boolean {
   }
 }
 
-function readText(path: string): string {
+/**
+ * Regular files only, and opened without waiting: a pipe that nobody writes to would hold us for ever,
+ * and a device may have no end.
+ */
+function readText(path: string, absenceHint = ''): string {
+  let fd: number | undefined
   try {
-    if (statSync(path).size > MAX_FILE_BYTES) {
-      throw Object.assign(new Error('file too large'), { code: 'EFBIG', syscall: 'read' })
-    }
-    return readFileSync(path, 'utf8')
+    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
+    const stat = fstatSync(fd)
+    if (!stat.isFile()) throw unreadable(path, 'it is no regular file')
+    if (stat.size > MAX_FILE_BYTES) throw unreadable(path, `it is larger than ${MAX_FILE_BYTES} bytes`)
+    return readFileSync(fd, 'utf8')
   } catch (error) {
-    throw toPlatformError(error, `cannot read ${path}`, 'run as root, for example with sudo')
+    const failure = toPlatformError(error, `cannot read ${path}`, 'run as root, for example with sudo')
+    if (failure.errno !== 'ENOENT' || absenceHint === '') throw failure
+    const { message, errno, syscall } = failure
+    throw new PlatformError(message, { errno, syscall, hint: absenceHint, cause: error })
+  } finally {
+    if (fd !== undefined) closeSync(fd)
   }
+}
+
+function unreadable(path: string, reason: string): PlatformError {
+  const hint = 'it must be a text file as wg-quick takes it, or hold one key'
+  return new PlatformError(`cannot read ${path}: ${reason}`, { errno: 'EINVAL', syscall: 'read', hint })
 }

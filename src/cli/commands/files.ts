@@ -13,9 +13,11 @@ export const check: Command = {
   examples: [['overlay check ./wg0.conf', 'exit code 0 if it can be brought up']],
   async run({ words, output }) {
     const { file } = findTunnel(words[0] ?? '')
-    const { findExposedFiles, parseTunnelFile } = await import('../../daemon/tunnel-file.js')
+    const { findExposedFiles, loadTunnelFrom, parseTunnelFile } = await import('../../daemon/tunnel-file.js')
     try {
       const { config, warnings } = parseTunnelFile(file)
+      // A PreUp hook may be what puts the key there.
+      if (config.interface.preUp.length === 0) loadTunnelFrom(file).withPrivateKey(config)
       const exposed = findExposedFiles(file, config)
       if (output.isJson) printJson({ file, faults: [], warnings, exposed })
       else {

@@ -158,6 +158,16 @@ describe('faults', () => {
     expect(faultOf(text)).toContain(expected)
   })
 
+  it.each(['ListenPort', 'MTU', 'Table', 'FwMark', 'Address', 'DNS', 'SaveConfig'])(
+    'show no key that was put after %s',
+    (name) => {
+      const key = '8GboYh0YF3q/hJhoPFoL3HM/ObgOuC8YI6UXWsgWL2M='
+      const fault = () => parseConfig(`[Interface]\n${name} = ${key}\n`, 'wg0.conf')
+      expect(fault).toThrow(`${name} cannot be that (not shown`)
+      expect(fault).not.toThrow(key.slice(0, 40))
+    },
+  )
+
   it('tell two peers of the same name', () => {
     const text = `${inPeer('Name = a')}\n[Peer]\nPublicKey = ${sampleKey(5)}\nName = a`
     expect(faultOf(text)).toContain('6: Name a is on line 3 already')

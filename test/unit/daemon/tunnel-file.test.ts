@@ -1,4 +1,5 @@
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { chmodSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -52,6 +53,24 @@ describe('a tunnel file', () => {
   it('that is not there is told by its path', () => {
     expect(() => parseTunnelFile(file)).toThrow(PlatformError)
     expect(() => parseTunnelFile(file)).toThrow(`cannot read ${file}: ENOENT`)
+  })
+
+  it('that never ends or never begins is refused at once', () => {
+    symlinkSync('/dev/zero', file)
+    expect(() => parseTunnelFile(file)).toThrow('no regular file')
+    rmSync(file)
+    execFileSync('mkfifo', [file])
+    expect(() => parseTunnelFile(file)).toThrow('no regular file')
+    expect(() => parseTunnelFile(directory)).toThrow('no regular file')
+  })
+
+  it('whose key file is missing says how to make one', () => {
+    write(file, '[Interface]\nPrivateKeyFile = private.key\n')
+    const load = loadTunnelFrom(file)
+    const keyFile = join(directory, 'private.key')
+    expect(() => load.withPrivateKey(load.parse())).toThrow(
+      expect.objectContaining({ errno: 'ENOENT', hint: expect.stringContaining(`genkey > ${keyFile}`) }),
+    )
   })
 })
 
