@@ -1,6 +1,7 @@
 #include "convert.h"
 
 #include <algorithm>
+#include <climits>
 
 #include "../core/errno-name.h"
 
@@ -28,6 +29,8 @@ ArrayView<T> toArray(Napi::Value value, napi_typedarray_type expected) {
 }  // namespace
 
 void throwError(Napi::Env env, const Error& error) {
+  // Thrown by JavaScript while its objects were read.
+  if (env.IsExceptionPending()) return;
   const std::string name = errnoName(error.code);
   Napi::Error thrown = Napi::Error::New(env, std::string(error.syscall) + ": " + name);
   thrown.Value().Set("errno", Napi::String::New(env, name));
@@ -35,7 +38,24 @@ void throwError(Napi::Env env, const Error& error) {
   thrown.ThrowAsJavaScriptException();
 }
 
-uint32_t toUint32(Napi::Value value) { return value.IsNumber() ? value.As<Napi::Number>().Uint32Value() : 0; }
+std::optional<uint32_t> tryUint32(Napi::Value value) {
+  if (!value.IsNumber()) return std::nullopt;
+  const double number = value.As<Napi::Number>().DoubleValue();
+  if (!(number >= 0 && number <= UINT32_MAX)) return std::nullopt;
+  const auto whole = static_cast<uint32_t>(number);
+  if (static_cast<double>(whole) != number) return std::nullopt;
+  return whole;
+}
+
+uint32_t toUint32(Napi::Value value) { return tryUint32(value).value_or(0); }
+
+// Not Value::ToBoolean, which ends the process over an empty value.
+bool toBoolean(Napi::Value value) { return value.IsBoolean() && value.As<Napi::Boolean>().Value(); }
+
+int toFd(Napi::Value value) {
+  const std::optional<uint32_t> fd = tryUint32(value);
+  return fd && *fd <= INT_MAX ? static_cast<int>(*fd) : -1;
+}
 
 std::string toText(Napi::Value value) {
   return value.IsString() ? value.As<Napi::String>().Utf8Value() : std::string();
@@ -48,7 +68,8 @@ ByteView toBytes(Napi::Value value) {
 
 Napi::Value fromBytes(Napi::Env env, ByteView bytes) {
   Napi::Uint8Array array = Napi::Uint8Array::New(env, bytes.size);
-  if (bytes.size > 0) std::copy(bytes.data, bytes.data + bytes.size, array.Data());
+  // An ending worker gets none.
+  if (bytes.size > 0 && array.Data() != nullptr) std::copy(bytes.data, bytes.data + bytes.size, array.Data());
   return array;
 }
 

@@ -1,10 +1,12 @@
 // Values between JavaScript and the core. Arguments are validated in src/platform; what is read here is
-// only made memory-safe: a wrong type reads as empty or zero, never as foreign memory.
+// made safe once more: a wrong type reads as empty, zero or false, never as foreign memory. The same
+// holds for an empty value, which is what every property of an ending worker's objects reads as.
 #pragma once
 
 #include <napi.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "../core/byte-view.h"
@@ -23,7 +25,13 @@ bool succeeded(Napi::Env env, const Result<T>& result) {
   return result.ok();
 }
 
+// Nothing unless it is a whole number from 0 to 2^32 - 1.
+std::optional<uint32_t> tryUint32(Napi::Value value);
+// The same with 0 for nothing.
 uint32_t toUint32(Napi::Value value);
+bool toBoolean(Napi::Value value);
+// -1, which every system call refuses, unless it can be a descriptor.
+int toFd(Napi::Value value);
 std::string toText(Napi::Value value);
 // borrowed: valid while the caller's argument is.
 ByteView toBytes(Napi::Value value);

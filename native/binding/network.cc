@@ -9,10 +9,12 @@ namespace {
 
 // --- values ----------------------------------------------------------------------------------
 
-IpBytes toIp(Napi::Value address) {
-  if (!address.IsObject()) return {};
-  return IpBytes::from(toBytes(address.As<Napi::Object>().Get("bytes"))).value_or(IpBytes());
+// Empty if there is no such thing.
+Napi::Value field(Napi::Value object, const char* name) {
+  return object.IsObject() ? object.As<Napi::Object>().Get(name) : Napi::Value();
 }
+
+std::optional<IpBytes> toIp(Napi::Value address) { return IpBytes::from(toBytes(field(address, "bytes"))); }
 
 Napi::Object fromIp(Napi::Env env, const IpBytes& ip) {
   Napi::Object address = Napi::Object::New(env);
@@ -21,31 +23,44 @@ Napi::Object fromIp(Napi::Env env, const IpBytes& ip) {
   return address;
 }
 
-IpPrefix toPrefix(Napi::Value value) {
-  if (!value.IsObject()) return {};
-  const Napi::Object prefix = value.As<Napi::Object>();
-  return {toIp(prefix.Get("address")), static_cast<uint8_t>(toUint32(prefix.Get("bits")))};
+std::optional<IpPrefix> toPrefix(Napi::Value value) {
+  const std::optional<IpBytes> address = toIp(field(value, "address"));
+  const std::optional<uint32_t> bits = tryUint32(field(value, "bits"));
+  if (!address || !bits || *bits > 8 * address->size) return std::nullopt;
+  return IpPrefix{*address, static_cast<uint8_t>(*bits)};
 }
 
-uint8_t toFamily(Napi::Value value) { return toUint32(value) == 4 ? AF_INET : AF_INET6; }
+std::optional<uint8_t> toFamily(Napi::Value value) {
+  const uint32_t family = toUint32(value);
+  if (family == 4) return uint8_t{AF_INET};
+  if (family == 6) return uint8_t{AF_INET6};
+  return std::nullopt;
+}
 
-std::optional<uint32_t> toOptional(Napi::Value value) {
-  if (!value.IsNumber()) return std::nullopt;
-  return toUint32(value);
+// False if there is a value but no number.
+bool readOptional(Napi::Value value, std::optional<uint32_t>& number) {
+  number = tryUint32(value);
+  return number || value.IsUndefined();
 }
 
 void setOptional(Napi::Object object, const char* name, const std::optional<uint32_t>& value) {
   if (value) object.Set(name, Napi::Number::New(object.Env(), *value));
 }
 
-Route toRoute(Napi::Value value) {
-  if (!value.IsObject()) return {};
-  const Napi::Object object = value.As<Napi::Object>();
+// A change that lacks a field would hit something else: a rule of no table is any rule. So a value that
+// cannot be read whole is none at all. From the moment a worker begins to end, nothing can be read: a
+// field that must be there comes last, and tells for the optional ones before it.
+std::optional<Route> toRoute(Napi::Value value) {
   Route route;
-  route.prefix = toPrefix(object.Get("prefix"));
-  route.linkIndex = toUint32(object.Get("linkIndex"));
-  route.table = toUint32(object.Get("table"));
-  if (const Napi::Value gateway = object.Get("gateway"); gateway.IsObject()) route.gateway = toIp(gateway);
+  if (const Napi::Value gateway = field(value, "gateway"); !gateway.IsUndefined()) {
+    route.gateway = toIp(gateway);
+    if (!route.gateway) return std::nullopt;
+  }
+  const std::optional<IpPrefix> prefix = toPrefix(field(value, "prefix"));
+  route.linkIndex = toUint32(field(value, "linkIndex"));
+  route.table = toUint32(field(value, "table"));
+  if (!prefix || route.linkIndex == 0 || route.table == 0) return std::nullopt;
+  route.prefix = *prefix;
   return route;
 }
 
@@ -58,17 +73,18 @@ Napi::Object fromRoute(Napi::Env env, const Route& route) {
   return object;
 }
 
-Rule toRule(Napi::Value value) {
-  if (!value.IsObject()) return {};
-  const Napi::Object object = value.As<Napi::Object>();
+// As toRoute.
+std::optional<Rule> toRule(Napi::Value value) {
+  const std::optional<uint8_t> family = toFamily(field(value, "family"));
   Rule rule;
-  rule.family = toFamily(object.Get("family"));
-  rule.priority = toOptional(object.Get("priority"));
-  rule.mark = toOptional(object.Get("mark"));
-  rule.mask = toOptional(object.Get("mask"));
-  rule.isInverted = object.Get("invert").ToBoolean();
-  rule.table = toUint32(object.Get("table"));
-  rule.suppressPrefixLength = toOptional(object.Get("suppressPrefixLength"));
+  const bool areReadable = readOptional(field(value, "priority"), rule.priority) &&
+                           readOptional(field(value, "mark"), rule.mark) &&
+                           readOptional(field(value, "mask"), rule.mask) &&
+                           readOptional(field(value, "suppressPrefixLength"), rule.suppressPrefixLength);
+  rule.isInverted = toBoolean(field(value, "invert"));
+  rule.table = toUint32(field(value, "table"));
+  if (!family || !areReadable || rule.table == 0) return std::nullopt;
+  rule.family = *family;
   return rule;
 }
 
@@ -88,8 +104,21 @@ template <typename T, typename From>
 Napi::Value fromList(Napi::Env env, Result<std::vector<T>> list, From from) {
   if (!succeeded(env, list)) return env.Undefined();
   Napi::Array array = Napi::Array::New(env, list.value().size());
-  for (uint32_t i = 0; i < list.value().size(); i++) array.Set(i, from(env, list.value()[i]));
+  for (uint32_t i = 0; i < list.value().size(); i++) {
+    // A long list must not keep a handle of every part of it.
+    const Napi::HandleScope scope(env);
+    array.Set(i, from(env, list.value()[i]));
+  }
   return array;
+}
+
+constexpr Error BAD_ARGUMENTS{EINVAL, "arguments"};
+
+// Calls what changes the kernel, if its argument could be read.
+template <typename T, typename Call>
+void change(const Napi::CallbackInfo& info, const std::optional<T>& argument, Call call) {
+  if (!argument) return throwError(info.Env(), BAD_ARGUMENTS);
+  succeeded(info.Env(), call(*argument));
 }
 
 // --- functions -------------------------------------------------------------------------------
@@ -104,7 +133,7 @@ Napi::Value getLink(const Napi::CallbackInfo& info) {
 
 // (index, isUp)
 void changeLinkUp(const Napi::CallbackInfo& info) {
-  succeeded(info.Env(), setLinkUp(toUint32(info[0]), info[1].ToBoolean()));
+  succeeded(info.Env(), setLinkUp(toUint32(info[0]), toBoolean(info[1])));
 }
 
 // (index, mtu)
@@ -117,12 +146,12 @@ void dropLink(const Napi::CallbackInfo& info) { succeeded(info.Env(), deleteLink
 
 // (index, prefix)
 void putAddress(const Napi::CallbackInfo& info) {
-  succeeded(info.Env(), addAddress({toUint32(info[0]), toPrefix(info[1])}));
+  change(info, toPrefix(info[1]), [&](const IpPrefix& prefix) { return addAddress({toUint32(info[0]), prefix}); });
 }
 
 // (index, prefix)
 void dropAddress(const Napi::CallbackInfo& info) {
-  succeeded(info.Env(), removeAddress({toUint32(info[0]), toPrefix(info[1])}));
+  change(info, toPrefix(info[1]), [&](const IpPrefix& prefix) { return removeAddress({toUint32(info[0]), prefix}); });
 }
 
 // (index): prefixes
@@ -133,21 +162,27 @@ Napi::Value getAddresses(const Napi::CallbackInfo& info) {
 
 // (route, isReplacing)
 void putRoute(const Napi::CallbackInfo& info) {
-  succeeded(info.Env(), addRoute(toRoute(info[0]), info[1].ToBoolean()));
+  change(info, toRoute(info[0]), [&](const Route& route) { return addRoute(route, toBoolean(info[1])); });
 }
 
 // (route)
-void dropRoute(const Napi::CallbackInfo& info) { succeeded(info.Env(), removeRoute(toRoute(info[0]))); }
+void dropRoute(const Napi::CallbackInfo& info) { change(info, toRoute(info[0]), removeRoute); }
 
 // (family, table or undefined): routes
 Napi::Value getRoutes(const Napi::CallbackInfo& info) {
-  return fromList(info.Env(), listRoutes(toFamily(info[0]), toOptional(info[1])), fromRoute);
+  const Napi::Env env = info.Env();
+  const std::optional<uint8_t> family = toFamily(info[0]);
+  std::optional<uint32_t> table;
+  if (!family || !readOptional(info[1], table)) return fromList<Route>(env, BAD_ARGUMENTS, fromRoute);
+  return fromList(env, listRoutes(*family, table), fromRoute);
 }
 
 // (address, mark): answer or undefined; its mtu is 0 if the route has none of its own.
 Napi::Value getRouteTo(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  Result<std::optional<RouteAnswer>> result = routeTo(toIp(info[0]), toUint32(info[1]));
+  const std::optional<IpBytes> address = toIp(info[0]);
+  Result<std::optional<RouteAnswer>> result = BAD_ARGUMENTS;
+  if (address) result = routeTo(*address, toUint32(info[1]));
   if (!succeeded(env, result) || !result.value()) return env.Undefined();
   const RouteAnswer& answer = *result.value();
   Napi::Object object = Napi::Object::New(env);
@@ -159,14 +194,16 @@ Napi::Value getRouteTo(const Napi::CallbackInfo& info) {
 }
 
 // (rule)
-void putRule(const Napi::CallbackInfo& info) { succeeded(info.Env(), addRule(toRule(info[0]))); }
+void putRule(const Napi::CallbackInfo& info) { change(info, toRule(info[0]), addRule); }
 
 // (rule)
-void dropRule(const Napi::CallbackInfo& info) { succeeded(info.Env(), removeRule(toRule(info[0]))); }
+void dropRule(const Napi::CallbackInfo& info) { change(info, toRule(info[0]), removeRule); }
 
 // (family): rules
 Napi::Value getRules(const Napi::CallbackInfo& info) {
-  return fromList(info.Env(), listRules(toFamily(info[0])), fromRule);
+  const std::optional<uint8_t> family = toFamily(info[0]);
+  if (!family) return fromList<Rule>(info.Env(), BAD_ARGUMENTS, fromRule);
+  return fromList(info.Env(), listRules(*family), fromRule);
 }
 
 }  // namespace

@@ -26,7 +26,7 @@ TunPort::TunPort(const Napi::CallbackInfo& info) : Napi::ObjectWrap<TunPort>(inf
     throwError(env, Error{EINVAL, "Tun"});
     return;
   }
-  Result<Tun> tun = info[0].IsNumber() ? Tun::adopt(UniqueFd(info[0].As<Napi::Number>().Int32Value()))
+  Result<Tun> tun = info[0].IsNumber() ? Tun::adopt(UniqueFd(toFd(info[0])))
                                        : Tun::create(toText(info[0]));
   if (!succeeded(env, tun)) return;
   auto readiness = Readiness::create(env, tun.value().fd(), [this](int status) { handleReady(status); });
@@ -54,7 +54,7 @@ Napi::Value TunPort::fd(const Napi::CallbackInfo& info) {
 }
 
 void TunPort::setWatching(const Napi::CallbackInfo& info) {
-  if (readiness_) readiness_->setWatching(info[0].ToBoolean());
+  if (readiness_) readiness_->setWatching(toBoolean(info[0]));
 }
 
 // (bytes, stride, headroom, lengths): packets read, or an errno name if the interface is gone.

@@ -20,13 +20,14 @@ UdpPort::UdpPort(const Napi::CallbackInfo& info) : Napi::ObjectWrap<UdpPort>(inf
   const Napi::Env env = info.Env();
   // The worker is being terminated: nobody would ever close what is opened here.
   if (IsEmpty()) return;
-  if (!info[4].IsFunction()) {
+  const std::optional<uint32_t> port = tryUint32(info[1]);
+  if (!info[4].IsFunction() || !port || *port > UINT16_MAX) {
     throwError(env, Error{EINVAL, "Udp"});
     return;
   }
   UdpOptions options;
   options.family = static_cast<int>(toUint32(info[0]));
-  options.port = static_cast<uint16_t>(toUint32(info[1]));
+  options.port = static_cast<uint16_t>(*port);
   options.mark = toUint32(info[2]);
   options.address = toBytes(info[3]);
   Result<UdpSocket> socket = UdpSocket::open(options);
@@ -48,7 +49,7 @@ Napi::Value UdpPort::port(const Napi::CallbackInfo& info) {
 }
 
 void UdpPort::setWatching(const Napi::CallbackInfo& info) {
-  if (readiness_) readiness_->setWatching(info[0].ToBoolean());
+  if (readiness_) readiness_->setWatching(toBoolean(info[0]));
 }
 
 // (bytes, stride, headroom, lengths, remote, remotePort, remoteScope, local, tos): datagrams received.
@@ -83,9 +84,9 @@ void UdpPort::handleReady(int status) {
   const Napi::Env env = Env();
   const Napi::HandleScope scope(env);
   if (status != 0) {
-    // The error of one datagram is no error of the socket: take it and watch on. Without one to take,
-    // watching again would spin.
-    if (socket_->takeError() != 0) readiness_->setWatching(true);
+    // The error of one datagram is no error of the socket: watch on. A call to send that came between
+    // may have taken it already.
+    if (socket_->takeError()) readiness_->setWatching(true);
     return;
   }
   callFromLoop(onReady_, Napi::Number::New(env, 0));

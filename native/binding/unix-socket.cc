@@ -1,12 +1,16 @@
 #include "unix-socket.h"
 
+#include <algorithm>
+#include <climits>
+
 #include "../core/unix-socket.h"
 #include "convert.h"
 
 namespace overlay {
 namespace {
 
-int toFd(Napi::Value value) { return value.IsNumber() ? value.As<Napi::Number>().Int32Value() : -1; }
+// A negative time would be no bound.
+int toTimeout(Napi::Value value) { return static_cast<int>(std::min<uint32_t>(toUint32(value), INT_MAX)); }
 
 Napi::Value fromFd(Napi::Env env, Result<UniqueFd> fd) {
   if (!succeeded(env, fd)) return env.Undefined();
@@ -27,12 +31,14 @@ Napi::Value openPair(const Napi::CallbackInfo& info) {
 // (path): descriptor
 Napi::Value listenAt(const Napi::CallbackInfo& info) { return fromFd(info.Env(), listenUnix(toText(info[0]))); }
 
-// (path): descriptor
-Napi::Value connectTo(const Napi::CallbackInfo& info) { return fromFd(info.Env(), connectUnix(toText(info[0]))); }
+// (path, timeoutMs): descriptor
+Napi::Value connectTo(const Napi::CallbackInfo& info) {
+  return fromFd(info.Env(), connectUnix(toText(info[0]), toTimeout(info[1])));
+}
 
 // (listener, timeoutMs): descriptor
 Napi::Value acceptFrom(const Napi::CallbackInfo& info) {
-  return fromFd(info.Env(), acceptUnix(toFd(info[0]), static_cast<int>(toUint32(info[1]))));
+  return fromFd(info.Env(), acceptUnix(toFd(info[0]), toTimeout(info[1])));
 }
 
 // (socket, descriptor)
@@ -40,12 +46,12 @@ void passFd(const Napi::CallbackInfo& info) { succeeded(info.Env(), sendFd(toFd(
 
 // (socket, timeoutMs): descriptor
 Napi::Value takeFd(const Napi::CallbackInfo& info) {
-  return fromFd(info.Env(), receiveFd(toFd(info[0]), static_cast<int>(toUint32(info[1]))));
+  return fromFd(info.Env(), receiveFd(toFd(info[0]), toTimeout(info[1])));
 }
 
-// (path, text)
+// (path, text, timeoutMs)
 void sendDatagram(const Napi::CallbackInfo& info) {
-  succeeded(info.Env(), sendUnixDatagram(toText(info[0]), toText(info[1])));
+  succeeded(info.Env(), sendUnixDatagram(toText(info[0]), toText(info[1]), toTimeout(info[2])));
 }
 
 }  // namespace

@@ -16,6 +16,27 @@ it('survives arguments of the wrong type', () => {
   udp.close()
   expect(Reflect.apply(findLink, undefined, [{}])).toBeUndefined()
   expect(() => Reflect.construct(Udp, [])).toThrow('EINVAL')
+  expect(() => Reflect.construct(Udp, [4, 70_000, 0, undefined, () => undefined])).toThrow('EINVAL')
+})
+
+it('survives a call on an object of another class, and memory that was given away', () => {
+  const { LinkMonitor, Udp } = nativeAddon()
+  const monitor = new LinkMonitor(() => undefined)
+  const udp = new Udp(4, 0, 0, undefined, () => undefined)
+  const bytes = new Uint8Array(64)
+  structuredClone(bytes, { transfer: [bytes.buffer] })
+  expect(() => Reflect.apply(udp.sendBatch, monitor, [])).toThrow('Illegal invocation')
+  const headers = [
+    new Uint8Array(64),
+    new Uint16Array(4),
+    new Uint32Array(4),
+    new Uint8Array(64),
+    new Uint8Array(4),
+  ]
+  expect(Reflect.apply(udp.receiveBatch, udp, [bytes, 16, 0, new Uint32Array(4), ...headers])).toBe(0)
+  expect(Reflect.apply(udp.sendBatch, udp, [bytes, 16, 0, new Uint32Array(4), ...headers, 4])).toBe(0)
+  monitor.close()
+  udp.close()
 })
 
 const title = missingForNamespace === undefined ? 'the addon' : `the addon (skipped: ${missingForNamespace})`
@@ -87,6 +108,62 @@ describe.skipIf(missingForNamespace !== undefined)(title, () => {
     expect(seen).toEqual(['wk0', 'wk1', 'wk2', 'wk3'])
   })
 
+  it('changes nothing in the kernel for an argument that lacks a part or is no number', () => {
+    const seen = rooms.run(`
+      const { default: addon } = await import('node:module').then((it) => ({ default: it.createRequire(import.meta.url)(addonPath) }))
+      const all = prefix('0.0.0.0/0')
+      const state = () => JSON.stringify([addon.listRules(4), addon.listRules(6), addon.listRoutes(4), addon.listAddresses(1)])
+      const before = state()
+      const calls = [
+        () => addon.removeRule({}),
+        () => addon.removeRule({ family: 6 }),
+        () => addon.removeRule({ family: 4, table: NaN }),
+        () => addon.removeRule({ family: 5, table: 254 }),
+        () => addon.removeRule({ family: 4, table: 254, priority: -1 }),
+        () => addon.removeRule({ family: 4, get mark() { throw new Error('from a getter') }, table: 254 }),
+        () => addon.addRule({ family: 4, table: 254, mark: 2 ** 32 }),
+        () => addon.addRoute({ prefix: { bits: 0 }, linkIndex: 1, table: 254 }, false),
+        () => addon.addRoute({ prefix: { ...all, bits: 33 }, linkIndex: 1, table: 254 }, false),
+        () => addon.addRoute({ prefix: all, linkIndex: 1.5, table: 254 }, false),
+        () => addon.addRoute({ prefix: all, linkIndex: 1, table: 254, gateway: {} }, false),
+        () => addon.removeRoute({ prefix: all, table: 254 }),
+        () => addon.addAddress(1, { address: { bytes: new Uint8Array(5) }, bits: 8 }),
+        () => addon.removeAddress(1, undefined),
+        () => addon.listRules('4'),
+        () => addon.listRoutes(4, -1),
+        () => addon.routeTo(undefined, 0),
+      ]
+      const results = calls.map((call) => {
+        try { return call() ?? 'nothing' } catch (error) { return error.message }
+      })
+      report({ results: [...new Set(results)], isSame: state() === before })
+    `)
+    expect(seen).toEqual({ results: ['arguments: EINVAL', 'from a getter'], isSame: true })
+  })
+
+  it('closes no descriptor that a number only resembles', () => {
+    const seen = rooms.run(`
+      const errnos = [NaN, -1, 2 ** 32, 0.5].map((fd) => errnoFrom(() => adoptTun(fd)))
+      report({ errnos, hasInput: existsSync('/proc/self/fd/0') })
+    `)
+    expect(seen).toEqual({ errnos: ['EBADF', 'EBADF', 'EBADF', 'EBADF'], hasInput: true })
+  })
+
+  // Each worker asks the kernel without pause, so terminate() strikes while values are converted.
+  const ASKING_WORKER = `
+    const { parentPort, workerData } = require('node:worker_threads')
+    const addon = require(workerData.addonPath)
+    for (let rounds = 0; ; rounds++) {
+      addon.listAddresses(1)
+      addon.listRules(4)
+      addon.routeTo({ bytes: new Uint8Array([127, 0, 0, 1]) }, 0)
+      try {
+        addon.removeRule({ family: 6, mark: 1, invert: true, table: 9 })
+      } catch {}
+      if (rounds === 2) parentPort.postMessage('busy')
+    }
+  `
+
   // Each worker sends itself datagrams without pause, so terminate() strikes in the middle of a call.
   const BUSY_WORKER = `
     const { parentPort, workerData } = require('node:worker_threads')
@@ -115,19 +192,23 @@ describe.skipIf(missingForNamespace !== undefined)(title, () => {
     send()
   `
 
-  it('survives the termination of workers that are busy with it', () => {
+  it.each([
+    { what: 'datagrams', code: BUSY_WORKER },
+    { what: 'questions to the kernel', code: ASKING_WORKER },
+  ])('survives the termination of workers that are busy with $what', ({ code }) => {
     const seen = rooms.run(`
+      const rules = JSON.stringify(network.listRules(6))
       let ended = 0
-      for (let round = 0; round < 8; round++) {
+      for (let round = 0; round < 4; round++) {
         const workers = Array.from({ length: 4 }, () =>
-          new Worker(${JSON.stringify(BUSY_WORKER)}, { eval: true, workerData: { addonPath } }))
+          new Worker(${JSON.stringify(code)}, { eval: true, workerData: { addonPath } }))
         await Promise.all(workers.map((worker) => once(worker, 'message')))
         await Promise.all(workers.map((worker) => worker.terminate()))
         ended += workers.length
       }
-      report(ended)
+      report({ ended, areRulesSame: JSON.stringify(network.listRules(6)) === rules })
     `)
-    expect(seen).toBe(32)
+    expect(seen).toEqual({ ended: 16, areRulesSame: true })
   })
 
   it('keeps working when an open port is forgotten and memory is collected', () => {
