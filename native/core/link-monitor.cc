@@ -27,7 +27,9 @@ Result<LinkMonitor> LinkMonitor::open() {
 
 Result<std::vector<NetworkEvent>> LinkMonitor::read() {
   Result<std::vector<NetlinkReply>> replies = socket_.readEvents();
-  if (!replies.ok() && replies.error().code == ENOBUFS) return std::vector<NetworkEvent>{EventsLost{}};
+  // Lost for want of room: the kernel's, or ours for one large event.
+  const bool areLost = !replies.ok() && (replies.error().code == ENOBUFS || replies.error().code == EMSGSIZE);
+  if (areLost) return std::vector<NetworkEvent>{EventsLost{}};
   if (!replies.ok()) return replies.error();
   std::vector<NetworkEvent> events;
   for (const NetlinkReply& reply : replies.value()) {

@@ -1,6 +1,7 @@
 #include "udp-socket.h"
 
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <cstring>
@@ -103,11 +104,12 @@ Result<void> UdpSocket::setMark(uint32_t mark) {
   return {};
 }
 
-int UdpSocket::takeError() {
+bool UdpSocket::takeError() {
   int error = 0;
   socklen_t size = sizeof(error);
-  if (getsockopt(fd_.get(), SOL_SOCKET, SO_ERROR, &error, &size) < 0) return errno;
-  return error;
+  if (getsockopt(fd_.get(), SOL_SOCKET, SO_ERROR, &error, &size) < 0) return false;
+  pollfd entry{fd_.get(), 0, 0};
+  return ::poll(&entry, 1, 0) == 0;
 }
 
 }  // namespace overlay

@@ -35,8 +35,9 @@ class UdpSocket {
   size_t receiveBatch(const Slab& slab, const DatagramHeaders& headers);
   // How many of the slots 0 to `count` the kernel took.
   size_t sendBatch(const Slab& slab, const DatagramHeaders& headers, size_t count);
-  // Takes the error that makes the socket look ready for ever; 0 if there is none.
-  int takeError();
+  // Takes the error that makes the socket look ready for ever. False if it still does, so that waiting
+  // for it again would spin.
+  bool takeError();
 
  private:
   UdpSocket(UniqueFd fd, int family, uint16_t port) : fd_(std::move(fd)), family_(family), port_(port) {}

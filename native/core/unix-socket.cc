@@ -2,10 +2,14 @@
 
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstring>
+
+#include "boot-clock.h"
 
 namespace overlay {
 namespace {
@@ -24,6 +28,8 @@ struct UnixAddress {
 Result<UnixAddress> toAddress(const std::string& path, const char* syscall) {
   UnixAddress result;
   if (path.empty() || path.size() >= sizeof(result.address.sun_path)) return Error{ENAMETOOLONG, syscall};
+  // The kernel would end a path at a zero byte, and mean another file.
+  if (path.find('\0') != std::string::npos) return Error{EINVAL, syscall};
   result.address.sun_family = AF_UNIX;
   std::memcpy(result.address.sun_path, path.data(), path.size());
   const size_t nameStart = offsetof(sockaddr_un, sun_path);
@@ -34,15 +40,41 @@ Result<UnixAddress> toAddress(const std::string& path, const char* syscall) {
   return result;
 }
 
+// A signal interrupts a wait; what is left of it goes on.
+class Deadline {
+ public:
+  explicit Deadline(int timeoutMs) : endMs_(bootNowMs() + timeoutMs) {}
+  bool isOver() const { return bootNowMs() >= endMs_; }
+  int leftMs() const { return std::max(0, static_cast<int>(endMs_ - bootNowMs())); }
+
+ private:
+  double endMs_;
+};
+
 Result<void> waitReadable(int fd, int timeoutMs, const char* syscall) {
+  const Deadline deadline(timeoutMs);
   pollfd entry{fd, POLLIN, 0};
   int ready = 0;
   do {
-    ready = ::poll(&entry, 1, timeoutMs);
+    ready = ::poll(&entry, 1, deadline.leftMs());
   } while (ready < 0 && errno == EINTR);
   if (ready < 0) return lastError("poll");
   if (ready == 0) return Error{ETIMEDOUT, syscall};
   return {};
+}
+
+// Bounds what blocks in `call`, a system call that gives -1 and EAGAIN when its time is over.
+template <typename Call>
+Result<void> sendWithin(int fd, int timeoutMs, const char* syscall, Call call) {
+  const Deadline deadline(timeoutMs);
+  do {
+    const int leftMs = std::max(1, deadline.leftMs());  // 0 would be no bound
+    const timeval limit{leftMs / 1000, (leftMs % 1000) * 1000};
+    if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) < 0) return lastError("setsockopt");
+    if (call() >= 0) return {};
+  } while (errno == EINTR && !deadline.isOver());
+  if (errno == EAGAIN || errno == EINTR) return Error{ETIMEDOUT, syscall};
+  return lastError(syscall);
 }
 
 // A control buffer for exactly one descriptor.
@@ -62,7 +94,8 @@ Result<std::pair<UniqueFd, UniqueFd>> openUnixPair() {
 Result<UniqueFd> listenUnix(const std::string& path) {
   Result<UnixAddress> address = toAddress(path, "bind");
   if (!address.ok()) return address.error();
-  UniqueFd fd(::socket(AF_UNIX, FD_SOCKET, 0));
+  // Another process may take the connection between waiting for it and accepting it.
+  UniqueFd fd(::socket(AF_UNIX, FD_SOCKET | SOCK_NONBLOCK, 0));
   if (!fd.isOpen()) return lastError("socket");
   if (::bind(fd.get(), address.value().get(), address.value().size) < 0) return lastError("bind");
   if (::listen(fd.get(), BACKLOG) < 0) return lastError("listen");
@@ -76,12 +109,15 @@ Result<UniqueFd> acceptUnix(int listener, int timeoutMs) {
   return fd;
 }
 
-Result<UniqueFd> connectUnix(const std::string& path) {
+Result<UniqueFd> connectUnix(const std::string& path, int timeoutMs) {
   Result<UnixAddress> address = toAddress(path, "connect");
   if (!address.ok()) return address.error();
   UniqueFd fd(::socket(AF_UNIX, FD_SOCKET, 0));
   if (!fd.isOpen()) return lastError("socket");
-  if (::connect(fd.get(), address.value().get(), address.value().size) < 0) return lastError("connect");
+  const Result<void> connected = sendWithin(fd.get(), timeoutMs, "connect", [&] {
+    return ::connect(fd.get(), address.value().get(), address.value().size);
+  });
+  if (!connected.ok()) return connected.error();
   return fd;
 }
 
@@ -99,7 +135,7 @@ Result<void> sendFd(int socket, int fd) {
   item->cmsg_type = SCM_RIGHTS;
   item->cmsg_len = CMSG_LEN(sizeof(fd));
   std::memcpy(CMSG_DATA(item), &fd, sizeof(fd));
-  if (::sendmsg(socket, &message, MSG_NOSIGNAL) < 0) return lastError("sendmsg");
+  if (::sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) return lastError("sendmsg");
   return {};
 }
 
@@ -128,15 +164,14 @@ Result<UniqueFd> receiveFd(int socket, int timeoutMs) {
   return passed;
 }
 
-Result<void> sendUnixDatagram(const std::string& path, const std::string& text) {
+Result<void> sendUnixDatagram(const std::string& path, const std::string& text, int timeoutMs) {
   Result<UnixAddress> address = toAddress(path, "sendto");
   if (!address.ok()) return address.error();
   UniqueFd fd(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   if (!fd.isOpen()) return lastError("socket");
-  const ssize_t sent = ::sendto(fd.get(), text.data(), text.size(), MSG_NOSIGNAL, address.value().get(),
-                                address.value().size);
-  if (sent < 0) return lastError("sendto");
-  return {};
+  return sendWithin(fd.get(), timeoutMs, "sendto", [&] {
+    return ::sendto(fd.get(), text.data(), text.size(), MSG_NOSIGNAL, address.value().get(), address.value().size);
+  });
 }
 
 }  // namespace overlay

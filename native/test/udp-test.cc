@@ -1,3 +1,4 @@
+#include <netinet/in.h>
 #include <poll.h>
 
 #include <algorithm>
@@ -150,7 +151,24 @@ void ignoresRefusedPorts() {
   out.setText(0, "x");
   address(out, 0, loopback(4), closedPort);
   for (int i = 0; i < 3; i++) check(sender.sendBatch(out.slab(), out.headers(), 1) == 1, "the datagram taken");
-  check(sender.takeError() == 0, "no pending error");
+  pollfd entry{sender.fd(), POLLIN, 0};
+  check(::poll(&entry, 1, 0) == 0, "a socket that is not ready");
+}
+
+// Connected, so that the kernel reports the closed port to the socket.
+void outlivesItsError() {
+  UdpSocket socket = openSocket(4);
+  sockaddr_in closed{};
+  closed.sin_family = AF_INET;
+  closed.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  closed.sin_port = htons(openSocket(4).port());
+  check(::connect(socket.fd(), reinterpret_cast<const sockaddr*>(&closed), sizeof(closed)) == 0, "a connection");
+  check(::send(socket.fd(), "x", 1, 0) == 1, "a datagram to a closed port");
+  pollfd entry{socket.fd(), 0, 0};
+  check(::poll(&entry, 1, 2000) == 1 && entry.revents == POLLERR, "the error within two seconds");
+  check(socket.takeError(), "the error taken");
+  check(::poll(&entry, 1, 0) == 0, "a socket that is not ready");
+  check(socket.takeError(), "true if there was no error");
 }
 
 void bindsOnce() {
@@ -184,6 +202,7 @@ std::vector<Test> udpTests() {
       {"a datagram that cannot be sent does not stop the others", skipsWhatCannotBeSent},
       {"a datagram larger than its slot has length 0", marksCutDatagrams},
       {"refused ports do not trouble the socket", ignoresRefusedPorts},
+      {"an error is taken off the socket", outlivesItsError},
       {"a port is bound once per family", bindsOnce},
       {"a socket binds to an address of its family", bindsToAddress},
   };

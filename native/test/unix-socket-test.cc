@@ -1,7 +1,9 @@
 #include "../core/unix-socket.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -35,6 +37,16 @@ void checkPassed(int from, int to) {
   check((fcntl(received.value().get(), F_GETFD) & FD_CLOEXEC) != 0, "a descriptor that is not inherited");
 }
 
+UniqueFd listenDatagrams(const std::string& name) {
+  UniqueFd receiver(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::memcpy(address.sun_path + 1, name.data() + 1, name.size() - 1);
+  const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + name.size());
+  check(::bind(receiver.get(), reinterpret_cast<const sockaddr*>(&address), size) == 0, "an abstract name");
+  return receiver;
+}
+
 void passesOverPair() {
   Result<std::pair<UniqueFd, UniqueFd>> pair = openUnixPair();
   checkOk(pair);
@@ -47,7 +59,7 @@ void passesOverName() {
   Result<UniqueFd> listener = listenUnix(name);
   checkOk(listener);
   checkFails(listenUnix(name), EADDRINUSE);
-  Result<UniqueFd> client = connectUnix(name);
+  Result<UniqueFd> client = connectUnix(name, TIMEOUT_MS);
   checkOk(client);
   Result<UniqueFd> server = acceptUnix(listener.value().get(), TIMEOUT_MS);
   checkOk(server);
@@ -61,6 +73,58 @@ void boundsItsWaits() {
   Result<UniqueFd> listener = listenUnix(uniqueName("wait"));
   checkOk(listener);
   checkFails(acceptUnix(listener.value().get(), 1), ETIMEDOUT);
+}
+
+// Calls until it fails; more often than any queue is long.
+template <typename Call>
+void checkEndsWith(int code, Call call) {
+  for (int i = 0; i < 10000; i++) {
+    const Result<void> result = call();
+    if (!result.ok()) return checkFails(result, code);
+  }
+  check(false, "a queue that gets full");
+}
+
+void boundsItsSending() {
+  Result<std::pair<UniqueFd, UniqueFd>> pair = openUnixPair();
+  checkOk(pair);
+  checkEndsWith(EAGAIN, [&] { return sendFd(pair.value().first.get(), 0); });
+
+  const std::string name = uniqueName("full");
+  const UniqueFd receiver = listenDatagrams(name);
+  checkEndsWith(ETIMEDOUT, [&] { return sendUnixDatagram(name, "x", 1); });
+}
+
+void boundsItsConnecting() {
+  const std::string name = uniqueName("queue");
+  Result<UniqueFd> listener = listenUnix(name);
+  checkOk(listener);
+  std::vector<UniqueFd> clients;
+  checkEndsWith(ETIMEDOUT, [&]() -> Result<void> {
+    Result<UniqueFd> client = connectUnix(name, 1);
+    if (!client.ok()) return client.error();
+    clients.push_back(std::move(client.value()));
+    return {};
+  });
+}
+
+// A profiler's timer interrupts every wait; each must end all the same.
+void boundsItsWaitsUnderSignals() {
+  struct sigaction ignore {};
+  struct sigaction before {};
+  ignore.sa_handler = [](int) {};
+  sigaction(SIGALRM, &ignore, &before);
+  const itimerval often{{0, 500}, {0, 500}};
+  const itimerval never{};
+  setitimer(ITIMER_REAL, &often, nullptr);
+  Result<UniqueFd> listener = listenUnix(uniqueName("signals"));
+  checkOk(listener);
+  checkFails(acceptUnix(listener.value().get(), 20), ETIMEDOUT);
+  const std::string name = uniqueName("signals-full");
+  const UniqueFd receiver = listenDatagrams(name);
+  checkEndsWith(ETIMEDOUT, [&] { return sendUnixDatagram(name, "x", 20); });
+  setitimer(ITIMER_REAL, &never, nullptr);
+  sigaction(SIGALRM, &before, nullptr);
 }
 
 void tellsClosedFromForeign() {
@@ -97,22 +161,18 @@ void leavesNoForeignFd() {
 
 void notifies() {
   const std::string name = uniqueName("notify");
-  UniqueFd receiver(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  std::memcpy(address.sun_path + 1, name.data() + 1, name.size() - 1);
-  const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + name.size());
-  check(::bind(receiver.get(), reinterpret_cast<const sockaddr*>(&address), size) == 0, "an abstract name");
-  checkOk(sendUnixDatagram(name, "READY=1"));
+  const UniqueFd receiver = listenDatagrams(name);
+  checkOk(sendUnixDatagram(name, "READY=1", TIMEOUT_MS));
   char text[32] = {};
   check(::recv(receiver.get(), text, sizeof(text), MSG_DONTWAIT) == 7 && std::string(text) == "READY=1", "READY=1");
 }
 
 void refusesBadPaths() {
-  checkFails(connectUnix(std::string(108, 'x')), ENAMETOOLONG);
-  checkFails(connectUnix(""), ENAMETOOLONG);
-  checkFails(connectUnix("/nonexistent/socket"), ENOENT);
-  checkFails(sendUnixDatagram("/nonexistent/socket", "x"), ENOENT);
+  checkFails(connectUnix(std::string(108, 'x'), TIMEOUT_MS), ENAMETOOLONG);
+  checkFails(connectUnix("", TIMEOUT_MS), ENAMETOOLONG);
+  checkFails(connectUnix(std::string("/a\0b", 4), TIMEOUT_MS), EINVAL);
+  checkFails(connectUnix("/nonexistent/socket", TIMEOUT_MS), ENOENT);
+  checkFails(sendUnixDatagram("/nonexistent/socket", "x", TIMEOUT_MS), ENOENT);
 }
 
 }  // namespace
@@ -122,6 +182,9 @@ std::vector<Test> unixSocketTests() {
       {"a descriptor passes over a socket pair both ways", passesOverPair},
       {"a descriptor passes over a named socket", passesOverName},
       {"waiting for a descriptor or a connection is bounded", boundsItsWaits},
+      {"sending a descriptor or a datagram is bounded", boundsItsSending},
+      {"connecting is bounded", boundsItsConnecting},
+      {"signals prolong no wait", boundsItsWaitsUnderSignals},
       {"a closed socket and foreign bytes are told apart", tellsClosedFromForeign},
       {"two descriptors at once are refused and closed", leavesNoForeignFd},
       {"a datagram reaches an abstract name", notifies},

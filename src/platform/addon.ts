@@ -84,11 +84,11 @@ export interface NativeAddon {
   ) => { read(): readonly NetworkEvent[]; close(): void }
   openUnixPair(): readonly [number, number]
   listenUnix(path: string): number
-  connectUnix(path: string): number
+  connectUnix(path: string, timeoutMs: number): number
   acceptUnix(listener: number, timeoutMs: number): number
   sendFd(socketFd: number, fd: number): void
   receiveFd(socketFd: number, timeoutMs: number): number
-  sendUnixDatagram(path: string, text: string): void
+  sendUnixDatagram(path: string, text: string, timeoutMs: number): void
 }
 
 const ADDON_VERSION = 1 // native/binding/addon.cc

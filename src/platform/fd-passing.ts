@@ -26,10 +26,11 @@ export function acceptFdSocket(listener: number, timeoutMs: number = DEFAULT_TIM
   return callNative('accept a connection', () => nativeAddon().acceptUnix(listener, timeoutMs))
 }
 
-export function connectFdSocket(path: string): number {
-  return callNative(`connect to ${path}`, () => nativeAddon().connectUnix(path), {
+export function connectFdSocket(path: string, timeoutMs: number = DEFAULT_TIMEOUT_MS): number {
+  return callNative(`connect to ${path}`, () => nativeAddon().connectUnix(path, timeoutMs), {
     ENOENT: 'nobody listens there',
     ECONNREFUSED: 'nobody listens there',
+    ETIMEDOUT: 'the process that listens there accepts nobody',
   })
 }
 
