@@ -124,7 +124,7 @@ async function failsHalfWay(lab: Lab): Promise<void> {
   const scene = await setScene(lab, ['PostUp = exit 7'])
   const failed = await overlay(scene.left, 'up', scene.left.file)
   expect(failed.code).toBe(1)
-  expect(failed.stderr).toContain('exit 7')
+  expect(failed.stderr).toContain('exit code 7')
   await expectRestored(scene)
 }
 
@@ -156,7 +156,7 @@ async function alreadyUp(lab: Lab): Promise<void> {
 
 async function foreignInterface(lab: Lab): Promise<void> {
   const scene = await setScene(lab)
-  await scene.left.host.run(`ip link add ${scene.left.interfaceName} type dummy`)
+  await scene.left.host.run(`ip link add ${scene.left.interfaceName} type veth peer name other`)
   expect((await overlay(scene.left, 'up', scene.left.file)).code).toBe(1)
   await overlay(scene.left, 'down', scene.left.file)
   expect(await scene.left.host.run('ip -o link'), 'it is not ours to remove').toContain(
