@@ -5,9 +5,10 @@
 
 import { exitCodeOf } from '../base/errors.js'
 import { BACKGROUND_WORD } from './command.js'
-import { printError } from './output.js'
+import { endWithoutOutput, printError } from './output.js'
 
 export async function main(words: readonly string[]): Promise<void> {
+  endWithoutOutput()
   try {
     if (words[0] === BACKGROUND_WORD) {
       const { runInBackground } = await import('./background.js')

@@ -22,6 +22,19 @@ export function printNote(text: string): void {
   process.stderr.write(`${text}\n`)
 }
 
+/**
+ * Ends the program when nobody takes its output: without a word if the reader has seen enough (`| head`),
+ * else with the cause, such as a full disk.
+ */
+export function endWithoutOutput(): void {
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit()
+    printNote(`overlay: cannot write to the standard output: ${error.code ?? error.message}`)
+    process.exit(1)
+  })
+  process.stderr.on('error', () => undefined)
+}
+
 /** Message, then the hint on a line of its own; the stack only if asked for. */
 export function printError(error: unknown, output: Output): void {
   if (output.isJson) {

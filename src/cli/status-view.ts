@@ -23,6 +23,9 @@ export function formatStatus(report: StatusReport, hasColour: boolean): string {
   for (const { interface: name, hint } of report.crashed) {
     blocks.push(`${paint('bold', name)}  ${paint('red', 'its daemon died')}: ${hint}`)
   }
+  for (const { interface: name, message } of report.unresponsive) {
+    blocks.push(`${paint('bold', name)}  ${paint('red', message)}`)
+  }
   return blocks.length === 0 ? 'no interface is up' : blocks.join('\n\n')
 }
 

@@ -75,6 +75,8 @@ export interface StatusReport {
   readonly interfaces: readonly InterfaceStatus[]
   /** Interfaces whose daemon died and left something behind. */
   readonly crashed: readonly { readonly interface: string; readonly hint: string }[]
+  /** Interfaces whose daemon lives and gives no answer. */
+  readonly unresponsive: readonly { readonly interface: string; readonly message: string }[]
 }
 
 const count = z.number().min(0)

@@ -1,5 +1,6 @@
 /** `overlay status`: what is up and how each peer is doing. */
 
+import { AppError, ERROR_CODES } from '../../base/errors.js'
 import type { InterfaceStatus, StatusReport } from '../../daemon/local-api-schema.js'
 import type { Command, CommandInput } from '../command.js'
 import { printJson, printLine } from '../output.js'
@@ -8,7 +9,9 @@ import { interfaceNameOf } from '../tunnel-name.js'
 
 const STATUS_TIMEOUT_MS = 5000
 const WATCH_INTERVAL_MS = 1000
-const CLEAR_SCREEN = '\u001b[H\u001b[2J\u001b[3J'
+const CURSOR_HOME = '\u001b[H'
+const CLEAR_LINE_END = '\u001b[K'
+const CLEAR_SCREEN_END = '\u001b[K\u001b[J'
 
 export const status: Command = {
   name: 'status',
@@ -20,40 +23,71 @@ export const status: Command = {
     ['sudo overlay status wg0 --json', 'one interface, for programs'],
   ],
   async run(input) {
-    if (!input.has('watch')) {
-      await show(input)
-      return 0
-    }
+    if (!input.has('watch')) return print(await gather(input.words[0]), input)
     while (!process.stdout.destroyed) {
-      if (process.stdout.isTTY && !input.output.isJson) process.stdout.write(CLEAR_SCREEN)
-      await show(input)
+      await print(await gather(input.words[0]), input)
       await new Promise((resolve) => setTimeout(resolve, WATCH_INTERVAL_MS))
     }
     return 0
   },
 }
 
-async function show(input: CommandInput): Promise<void> {
-  const report = await gather(input.words[0])
-  if (input.output.isJson && input.has('watch')) printLine(JSON.stringify(report))
+/** Gives the exit code. */
+async function print(report: StatusReport, input: CommandInput): Promise<number> {
+  const isWatching = input.has('watch')
+  if (input.output.isJson && isWatching) printLine(JSON.stringify(report))
   else if (input.output.isJson) printJson(report)
   else {
     const { formatStatus } = await import('../status-view.js')
-    printLine(formatStatus(report, process.stdout.isTTY && process.env.NO_COLOR === undefined))
+    const text = formatStatus(report, process.stdout.isTTY && process.env.NO_COLOR === undefined)
+    printLine(isWatching && process.stdout.isTTY ? overLastScreen(text) : text)
   }
+  return report.unresponsive.length === 0 ? 0 : 1
+}
+
+/** Line over line, so that nothing flickers and what was scrolled away stays. */
+function overLastScreen(text: string): string {
+  return `${CURSOR_HOME}${text.replaceAll('\n', `${CLEAR_LINE_END}\n`)}${CLEAR_SCREEN_END}`
 }
 
 async function gather(target: string | undefined): Promise<StatusReport> {
   const { listRunning, requireRunning } = await import('../running.js')
   const found = target === undefined ? await listRunning() : [await requireRunning(interfaceNameOf(target))]
-  const answers = await Promise.all(found.filter((running) => running.isAlive).map(ask))
   const crashed = found
     .filter((running) => !running.isAlive)
     .map(({ record }) => ({
       interface: record.interface,
       hint: `clean up with: sudo overlay down ${record.interface}`,
     }))
-  return { interfaces: answers, crashed }
+  const alive = found.filter((running) => running.isAlive)
+  const answers = await Promise.all(alive.map(target === undefined ? tryAsk : requireAnswer))
+  return {
+    interfaces: answers.flatMap(({ status }) => status ?? []),
+    crashed,
+    unresponsive: answers.flatMap(({ failure }) => failure ?? []),
+  }
+}
+
+interface Answer {
+  readonly status?: InterfaceStatus
+  readonly failure?: StatusReport['unresponsive'][number]
+}
+
+async function requireAnswer(running: RunningInterface): Promise<Answer> {
+  return { status: await ask(running) }
+}
+
+/** One daemon that hangs must not hide the others. Empty for one that starts or ends just now. */
+async function tryAsk(running: RunningInterface): Promise<Answer> {
+  try {
+    return { status: await ask(running) }
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error
+    if (error.code === ERROR_CODES.notRunning) return {}
+    const { message, hint } = error
+    const { pid, interface: name } = running.record
+    return { failure: { interface: name, message: `process ${pid}: ${message} (${hint})` } }
+  }
 }
 
 async function ask({ paths }: RunningInterface): Promise<InterfaceStatus> {

@@ -38,7 +38,7 @@ const STATUS: InterfaceStatus = {
 
 describe('status for people', () => {
   it('tells all there is, with an unnamed peer by its short key', () => {
-    expect(formatStatus({ interfaces: [STATUS], crashed: [] }, false)).toBe(
+    expect(formatStatus({ interfaces: [STATUS], crashed: [], unresponsive: [] }, false)).toBe(
       [
         'wg0  up  /etc/overlay/wg0.conf',
         '  public key   none: no private key is set',
@@ -59,21 +59,31 @@ describe('status for people', () => {
 
   it('names peers that have a name', () => {
     const peers = [{ ...PEER, name: 'laptop' }]
-    expect(formatStatus({ interfaces: [{ ...STATUS, peers }], crashed: [] }, false)).toContain('\n  laptop  ')
+    expect(
+      formatStatus({ interfaces: [{ ...STATUS, peers }], crashed: [], unresponsive: [] }, false),
+    ).toContain('\n  laptop  ')
   })
 
   it('has colour only if asked for', () => {
-    const report = { interfaces: [STATUS], crashed: [{ interface: 'wg1', hint: 'overlay down wg1' }] }
+    const report = {
+      interfaces: [STATUS],
+      crashed: [{ interface: 'wg1', hint: 'overlay down wg1' }],
+      unresponsive: [],
+    }
     expect(formatStatus(report, false)).not.toContain('\u001b')
     expect(formatStatus(report, true)).toContain('\u001b[32mup\u001b[0m')
   })
 
   it('tells of daemons that died, and of nothing at all', () => {
     const crashed = [{ interface: 'wg1', hint: 'clean up with: overlay down wg1' }]
-    expect(formatStatus({ interfaces: [], crashed }, false)).toBe(
+    expect(formatStatus({ interfaces: [], crashed, unresponsive: [] }, false)).toBe(
       'wg1  its daemon died: clean up with: overlay down wg1',
     )
-    expect(formatStatus({ interfaces: [], crashed: [] }, false)).toBe('no interface is up')
+    const unresponsive = [{ interface: 'wg2', message: 'process 9: no answer' }]
+    expect(formatStatus({ interfaces: [], crashed: [], unresponsive }, false)).toBe(
+      'wg2  process 9: no answer',
+    )
+    expect(formatStatus({ interfaces: [], crashed: [], unresponsive: [] }, false)).toBe('no interface is up')
   })
 })
 
