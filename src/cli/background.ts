@@ -41,13 +41,7 @@ export async function startInBackground(request: BackgroundRequest): Promise<voi
 
 /** Undefined when it is ready. */
 async function followStart(child: ChildProcess, channel: Duplex): Promise<ApiFailure | undefined> {
-  let end = 'it ended without a word'
-  child.on('error', (error) => {
-    end = error.message
-  })
-  child.on('exit', (code, signal) => {
-    end = code === null ? `it was ended by ${signal}` : `it ended with exit code ${code}`
-  })
+  const end = describeEnd(child)
   channel.on('error', () => undefined) // the daemon is gone: the lines end
   try {
     for await (const line of createInterface({ input: channel })) {
@@ -62,10 +56,19 @@ async function followStart(child: ChildProcess, channel: Duplex): Promise<ApiFai
   return {
     error: {
       code: ERROR_CODES.internal,
-      message: `the daemon did not start: ${end}`,
+      message: `the daemon did not start: ${await end}`,
       hint: 'see its log in /var/log/overlay, or start it with --foreground',
     },
   }
+}
+
+async function describeEnd(child: ChildProcess): Promise<string> {
+  return await new Promise((resolve) => {
+    child.on('error', (error) => resolve(error.message))
+    child.on('exit', (code, signal) => {
+      resolve(code === null ? `it was ended by ${signal}` : `it ended with exit code ${code}`)
+    })
+  })
 }
 
 /** The daemon's end. `words`: what startInBackground wrote after BACKGROUND_WORD. */

@@ -3,14 +3,19 @@
  * /etc/overlay, then /etc/wireguard. The interface is called like the file, without `.conf`.
  */
 
-import { existsSync, readdirSync } from 'node:fs'
+import { readdirSync, statSync } from 'node:fs'
 import { basename, join, resolve } from 'node:path'
 import { AppError, ERROR_CODES, UsageError } from '../base/errors.js'
+import { toPlatformError } from '../platform/system-error.js'
 
 const CONFIG_DIRECTORIES: readonly string[] = ['/etc/overlay', '/etc/wireguard']
 const SUFFIX = '.conf'
 /** wg-quick's rule for interface names; at most 15 bytes are the kernel's. */
 const INTERFACE_NAME = /^[a-zA-Z0-9_=+.-]{1,15}$/
+/** Names of directories in the kernel's settings, and of no file. */
+const RESERVED_NAMES: readonly string[] = ['.', '..', 'all', 'default']
+
+export const NAME_HINT = 'use 1 to 15 letters, digits and _ = + . -, but not all or default'
 
 export interface TunnelTarget {
   readonly interfaceName: string
@@ -26,7 +31,7 @@ export function findTunnel(
   if (!isFileName(target)) return findByName(target, directories)
   const file = resolve(target)
   const interfaceName = interfaceNameOf(target)
-  if (existsSync(file)) return { interfaceName, file }
+  if (isThere(file)) return { interfaceName, file }
   throw new AppError(ERROR_CODES.config, `there is no file ${file}`, { hint: 'check the path' })
 }
 
@@ -38,9 +43,9 @@ export function interfaceNameOf(target: string): string {
     })
   }
   const name = isFileName(target) ? basename(target).slice(0, -SUFFIX.length) : target
-  if (INTERFACE_NAME.test(name) && name !== '.' && name !== '..') return name
+  if (INTERFACE_NAME.test(name) && !RESERVED_NAMES.includes(name)) return name
   throw new UsageError(`"${name}" cannot be the name of an interface`, {
-    hint: 'use 1 to 15 letters, digits and _ = + . -',
+    hint: NAME_HINT,
   })
 }
 
@@ -61,10 +66,19 @@ function isFileName(target: string): boolean {
   return target.includes('/') || target.endsWith(SUFFIX)
 }
 
+/** A directory that we may not look into is not the same as one without the file. */
+function isThere(file: string): boolean {
+  try {
+    return statSync(file, { throwIfNoEntry: false }) !== undefined
+  } catch (error) {
+    throw toPlatformError(error, `cannot look for ${file}`, 'run as root, for example with sudo')
+  }
+}
+
 function findByName(name: string, directories: readonly string[]): TunnelTarget {
   const interfaceName = interfaceNameOf(name)
   const candidates = directories.map((directory) => join(directory, `${interfaceName}.conf`))
-  const file = candidates.find((candidate) => existsSync(candidate))
+  const file = candidates.find(isThere)
   if (file !== undefined) return { interfaceName, file }
   throw new AppError(
     ERROR_CODES.config,

@@ -49,6 +49,11 @@ export interface RouteAnswer {
 export const MAIN_TABLE = 254
 
 const GONE = { ENODEV: 'the interface is gone' }
+/** Lack of privilege is EPERM; EACCES is how the kernel refuses IPv6 where it is switched off. */
+const REFUSED_V6 = {
+  EACCES:
+    'IPv6 is switched off: leave it out of the file, or: sudo sysctl -w net.ipv6.conf.all.disable_ipv6=0 net.ipv6.conf.default.disable_ipv6=0',
+}
 
 export function tryFindLink(name: string): LinkInfo | undefined {
   return callNative(`look up interface ${name}`, () => nativeAddon().findLink(name))
@@ -71,7 +76,8 @@ export function deleteLink(index: number): void {
 /** EEXIST if the interface has the address. */
 export function addAddress(index: number, prefix: Prefix): void {
   const what = `add address ${formatPrefix(prefix)} to interface ${index}`
-  callNative(what, () => nativeAddon().addAddress(index, prefix), GONE)
+  const hints = { ...GONE, ...(prefix.address.family === 6 && REFUSED_V6) }
+  callNative(what, () => nativeAddon().addAddress(index, prefix), hints)
 }
 
 export function removeAddress(index: number, prefix: Prefix): void {
@@ -90,6 +96,7 @@ export function addRoute(route: Route, options: { readonly replace?: boolean } =
   callNative(`add route ${describeRoute(masked)}`, () => nativeAddon().addRoute(masked, replace), {
     ...GONE,
     ENETDOWN: 'set the interface up first',
+    ...(masked.prefix.address.family === 6 && REFUSED_V6),
   })
 }
 

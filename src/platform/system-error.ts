@@ -11,6 +11,12 @@ function isSystemCallError(error: unknown): error is SystemCallError {
   return error instanceof Error && 'code' in error && typeof error.code === 'string'
 }
 
+/** These are told to root, too. */
+const STORAGE_HINTS: Readonly<Record<string, string>> = {
+  EROFS: 'its file system is read-only here; what a container shows so is changed outside of it',
+  ENOSPC: 'its file system is full: df shows which one it is',
+}
+
 /**
  * `what`: for example `cannot read /etc/overlay/wg0.conf`. `permissionHint` is shown only where
  * privilege is what is missing. A PlatformError is passed through; anything else is a fault of ours
@@ -19,11 +25,11 @@ function isSystemCallError(error: unknown): error is SystemCallError {
 export function toPlatformError(error: unknown, what: string, permissionHint = ''): PlatformError {
   if (error instanceof PlatformError) return error
   if (!isSystemCallError(error)) throw error
-  const denied = error.code === 'EPERM' || error.code === 'EACCES' || error.code === 'EROFS'
+  const denied = error.code === 'EPERM' || error.code === 'EACCES'
   return new PlatformError(`${what}: ${error.code}`, {
     errno: error.code,
     syscall: error.syscall ?? '',
-    hint: denied ? permissionHint : '',
+    hint: denied ? permissionHint : (STORAGE_HINTS[error.code] ?? ''),
     cause: error,
   })
 }

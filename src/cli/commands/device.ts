@@ -6,7 +6,7 @@
 import { UsageError } from '../../base/errors.js'
 import type { Command } from '../command.js'
 import { printJson } from '../output.js'
-import { interfaceNameOf } from '../tunnel-name.js'
+import { interfaceNameOf, NAME_HINT } from '../tunnel-name.js'
 
 export const device: Command = {
   name: 'device',
@@ -21,7 +21,9 @@ export const device: Command = {
   ],
   async run(input) {
     const [word = ''] = input.words
-    if (/[/%]/.test(word)) throw new UsageError(`"${word}" cannot be the name of an interface`)
+    if (word.includes('/')) {
+      throw new UsageError(`"${word}" cannot be the name of an interface`, { hint: NAME_HINT })
+    }
     const { isVerbose, isJson } = input.output
     const request = { interfaceName: interfaceNameOf(word), configFile: undefined, isVerbose }
     if (input.has('foreground')) {

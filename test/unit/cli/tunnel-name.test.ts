@@ -1,8 +1,8 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { UsageError } from '../../../src/base/errors.js'
+import { PlatformError, UsageError } from '../../../src/base/errors.js'
 import { findTunnel, interfaceNameOf, listTunnelNames } from '../../../src/cli/tunnel-name.js'
 
 let directory = ''
@@ -43,6 +43,13 @@ describe('the target of a command', () => {
     expect(() => findTunnel(join(first, 'none.conf'))).toThrow('there is no file')
   })
 
+  it('that cannot be looked for is not taken for absent', () => {
+    const loop = join(directory, 'loop')
+    symlinkSync(loop, loop)
+    expect(() => findTunnel('home', [loop, first])).toThrow(PlatformError)
+    expect(() => findTunnel(join(loop, 'home.conf'))).toThrow('cannot look for')
+  })
+
   it.each(['wg0', 'a', 'x_=+.-9', 'abcdefghijklmno', './dir/wg0.conf'])('may be %s', (target) => {
     expect(interfaceNameOf(target)).toBe(target === './dir/wg0.conf' ? 'wg0' : target)
   })
@@ -55,6 +62,8 @@ describe('the target of a command', () => {
     'a b',
     'wg0;reboot',
     'wg%d',
+    'all',
+    'default',
     './wg0.txt',
     './.conf',
     'ä',
