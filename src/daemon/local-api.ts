@@ -33,20 +33,27 @@ export interface LocalApiOptions {
   readonly path: string
   readonly handlers: LocalApiHandlers
   readonly log: Logger
+  /** A client that has not sent its request for this long is dropped. */
+  readonly requestTimeoutMs?: number
 }
 
 type Route = () => unknown
 
 /** The caller owns the interface's journal, so a socket file that is there already is a dead one. */
 export async function startLocalApi(options: LocalApiOptions): Promise<{ stop(): Promise<void> }> {
-  const { path, handlers, log } = options
+  const { path, handlers, log, requestTimeoutMs = REQUEST_TIMEOUT_MS } = options
   const routes = new Map<string, Route>([
     ['GET /v1/status', () => handlers.status()],
     ['POST /v1/reload', async () => await handlers.reload()],
     ['POST /v1/stop', async () => await handlers.stop()],
   ])
   const server = createServer(
-    { maxHeaderSize: MAX_HEADER_BYTES, requestTimeout: REQUEST_TIMEOUT_MS, keepAlive: false },
+    {
+      maxHeaderSize: MAX_HEADER_BYTES,
+      requestTimeout: requestTimeoutMs,
+      connectionsCheckingInterval: requestTimeoutMs / 5,
+      keepAlive: false,
+    },
     (request, response) => void answer(request, response, { routes, log }),
   )
   server.maxConnections = MAX_CLIENTS

@@ -162,6 +162,7 @@ export class UndoJournal {
       writeFileSync(draft, JSON.stringify(this.#record), { mode: PRIVATE_MODE })
       renameSync(draft, this.#path)
     } catch (error) {
+      rmSync(draft, { force: true })
       throw toPlatformError(error, `cannot write ${this.#path}`, 'run as root')
     }
   }

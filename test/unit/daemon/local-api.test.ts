@@ -83,6 +83,17 @@ describe('the local API', () => {
     expect(await ask('POST', '/v1/stop', stopResult)).toEqual({ faults: ['one thing'] })
   })
 
+  it('lets go of a client that never finishes its request', async () => {
+    const slowPath = join(directory, 'slow.sock')
+    const impatient = await startLocalApi({ path: slowPath, handlers, log, requestTimeoutMs: 20 })
+    const socket = connect(slowPath)
+    socket.on('error', () => undefined)
+    socket.write('GET /v1/status HTTP/1.1\r\n')
+    socket.resume()
+    await new Promise((resolve) => socket.on('close', resolve))
+    await impatient.stop()
+  })
+
   it('leaves no socket behind, and whoever asks then is told that nothing runs', async () => {
     await running.stop()
     expect(existsSync(path)).toBe(false)

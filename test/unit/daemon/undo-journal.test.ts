@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -63,6 +63,14 @@ describe('the undo journal', () => {
     expect(readdirSync(directory)).toEqual(['wg7.json'])
     journal.delete()
     expect(readdirSync(directory)).toEqual([])
+  })
+
+  it('that cannot be written says so and leaves no draft behind', () => {
+    const journal = create()
+    rmSync(paths.journal)
+    mkdirSync(join(paths.journal, 'in-the-way'), { recursive: true })
+    expect(() => journal.add(RULE)).toThrow(`cannot write ${paths.journal}`)
+    expect(readdirSync(directory)).toEqual(['wg7.json'])
   })
 
   it('of a dead owner can be taken over with all that is to be undone', async () => {
