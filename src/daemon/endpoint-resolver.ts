@@ -24,6 +24,8 @@ export interface ResolverOptions {
   readonly lookUp?: LookUpHost
   readonly sleep?: (ms: number) => Promise<void>
   readonly signal?: AbortSignal
+  /** Called once for each host whose name server does not answer; it is asked again. */
+  readonly onDelay?: (text: string) => void
 }
 
 /** By `host:port` as formatHostEndpoint writes it. Throws AppError naming each host that failed. */
@@ -49,7 +51,7 @@ export async function resolveEndpoints(
 
 /** The endpoint, or why there is none. */
 async function resolvePatiently(host: HostEndpoint, options: ResolverOptions): Promise<Endpoint | string> {
-  const { lookUp, signal, sleep = sleepFor } = options
+  const { lookUp, signal, onDelay, sleep = sleepFor } = options
   let delayMs = FIRST_RETRY_MS
   for (let retry = 0; ; retry++) {
     try {
@@ -58,6 +60,7 @@ async function resolvePatiently(host: HostEndpoint, options: ResolverOptions): P
       const code = codeOf(error)
       const isFinal = code !== 'EAI_AGAIN' || retry === MAX_RETRIES || signal?.aborted === true
       if (isFinal) return `cannot resolve ${formatHostEndpoint(host)}: ${describeFailure(code)}`
+      if (retry === 0) onDelay?.(`no name server answers for ${formatHostEndpoint(host)}; asking again`)
     }
     await sleep(delayMs)
     delayMs *= RETRY_GROWTH

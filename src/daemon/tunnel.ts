@@ -85,7 +85,7 @@ export class Tunnel implements Service {
       await runHooks('PreUp', preUp, hooks)
     }
     const config = load.withPrivateKey(load.parse())
-    const endpoints = await resolveEndpoints(hostsOf(config), { signal })
+    const endpoints = await resolveEndpoints(hostsOf(config), { signal, onDelay: this.#options.warn })
     requireGoingOn(signal)
     const device = await openDevice()
     this.#device = device

@@ -48,13 +48,17 @@ export async function runProgram(path: string, args: readonly string[], input = 
 }
 
 /**
- * Runs one shell line, as bash understands it. Its output goes to the file descriptor `outputFd`, not
+ * Runs one shell line, as wg-quick does it: by bash, and the first command that fails ends it. Its output goes to the file descriptor `outputFd`, not
  * to a pipe: what it leaves running in the background keeps a place to write to. Throws AppError
  * saying how it ended, without the line: that may hold a secret.
  */
 export async function runShellLine(line: string, outputFd: number, signal?: AbortSignal): Promise<void> {
-  const shell = tryFindProgram('bash') ?? '/bin/sh'
-  const child = spawn(shell, ['-c', line], { stdio: ['ignore', outputFd, outputFd], detached: true })
+  const bash = tryFindProgram('bash')
+  const strictness = bash === undefined ? ['-e'] : ['-e', '-o', 'pipefail']
+  const child = spawn(bash ?? '/bin/sh', [...strictness, '-c', line], {
+    stdio: ['ignore', outputFd, outputFd],
+    detached: true,
+  })
   const abort = (): void => killGroup(child)
   signal?.addEventListener('abort', abort)
   const failure = await endOf(child)

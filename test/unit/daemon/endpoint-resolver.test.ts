@@ -58,8 +58,11 @@ describe('resolving endpoints', () => {
     const sleep = async (ms: number): Promise<void> => {
       waits.push(ms)
     }
-    const tried = resolveEndpoints([{ host: 'a.example', port: 1 }], { lookUp, sleep })
+    const delays: string[] = []
+    const onDelay = (text: string): void => void delays.push(text)
+    const tried = resolveEndpoints([{ host: 'a.example', port: 1 }], { lookUp, sleep, onDelay })
     await expect(tried).rejects.toThrow('no name server answered')
+    expect(delays).toEqual(['no name server answers for a.example:1; asking again'])
     expect(asked).toBe(16)
     expect(waits).toHaveLength(15)
     expect(waits[0]).toBe(1000)

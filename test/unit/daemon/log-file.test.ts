@@ -77,6 +77,16 @@ describe('hooks', () => {
     logFile.close()
   })
 
+  it.each(['false; true', 'false | true', 'if true; then false; fi; true'])(
+    'fail with "%s"',
+    async (line) => {
+      const logFile = openLogFile([join(directory, 'wg7.log')])
+      const run = runHooks('PostUp', [line], { interfaceName: 'wg7', log: quiet, logFile })
+      await expect(run).rejects.toThrow('ended with exit code 1')
+      logFile.close()
+    },
+  )
+
   it('are ended when the start is given up', async () => {
     const logFile = openLogFile([join(directory, 'wg7.log')])
     const abort = new AbortController()
