@@ -22,7 +22,8 @@ export async function main(words: readonly string[]): Promise<void> {
     process.exitCode = await invocation.command.run(invocation.input)
   } catch (error) {
     // The command line may be what is wrong, so these two are looked for without parsing it.
-    printError(error, { isJson: words.includes('--json'), isVerbose: words.includes('--verbose') })
+    const isVerbose = words.includes('--verbose') || words.includes('-v')
+    printError(error, { isJson: words.includes('--json'), isVerbose })
     process.exitCode = exitCodeOf(error)
   }
 }

@@ -35,7 +35,7 @@ export async function parseCommandLine(
     .strict()
     .exitProcess(false)
     .fail((message, error) => {
-      throw error ?? new UsageError(message, { hint: hintFor(message, words, commands) })
+      throw error ?? usageError(message, words, commands)
     })
   for (const command of commands) addCommand(parser, command, found)
   await parser.parseAsync()
@@ -85,12 +85,15 @@ function requireKnownCommand(words: readonly string[], commands: readonly Comman
   })
 }
 
-function hintFor(message: string, words: readonly string[], commands: readonly Command[]): string {
+function usageError(message: string, words: readonly string[], commands: readonly Command[]): UsageError {
   const command = commands.find((candidate) => words.includes(candidate.name))
   const help = `see: overlay ${command === undefined ? '' : `${command.name} `}--help`
+  if (command !== undefined && message.startsWith('Not enough')) {
+    return new UsageError(`overlay ${command.name} needs ${command.positionals}`, { hint: help })
+  }
   const unknown = /^Unknown arguments?: ([^,]+)/.exec(message)?.[1]
-  if (unknown === undefined) return help
+  if (unknown === undefined) return new UsageError(message, { hint: help })
   const known = [...Object.keys(command?.options ?? {}), ...Object.keys(GLOBAL_OPTIONS), 'help']
   const near = nearest(unknown, known)
-  return near === undefined ? help : `did you mean --${near}? ${help}`
+  return new UsageError(message, { hint: near === undefined ? help : `did you mean --${near}? ${help}` })
 }

@@ -55,6 +55,10 @@ describe('the command line', () => {
     expect(await hintOf('up wg0 --foregroud')).toContain('did you mean --foreground?')
   })
 
+  it('says what a command needs', async () => {
+    await expect(parse('check')).rejects.toThrow('overlay check needs <target>')
+  })
+
   it.each(['', 'check', 'up a b', 'genkey extra', 'status --no-such'])('refuses "%s"', async (line) => {
     await expect(parse(line)).rejects.toBeInstanceOf(UsageError)
   })
