@@ -11,6 +11,7 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync, readdirSync, statSync, utimesSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import { connect, createServer } from 'node:net'
 import { delimiter, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -34,16 +35,21 @@ const TEST_PROGRAMS = {
 
 class SetupError extends Error {}
 
-function main() {
+async function main() {
   requireNode()
   const task = process.argv[2] ?? 'all'
   if (!['all', 'addon', 'test'].includes(task)) {
     throw new SetupError(`unknown task ${task}; use none, addon or test`)
   }
-  if (task !== 'addon') installPackages()
-  buildAddon()
-  if (task !== 'addon') buildDist()
-  if (task === 'test') installTestPrograms()
+  const unlock = await lock()
+  try {
+    if (task !== 'addon') installPackages()
+    buildAddon()
+    if (task !== 'addon') buildDist()
+    if (task === 'test') installTestPrograms()
+  } finally {
+    unlock()
+  }
 }
 
 function requireNode() {
@@ -52,6 +58,41 @@ function requireNode() {
   throw new SetupError(
     `overlay needs Node ${MIN_NODE.join('.')} or newer, this is ${process.versions.node}; get one from your system's packages or nodejs.org`,
   )
+}
+
+// --- one at a time -----------------------------------------------------------------------------
+
+/**
+ * Two runs in one checkout would write the same files. The lock is an abstract socket of the kernel:
+ * it ends with its process, whatever happens, and those who wait are connected to it and notice.
+ */
+async function lock() {
+  const { dev, ino } = statSync(ROOT)
+  const name = `\0overlay-setup-${process.getuid?.() ?? ''}-${dev}-${ino}`
+  for (let isTold = false; ; isTold = true) {
+    const server = await tryListen(name)
+    if (server !== undefined) return () => server.close()
+    if (!isTold) say('waiting for another setup of this checkout to end')
+    await untilGone(name)
+  }
+}
+
+function tryListen(name) {
+  return new Promise((resolve, reject) => {
+    const server = createServer((waiting) => waiting.on('error', () => undefined).unref())
+    server.once('listening', () => resolve(server.unref()))
+    server.once('error', (error) => (error.code === 'EADDRINUSE' ? resolve(undefined) : reject(error)))
+    server.listen(name)
+  })
+}
+
+function untilGone(name) {
+  return new Promise((resolve) => {
+    connect(name)
+      .on('error', () => undefined)
+      .on('close', resolve)
+      .resume()
+  })
 }
 
 // --- packages ----------------------------------------------------------------------------------
@@ -85,15 +126,27 @@ function buildDist() {
 function buildAddon() {
   const sources = ['binding.gyp', 'native/core', 'native/binding'].map((path) => join(ROOT, path))
   const built = join(ROOT, 'build', 'Release', 'overlay.node')
-  if (modifiedMs(built) > newestMs(sources)) return
+  const isNew = modifiedMs(built) > newestMs(sources)
+  if (isNew && isLoadable(built)) return
   const nodeGyp = requireNodeGyp()
   requireBuildTools()
   say('building the addon')
-  const args = [nodeGyp, 'configure', 'build', '--loglevel=warn', ...nodeDirArguments()]
+  // New and of no use: made for another machine, so that nothing of it can be kept.
+  const steps = isNew ? ['rebuild'] : ['configure', 'build']
+  const args = [nodeGyp, ...steps, '--loglevel=warn', ...nodeDirArguments()]
   run(process.execPath, args, 'building the addon failed; see above')
   // make leaves the file alone if nothing in it changed.
   const now = new Date()
   utimesSync(built, now, now)
+}
+
+function isLoadable(path) {
+  try {
+    createRequire(path)(path)
+    return true
+  } catch {
+    return false
+  }
 }
 
 function requireNodeGyp() {
@@ -162,12 +215,15 @@ function installTestPrograms() {
   say(`installing ${packages.join(' ')}`)
   const failure = 'installing the programs for tests failed; see above'
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
-  run('apt-get', ['update', '-qq'], failure, { env })
+  // Other jobs of a fresh machine (unattended upgrades) may hold the lock for a while.
+  const apt = ['-o', 'DPkg::Lock::Timeout=300', '-qq']
+  // One dead source among many is no reason to stop: whether the packages can be had, install tells.
+  tryRun('apt-get', [...apt, 'update'], { env })
   if (packages.includes('tshark') && hasProgram('debconf-set-selections')) {
     const input = 'wireshark-common wireshark-common/install-setuid boolean false\n'
     run('debconf-set-selections', [], failure, { env, input })
   }
-  run('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...packages], failure, { env })
+  run('apt-get', [...apt, 'install', '-y', '--no-install-recommends', ...packages], failure, { env })
 }
 
 // --- small things ------------------------------------------------------------------------------
@@ -194,10 +250,15 @@ function newestMs(paths) {
 }
 
 function run(program, args, failure, options = {}) {
+  if (!tryRun(program, args, options)) throw new SetupError(failure)
+}
+
+/** False if the program fails. */
+function tryRun(program, args, options) {
   const stdio = [options.input === undefined ? 'inherit' : 'pipe', 'inherit', 'inherit']
   const result = spawnSync(program, args, { cwd: ROOT, stdio, ...options })
   if (result.error !== undefined) throw new SetupError(`cannot run ${program}: ${result.error.message}`)
-  if (result.status !== 0) throw new SetupError(failure)
+  return result.status === 0
 }
 
 function say(text) {
@@ -205,7 +266,7 @@ function say(text) {
 }
 
 try {
-  main()
+  await main()
 } catch (error) {
   if (!(error instanceof SetupError)) throw error
   say(error.message)

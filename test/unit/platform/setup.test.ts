@@ -1,5 +1,15 @@
-import { spawnSync } from 'node:child_process'
-import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -9,13 +19,71 @@ const ROOT = fileURLToPath(new URL('../../..', import.meta.url))
 
 let checkout = ''
 
-/** Runs setup in a checkout that has sources but nothing built, with no program in reach. */
-function setup(...args: string[]): { code: number | null; text: string } {
+const soonS = Date.now() / 1000 + 60
+
+/** Runs setup in a checkout that has sources but nothing built, with no program in reach but fakes. */
+function run(args: string[], env: NodeJS.ProcessEnv = {}): { code: number | null; text: string } {
   const result = spawnSync(process.execPath, [join(checkout, 'bin/setup.mjs'), ...args], {
     encoding: 'utf8',
-    env: { PATH: '/nonexistent' },
+    env: { PATH: join(checkout, 'fakes'), ...env },
   })
   return { code: result.status, text: result.stdout + result.stderr }
+}
+
+const setup = (...args: string[]) => run(args)
+const setupInCi = (...args: string[]) => run(args, { CI: '1' })
+
+function start() {
+  return spawn(process.execPath, [join(checkout, 'bin/setup.mjs'), 'addon'], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+    env: { PATH: join(checkout, 'fakes') },
+  })
+}
+
+const BUILT = () => join(checkout, 'build/Release/overlay.node')
+
+/** The addon of this checkout, newer than every source. */
+function installBuilt(): void {
+  mkdirSync(join(checkout, 'build/Release'), { recursive: true })
+  cpSync(join(ROOT, 'build/Release/overlay.node'), BUILT())
+  utimesSync(BUILT(), soonS, soonS)
+}
+
+/** What the fakes were asked to do, in order. */
+function log(): string[] {
+  return readFileSync(join(checkout, 'log'), 'utf8').split('\n').slice(0, -1)
+}
+
+/**
+ * A node-gyp that gives the addon of this checkout, once the file `waitsFor` is there, and a system to
+ * install programs on, where the apt-get command `fails` does.
+ */
+function installFakeTools(options: { waitsFor?: string; fails?: string } = {}): void {
+  writeFileSync(join(checkout, 'log'), '')
+  const write = (path: string, text: string) => {
+    mkdirSync(join(checkout, path, '..'), { recursive: true })
+    writeFileSync(join(checkout, path), text, { mode: 0o755 })
+  }
+  write('node_modules/node-addon-api/index.js', '')
+  write(
+    'node_modules/node-gyp/bin/node-gyp.js',
+    `const { appendFileSync, cpSync, existsSync } = require('node:fs')
+    const awaited = ${JSON.stringify(options.waitsFor ?? 'log')}
+    appendFileSync('log', 'node-gyp ' + process.argv[2] + '\\n')
+    const pause = new Int32Array(new SharedArrayBuffer(4))
+    for (let i = 0; i < 2000 && !existsSync(awaited); i++) Atomics.wait(pause, 0, 0, 5)
+    cpSync(${JSON.stringify(join(ROOT, 'build/Release/overlay.node'))}, 'build/Release/overlay.node')
+    appendFileSync('log', 'end\\n')`,
+  )
+  for (const program of ['g++', 'make', 'python3']) write(`fakes/${program}`, '')
+  write(
+    'fakes/apt-get',
+    `#!/bin/sh\nprintf '%s\\n' "apt-get $*" >> log\ncase "$*" in *${options.fails ?? 'nothing'}*) exit 100;; esac\n`,
+  )
+  write(
+    'fakes/debconf-set-selections',
+    `#!/bin/sh\nread -r line\nprintf '%s\\n' "debconf-set-selections $line" >> log\n`,
+  )
 }
 
 beforeEach(() => {
@@ -50,14 +118,55 @@ describe('bin/setup.mjs', () => {
     })
   })
 
-  it('does nothing while the build is newer than every source, and builds once one is newer', () => {
-    const built = join(checkout, 'build/Release/overlay.node')
-    mkdirSync(join(checkout, 'build/Release'), { recursive: true })
-    writeFileSync(built, '')
-    const soonS = Date.now() / 1000 + 60
-    utimesSync(built, soonS, soonS)
+  it('does nothing while the build is newer than every source and loads', () => {
+    installBuilt()
     expect(setup('addon')).toEqual({ code: 0, text: '' })
     utimesSync(join(checkout, 'native/core/result.h'), soonS + 1, soonS + 1)
     expect(setup('addon').code).toBe(1)
   })
+
+  it('builds anew what was built for another machine', () => {
+    installBuilt()
+    writeFileSync(BUILT(), 'of another machine')
+    utimesSync(BUILT(), soonS, soonS)
+    installFakeTools()
+    expect(setup('addon').text).toContain('building the addon\n')
+    expect(log()).toEqual(['node-gyp rebuild', 'end'])
+  })
+
+  it('lets a second run wait for the first and then has nothing to do', async () => {
+    installFakeTools({ waitsFor: 'second' })
+    const runs = [start(), start()]
+    const told = runs.map(({ stderr }) => once(stderr, 'data'))
+    await Promise.all(told)
+    writeFileSync(join(checkout, 'second'), '')
+    const codes = await Promise.all(runs.map(async (run) => (await once(run, 'exit'))[0]))
+    expect({ codes, log: log() }).toEqual({ codes: [0, 0], log: ['node-gyp configure', 'end'] })
+  })
+
+  it.skipIf(process.getuid?.() !== 0)(
+    'installs what tests need in CI, even if a package source is dead',
+    () => {
+      installBuilt()
+      installFakeTools({ fails: 'update' })
+      for (const file of ['node_modules/.package-lock.json', 'dist/index.js']) {
+        mkdirSync(join(checkout, file, '..'), { recursive: true })
+        writeFileSync(join(checkout, file), '')
+      }
+      expect(setup('test')).toMatchObject({ code: 0 })
+      expect(log()).toEqual([])
+      expect(setupInCi('test')).toMatchObject({ code: 0 })
+      const [update, answers, install, ...rest] = log()
+      const options = 'apt-get -o DPkg::Lock::Timeout=300 -qq'
+      expect(update).toBe(`${options} update`)
+      expect(answers).toBe(
+        'debconf-set-selections wireshark-common wireshark-common/install-setuid boolean false',
+      )
+      expect(
+        install?.startsWith(`${options} install -y --no-install-recommends wireguard-go wireguard-tools`),
+      ).toBe(true)
+      expect(install?.split(' ')).toContain('iperf3')
+      expect(rest).toEqual([])
+    },
+  )
 })
