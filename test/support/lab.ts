@@ -2,19 +2,18 @@
  * Small networks for tests: network namespaces joined by veth pairs, and the programs inside them.
  *
  * INVARIANT: whatever a Lab makes is gone after close(), and close() also runs when the test process
- * exits early. Names hold the process id and a counter, because the WireGuard socket directory is
- * shared by all namespaces. Nothing here sleeps: until() polls a condition against a deadline.
+ * exits early. Names are unique on the machine, because the WireGuard socket directory is shared by
+ * all namespaces. Nothing here sleeps: until() polls a condition against a deadline.
  */
 
 import { execFileSync } from 'node:child_process'
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { nextInterfaceName, nextLabName, pidsIn, removeFilesOf, removeNamespace } from './lab-traces.js'
 import { BackgroundProcess, type Command, execute, type RunOptions, type RunResult } from './processes.js'
 
 const POLL_INTERVAL_MS = 25
-let labsMade = 0
-let namesMade = 0
 
 /** Waits until `condition` gives something other than false or undefined, and gives that. */
 export async function until<T>(
@@ -69,23 +68,7 @@ export class Host {
   /** Processes in this namespace that put themselves into the background. */
   daemonPids(): number[] {
     const started = new Set([...this.#background].map((process) => process.pid))
-    return this.#pids().filter((pid) => !started.has(pid))
-  }
-
-  #pids(): number[] {
-    return ip('netns', 'pids', this.name).split('\n').filter(Boolean).map(Number)
-  }
-
-  /** Ends all processes of the namespace and removes it with everything in it. */
-  remove(): void {
-    for (const pid of this.#pids()) {
-      try {
-        process.kill(pid, 'SIGKILL')
-      } catch {
-        // It ended by itself meanwhile.
-      }
-    }
-    ip('netns', 'del', this.name)
+    return pidsIn(this.name).filter((pid) => !started.has(pid))
   }
 }
 
@@ -107,8 +90,7 @@ export class Lab {
   readonly #onExit = (): void => this.close()
 
   constructor() {
-    labsMade += 1
-    this.#id = `ovl${process.pid.toString(36)}-${labsMade}`
+    this.#id = nextLabName()
     this.directory = mkdtempSync(join(tmpdir(), 'overlay-lab-'))
     process.once('exit', this.#onExit)
   }
@@ -139,8 +121,7 @@ export class Lab {
 
   /** An interface name (at most 15 characters) that nobody else on this machine uses. */
   interfaceName(): string {
-    namesMade += 1
-    const name = `o${process.pid.toString(36)}n${namesMade}`
+    const name = nextInterfaceName()
     this.#interfaceNames.push(name)
     return name
   }
@@ -156,19 +137,10 @@ export class Lab {
   /** Idempotent, and synchronous so that it can run while the process exits. */
   close(): void {
     process.removeListener('exit', this.#onExit)
-    for (const host of this.#hosts.splice(0)) host.remove()
-    for (const name of this.#interfaceNames.splice(0)) removeTraces(name)
+    for (const host of this.#hosts.splice(0)) removeNamespace(host.name)
+    const names = new Set(this.#interfaceNames.splice(0))
+    removeFilesOf((name) => names.has(name))
     rmSync(this.directory, { recursive: true, force: true })
-  }
-}
-
-/** Files that a daemon leaves when it is killed, and logs. */
-function removeTraces(interfaceName: string): void {
-  for (const directory of ['/var/run/wireguard', '/run/overlay', '/var/log/overlay', '/var/lib/overlay']) {
-    const names = existsSync(directory) ? readdirSync(directory) : []
-    for (const name of names.filter((file) => file.split('.')[0] === interfaceName)) {
-      rmSync(join(directory, name), { recursive: true, force: true })
-    }
   }
 }
 
