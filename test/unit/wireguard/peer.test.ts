@@ -8,6 +8,7 @@ import type { Path } from '../../../src/net/path.js'
 import { KEEPALIVE_TIMEOUT_MS, REJECT_AFTER_TIME_MS } from '../../../src/wireguard/constants.js'
 import { nodeCrypto } from '../../../src/wireguard/crypto-node.js'
 import type { Effect, Effects } from '../../../src/wireguard/effects.js'
+import type { ConsumedInitiation } from '../../../src/wireguard/handshake.js'
 import { IndexTable } from '../../../src/wireguard/index-table.js'
 import { decodeInitiation, decodeResponse } from '../../../src/wireguard/messages.js'
 import { type IndexOwner, Peer } from '../../../src/wireguard/peer.js'
@@ -86,6 +87,46 @@ describe('a peer', () => {
     return after
   }
 
+  /** Authenticated already; `timestamp` in hex. */
+  function initiationOfTheirs(timestamp: string): ConsumedInitiation {
+    const theirs = new HandshakePair(nodeCrypto, nodeCrypto, {
+      random: seededRandom(6),
+      initiator: pair.responder.bytes,
+      responder: pair.initiator.bytes,
+      presharedKey: new Uint8Array(32),
+      timestamp: hex(timestamp),
+    })
+    return expectDefined(theirs.consumeInitiation(theirs.createInitiation().message))
+  }
+
+  test('answers fifty initiations a second at most, however new they are', () => {
+    const answers = [0, 19, 1].map((passedMs, i) => {
+      nowMs += passedMs
+      return peer.handleInitiation(initiationOfTheirs(`400000000000000${i + 1} 00000000`), PATH, nowMs, [])
+    })
+    expect(answers).toEqual([undefined, 'handshakeFlood', undefined])
+  })
+
+  test('ends its own handshake when theirs has served, and its index is free', () => {
+    initiate()
+    peer.handleInitiation(initiationOfTheirs('400000000000000b 01000000'), PATH, nowMs, [])
+    expect(indices.size).toBe(2)
+    peer.handleKeypairConfirmed(nowMs, nowMs, [])
+    expect(indices.size).toBe(1)
+    nowMs += 100_000
+    expect(sent(timeout())).toEqual([])
+  })
+
+  test('takes an initiation of theirs for a sign of life', () => {
+    answer(initiate())
+    nowMs += 60_000
+    Object.assign(activity, { lastDataSendMs: nowMs, firstUnansweredSendMs: nowMs })
+    nowMs += KEEPALIVE_TIMEOUT_MS
+    peer.handleInitiation(initiationOfTheirs('400000000000000b 01000000'), PATH, nowMs, [])
+    nowMs += 6000
+    expect(sent(timeout())).toEqual([])
+  })
+
   test('keeps its local address through a renewal, which is no sign of trouble', () => {
     answer(initiate())
     nowMs += 120_000
@@ -144,16 +185,8 @@ describe('a peer', () => {
   })
 
   test('wipes what an initiation told it, be it answered or refused', () => {
-    const remote = new HandshakePair(nodeCrypto, nodeCrypto, {
-      random: seededRandom(6),
-      initiator: pair.responder.bytes,
-      responder: pair.initiator.bytes,
-      presharedKey: new Uint8Array(32),
-      timestamp: hex('400000000000000b 01000000'),
-    })
-    const receive = () => expectDefined(remote.consumeInitiation(remote.createInitiation().message))
     for (const expected of [undefined, 'handshakeReplayed']) {
-      const received = receive()
+      const received = initiationOfTheirs('400000000000000b 01000000')
       expect(peer.handleInitiation(received, PATH, nowMs, [])).toBe(expected)
       expect(isZero(received.state.transcript.chainingKey)).toBe(true)
       expect(isZero(received.state.transcript.hash)).toBe(true)
@@ -162,16 +195,7 @@ describe('a peer', () => {
   })
 
   test('is connected for as long as its keypair lives, however late that was confirmed', () => {
-    const remote = new HandshakePair(nodeCrypto, nodeCrypto, {
-      random: seededRandom(6),
-      initiator: pair.responder.bytes,
-      responder: pair.initiator.bytes,
-      presharedKey: new Uint8Array(32),
-      timestamp: hex('400000000000000b 01000000'),
-    })
-    const received = expectDefined(remote.consumeInitiation(remote.createInitiation().message))
-    const effects: Effects = []
-    peer.handleInitiation(received, PATH, nowMs, effects)
+    peer.handleInitiation(initiationOfTheirs('400000000000000b 01000000'), PATH, nowMs, [])
     const createdAtMs = nowMs
     expect(peer.state(nowMs)).toBe('idle')
     nowMs += 60_000

@@ -40,6 +40,7 @@ describe('timers', () => {
     for (;;) {
       const deadlineMs = Math.max(nowMs, timers.nextDeadlineMs(activity, nowMs))
       if (deadlineMs > untilMs) break
+      if (seen.length > 1000) throw new Error('a timer fires again and again')
       nowMs = deadlineMs
       for (const action of timers.handleTimeout(activity, nowMs)) {
         seen.push({ atMs: nowMs - START_MS, action })
@@ -123,6 +124,18 @@ describe('timers', () => {
     nowMs += 100
     timers.handshakeWanted(nowMs)
     expect(runUntil(START_MS + REKEY_TIMEOUT_MS)).toEqual([{ atMs: REKEY_TIMEOUT_MS, action: 'initiate' }])
+  })
+
+  test('an answer of ours puts off an initiation that was to come, too', () => {
+    timers.handshakeWanted(nowMs)
+    runUntil(nowMs)
+    timers.handshakeCompleted()
+    timers.handshakeWanted(nowMs + 1)
+    nowMs += REKEY_TIMEOUT_MS - 1000
+    timers.handshakeReceived(nowMs)
+    timers.handshakeAnswered(nowMs)
+    const atMs = 2 * REKEY_TIMEOUT_MS - 1000
+    expect(runUntil(START_MS + atMs)).toEqual([{ atMs, action: 'initiate' }])
   })
 
   test('an answered handshake is not sent again', () => {
