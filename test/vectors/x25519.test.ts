@@ -35,19 +35,10 @@ describe.each([nobleCrypto, nodeCrypto])('X25519 of $name', (crypto) => {
     expect(second).toEqual(hex('95cbde9476e8907d7aade45cb4b873f88b595a68799fa152e6f8f7647aac7957'))
   })
 
-  it('gives the results of RFC 7748 section 5.2 after 1 and 1000 rounds on its own output', () => {
-    let scalar = hex('0900000000000000000000000000000000000000000000000000000000000000')
-    let u = scalar
-    for (let round = 1; round <= 1000; round++) {
-      const result = x25519(scalar, u) ?? new Uint8Array()
-      u = scalar
-      scalar = result
-      if (round === 1) {
-        expect(scalar).toEqual(hex('422c8e7a6227d7bca1350b3e2bb7279f7897b87bb6854b783c60e80311ae3079'))
-      }
-    }
-    expect(scalar).toEqual(hex('684cf59ba83309552800ef566f2f4d3c1c3887c49360e3875f2eb94d99532c51'))
-  }, 30_000)
+  it('gives the result of RFC 7748 section 5.2 after one round on its own output', () => {
+    const u = hex('0900000000000000000000000000000000000000000000000000000000000000')
+    expect(x25519(u, u)).toEqual(hex('422c8e7a6227d7bca1350b3e2bb7279f7897b87bb6854b783c60e80311ae3079'))
+  })
 
   it('agrees on the secret of RFC 7748 section 6.1', () => {
     const alice = crypto.dhPrivateKey(hex('77076d0a7318a57d3c16c17251b26645df4c2f87ebc0992ab177fba51db92c2a'))
@@ -72,4 +63,16 @@ describe.each([nobleCrypto, nodeCrypto])('X25519 of $name', (crypto) => {
     expect(key.bytes).toEqual(new Uint8Array(32))
     expect(key.sharedSecret(key.publicKey)).toBeUndefined()
   })
+})
+
+// Noble takes seconds for it, and is held to be equal in everything else.
+it('X25519 of node gives the result of RFC 7748 section 5.2 after 1000 rounds on its own output', () => {
+  let scalar = hex('0900000000000000000000000000000000000000000000000000000000000000')
+  let u = scalar
+  for (let round = 1; round <= 1000; round++) {
+    const result = nodeCrypto.dhPrivateKey(scalar).sharedSecret(keyFromBytes<PublicKey>(u))
+    u = scalar
+    scalar = result ?? new Uint8Array()
+  }
+  expect(scalar).toEqual(hex('684cf59ba83309552800ef566f2f4d3c1c3887c49360e3875f2eb94d99532c51'))
 })
