@@ -127,10 +127,14 @@ describe('the engine', () => {
     expect(sent.map(({ from }) => from.port)).toEqual([51820])
   })
 
-  test('gives a new port and a new mark to all sockets at once', () => {
+  test('gives a new port and a new mark to all sockets at once, and closes the old ones', () => {
+    const closed: FakeOuterPort[] = []
+    const old = [...ports]
+    for (const port of old) port.close = () => closed.push(port)
     engine.configure({ listenPort: 51821, fwmark: 7, peers: [] })
     expect(engine.snapshot()).toMatchObject({ listenPort: 51821, fwmark: 7 })
     expect(ports.slice(-1).map(({ port, mark }) => [port, mark])).toEqual([[51821, 7]])
+    expect(closed).toEqual(old)
   })
 
   test('sets the table of allowed IPs only when it has changed', () => {

@@ -90,6 +90,25 @@ describe('a device', () => {
     expect(device.drops.get('handshakeUnknownPeer')).toBe(100)
   })
 
+  test('that goes down forgets the handshakes that wait', () => {
+    device.handleDatagram(pathFrom(1), initiation(), NOW_MS, [])
+    expect(device.nextDeadlineMs()).toBeLessThan(NOW_MS)
+    device.setSockets(undefined, NOW_MS, [])
+    expect(turns()).toEqual([])
+    expect(device.drops.size).toBe(0)
+  })
+
+  test('that gets the key of a peer is that peer, and has it no more', () => {
+    const other = keyFromBytes<PrivateKey>(random(32))
+    const { publicKey } = nodeCrypto.dhPrivateKey(other)
+    device.configure({ peers: [{ publicKey, allowedIps: [] }] }, NOW_MS, [])
+    expect(device.peerCount).toBe(1)
+    const effects: Effects = []
+    device.configure({ privateKey: other, peers: [] }, NOW_MS, effects)
+    expect(device.peerCount).toBe(0)
+    expect(effects).toEqual([{ kind: 'removePeer', slot: 0 }])
+  })
+
   test('under a flood lets few handshakes wait, and sends the others for a cookie', () => {
     const message = initiation()
     const effects: Effects = []
