@@ -43,8 +43,11 @@ Result<void> removeAddress(const InterfaceAddress& address) {
 
 Result<std::vector<InterfaceAddress>> listAddresses(uint32_t linkIndex) {
   NetlinkMessage message("RTM_GETADDR", RTM_GETADDR, NLM_F_DUMP);
-  message.put(ifaddrmsg{});
+  ifaddrmsg body{};
+  body.ifa_index = linkIndex;
+  message.put(body);
   Result<std::vector<NetlinkReply>> replies = requestOnce(message);
+  if (!replies.ok() && replies.error().code == ENODEV) return std::vector<InterfaceAddress>();
   if (!replies.ok()) return replies.error();
   std::vector<InterfaceAddress> addresses;
   for (const NetlinkReply& reply : replies.value()) {

@@ -37,12 +37,6 @@ NetlinkMessage& NetlinkMessage::putText(uint16_t type, const std::string& value)
   return putAttribute(type, {reinterpret_cast<const uint8_t*>(value.c_str()), value.size() + 1});
 }
 
-bool NetlinkMessage::isDump() const {
-  nlmsghdr header{};
-  std::memcpy(&header, bytes_.data(), sizeof(header));
-  return (header.nlmsg_flags & NLM_F_DUMP) == NLM_F_DUMP;
-}
-
 ByteView NetlinkMessage::encode(uint32_t sequence) {
   nlmsghdr header{};
   std::memcpy(&header, bytes_.data(), sizeof(header));

@@ -32,7 +32,6 @@ class NetlinkMessage {
   NetlinkMessage& putText(uint16_t type, const std::string& value);
 
   const char* label() const { return label_; }
-  bool isDump() const;
   // The finished message under this sequence number. borrowed: until the next change.
   ByteView encode(uint32_t sequence);
 

@@ -20,6 +20,9 @@ Result<NetlinkSocket> NetlinkSocket::open(uint32_t groups) {
   if (!fd.isOpen()) return lastError("socket");
   const timeval limit{REPLY_SECONDS, 0};
   if (setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) < 0) return lastError("setsockopt");
+  // Lets the kernel filter dumps. An old one filters nothing, so callers filter once more.
+  const int isStrict = 1;
+  setsockopt(fd.get(), SOL_NETLINK, NETLINK_GET_STRICT_CHK, &isStrict, sizeof(isStrict));
   sockaddr_nl address{};
   address.nl_family = AF_NETLINK;
   address.nl_groups = groups;
@@ -32,9 +35,9 @@ Result<NetlinkSocket> NetlinkSocket::open(uint32_t groups) {
 Result<std::vector<NetlinkReply>> NetlinkSocket::request(NetlinkMessage& message) {
   for (int attempt = 1;; attempt++) {
     if (Result<void> sent = send(message); !sent.ok()) return sent.error();
-    Result<std::vector<NetlinkReply>> replies = collect(message.label());
-    const bool isInterrupted = !replies.ok() && replies.error().code == EINTR && message.isDump();
-    if (!isInterrupted || attempt == MAX_DUMPS) return replies;
+    bool isInterrupted = false;
+    Result<std::vector<NetlinkReply>> replies = collect(message.label(), isInterrupted);
+    if (!replies.ok() || !isInterrupted || attempt == MAX_DUMPS) return replies;
   }
 }
 
@@ -65,9 +68,8 @@ Result<void> NetlinkSocket::send(NetlinkMessage& message) {
   return {};
 }
 
-Result<std::vector<NetlinkReply>> NetlinkSocket::collect(const char* label) {
+Result<std::vector<NetlinkReply>> NetlinkSocket::collect(const char* label, bool& isInterrupted) {
   std::vector<NetlinkReply> replies;
-  bool isInterrupted = false;
   while (true) {
     Result<size_t> received = receive(label, 0);
     if (!received.ok()) {
@@ -87,7 +89,6 @@ Result<std::vector<NetlinkReply>> NetlinkSocket::collect(const char* label) {
       // Both begin with a negative errno, or 0 for success.
       const int code = -readStruct<int>(message->body).value_or(type == NLMSG_DONE ? 0 : -EPROTO);
       if (code != 0) return Error{code, label};
-      if (isInterrupted) return Error{EINTR, label};
       return replies;
     }
   }

@@ -25,6 +25,8 @@ class NetlinkSocket {
 
   int fd() const { return fd_.get(); }
   // Sends a request and gives all answers to it. An error answer becomes an error named by the request.
+  // A dump is repeated while the kernel changes underneath it, but not for ever: on a router whose state
+  // never rests the last one is given, which may lack what was changing.
   Result<std::vector<NetlinkReply>> request(NetlinkMessage& message);
   // Events waiting now. ENOBUFS: some were lost, look at everything anew.
   Result<std::vector<NetlinkReply>> readEvents();
@@ -33,7 +35,7 @@ class NetlinkSocket {
   explicit NetlinkSocket(UniqueFd fd) : fd_(std::move(fd)) {}
 
   Result<void> send(NetlinkMessage& message);
-  Result<std::vector<NetlinkReply>> collect(const char* label);
+  Result<std::vector<NetlinkReply>> collect(const char* label, bool& isInterrupted);
   Result<size_t> receive(const char* label, int flags);
 
   UniqueFd fd_;

@@ -121,7 +121,10 @@ Result<std::vector<Route>> listRoutes(uint8_t family, std::optional<uint32_t> ta
   body.rtm_family = family;
   NetlinkMessage message("RTM_GETROUTE", RTM_GETROUTE, NLM_F_DUMP);
   message.put(body);
+  if (table) message.putUint32(RTA_TABLE, *table);
   Result<std::vector<NetlinkReply>> replies = requestOnce(message);
+  // A table that no route is in does not exist.
+  if (table && !replies.ok() && replies.error().code == ENOENT) return std::vector<Route>();
   if (!replies.ok()) return replies.error();
   std::vector<Route> routes;
   for (const NetlinkReply& reply : replies.value()) {

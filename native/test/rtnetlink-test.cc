@@ -1,6 +1,8 @@
 #include <linux/rtnetlink.h>
 
 #include <algorithm>
+#include <atomic>
+#include <thread>
 
 #include "../core/addresses.h"
 #include "../core/links.h"
@@ -40,6 +42,41 @@ void addressRoundTrip(const IpPrefix& prefix) {
 
 void addressesV4() { addressRoundTrip({ip({192, 0, 2, 1}), 24}); }
 void addressesV6() { addressRoundTrip({v6(1), 64}); }
+
+// More than one part of a dump, while another thread changes what is dumped.
+void listsWhatIsChanging() {
+  constexpr size_t COUNT = 1000;
+  const auto nth = [](size_t i) {
+    return InterfaceAddress{LOOPBACK, {ip({198, 18, static_cast<uint8_t>(i >> 8), static_cast<uint8_t>(i)}), 32}};
+  };
+  for (size_t i = 0; i < COUNT; i++) checkOk(addAddress(nth(i)));
+  std::atomic<bool> isOver{false};
+  std::thread restless([&] {
+    while (!isOver) {
+      checkOk(addAddress(nth(COUNT)));
+      checkOk(removeAddress(nth(COUNT)));
+    }
+  });
+  for (int round = 0; round < 50; round++) {
+    Result<std::vector<InterfaceAddress>> list = listAddresses(LOOPBACK);
+    checkOk(list);
+    check(list.value().size() >= COUNT, "all addresses that rest");
+  }
+  isOver = true;
+  restless.join();
+  for (size_t i = 0; i < COUNT; i++) checkOk(removeAddress(nth(i)));
+}
+
+void listsNothingOfNothing() {
+  Result<std::vector<InterfaceAddress>> addresses = listAddresses(4000);
+  checkOk(addresses);
+  check(addresses.value().empty(), "no address of no link");
+  for (const uint8_t family : {uint8_t{AF_INET}, uint8_t{AF_INET6}}) {
+    Result<std::vector<Route>> routes = listRoutes(family, 4000);
+    checkOk(routes);
+    check(routes.value().empty(), "no route of no table");
+  }
+}
 
 bool hasRoute(const Route& wanted) {
   Result<std::vector<Route>> list = listRoutes(wanted.prefix.address.family(), wanted.table);
@@ -174,6 +211,8 @@ std::vector<Test> rtnetlinkTests() {
       {"links are found by name and index", linksByNameAndIndex},
       {"v4 addresses come and go", addressesV4},
       {"v6 addresses come and go", addressesV6},
+      {"addresses are listed while they change", listsWhatIsChanging},
+      {"there is nothing of a link or table that is not", listsNothingOfNothing},
       {"v4 routes come and go", routesV4},
       {"v6 routes come and go", routesV6},
       {"routes have gateways", routesWithGateway},

@@ -84,7 +84,7 @@ describe.skipIf(missingForNamespace !== undefined)(title, () => {
     const seen = rooms.run(`
       const counts = []
       const names = []
-      for (let round = 0; round < 10; round++) {
+      for (let round = 0; round < 5; round++) {
         const worker = new Worker(${JSON.stringify(WORKER)}, { eval: true, workerData: { addonPath, isEnding: ${isEnding} } })
         const [name] = await once(worker, 'message')
         names.push(name)
