@@ -334,3 +334,12 @@ function ipv4Packet(source: IpAddress, destination: IpAddress, text: string): Ui
   packet.set(payload, IPV4_HEADER_BYTES)
   return packet
 }
+
+/** One packet each way every `everyMs` for `forMs`. */
+export function converse(world: World, [a, b]: readonly [Node, Node], forMs: number, everyMs = 1000): void {
+  for (let passedMs = 0; passedMs < forMs; passedMs += everyMs) {
+    a.send(b, `a${passedMs}`)
+    b.send(a, `b${passedMs}`)
+    world.run(everyMs)
+  }
+}
