@@ -1,8 +1,8 @@
 /** How one peer's part of a DeviceUpdate is applied: the UAPI's set operation, rule by rule. */
 
 import type { PeerUpdate } from './configuration.js'
-import type { Device } from './device.js'
 import type { Effects } from './effects.js'
+import type { PublicKey } from './keys.js'
 import type { Peer } from './peer.js'
 import type { OuterSockets } from './peer-path.js'
 import type { PeerTable } from './peer-table.js'
@@ -13,9 +13,15 @@ export interface UpdateContext {
   readonly effects: Effects
 }
 
+/** Who may come and go is the device's decision. */
+interface Admission {
+  tryAddPeer(publicKey: PublicKey, effects: Effects): Peer | undefined
+  removePeer(peer: Peer, effects: Effects): void
+}
+
 /** The peer as it is afterwards; undefined if there is none now. */
 export function applyPeerUpdate(
-  device: Pick<Device, 'tryAddPeer' | 'removePeer'>,
+  device: Admission,
   peers: PeerTable,
   update: PeerUpdate,
   context: UpdateContext,
