@@ -8,35 +8,22 @@
 import { connect } from 'node:net'
 import { expect, test } from 'vitest'
 import { CAPTURE_PROGRAMS, Capture } from '../support/capture.js'
-import { badRequests, hostileDatagrams } from '../support/hostile.js'
+import { floodDatagrams, sendDatagrams } from '../support/datagram-sender.js'
+import { badRequests, hostileDatagrams, initiationsWithMac1 } from '../support/hostile.js'
 import { isStandIn, type Pair, pairName, pairs, TUNNEL_PROGRAMS } from '../support/implementations.js'
-import { type Host, type Lab, withLab } from '../support/lab.js'
+import { type Host, type Lab, until, withLab } from '../support/lab.js'
 import { requirement } from '../support/requirement.js'
 import { seededRandom } from '../support/seeded-random.js'
 import { memoryMib } from '../support/system-state.js'
 import { openTunnel, ping, type Side, type Tunnel, untilOpen } from '../support/tunnel.js'
 
+/** The right side, as the stranger sees it. */
+const TARGET = '198.51.100.2'
 const SEED = 20_260_101
 const DATAGRAMS = 100_000
 const REQUESTS = 10_000
 const CLIENTS = 8
 const MEMORY_GROWTH_MIB = 32
-
-/** Sends the length-prefixed datagrams of a file, 32 every 2 ms at most, so that most arrive. */
-const SENDER = `
-const bytes = require('fs').readFileSync(process.argv[1])
-const socket = require('dgram').createSocket('udp4')
-let at = 0
-function burst() {
-  for (let i = 0; i < 32 && at < bytes.length; i++) {
-    const length = bytes.readUInt16LE(at)
-    socket.send(bytes.subarray(at + 2, at + 2 + length), 51820, '198.51.100.2')
-    at += 2 + length
-  }
-  setTimeout(at < bytes.length ? burst : () => socket.close(), 2)
-}
-burst()
-`
 
 interface Resources {
   readonly memoryMib: number
@@ -70,35 +57,35 @@ async function receivedDatagrams(host: Host): Promise<number> {
   return Number(values?.split(' ')[1])
 }
 
-async function sendAll(lab: Lab, stranger: Host, datagrams: Iterable<Buffer>): Promise<void> {
-  const parts: Buffer[] = []
-  for (const datagram of datagrams) {
-    const length = Buffer.alloc(2)
-    length.writeUInt16LE(datagram.length)
-    parts.push(length, datagram)
-  }
-  const command = ['node', '-e', SENDER, lab.file(Buffer.concat(parts))]
-  await stranger.run(command, { timeoutMs: 90_000 })
+/** A host beside the right one that is nobody's peer. */
+function addStranger(lab: Lab, { right }: Tunnel): Host {
+  const stranger = lab.host('stranger')
+  lab.connect(right.host, stranger, {
+    left: [`${TARGET}/24`],
+    right: ['198.51.100.66/24'],
+    names: ['eth1', 'eth0'],
+  })
+  return stranger
 }
 
 async function surviveDatagrams(lab: Lab, pair: Pair): Promise<void> {
   const tunnel = await openTunnel(lab, pair, { right: { knowsEndpoint: false } })
   const { left, right } = tunnel
-  const stranger = lab.host('stranger')
-  lab.connect(right.host, stranger, {
-    left: ['198.51.100.2/24'],
-    right: ['198.51.100.66/24'],
-    names: ['eth1', 'eth0'],
-  })
+  const stranger = addStranger(lab, tunnel)
   await untilOpen(tunnel)
   const recorded = await recordMessages(lab, tunnel)
   const handshakeS = await right.latestHandshakeS()
   // A first, smaller wave fills caches and pools, so that growth afterwards is a leak.
-  await sendAll(lab, stranger, hostileDatagrams(seededRandom(SEED + 1), recorded, DATAGRAMS / 5))
+  await sendDatagrams(
+    lab,
+    stranger,
+    hostileDatagrams(seededRandom(SEED + 1), recorded, DATAGRAMS / 5),
+    TARGET,
+  )
   const before = await resourcesOf(right)
   const arrivedBefore = await receivedDatagrams(right.host)
-  const capture = await Capture.start(lab, stranger, 'eth0', 'src host 198.51.100.2 and (udp or icmp)')
-  await sendAll(lab, stranger, hostileDatagrams(seededRandom(SEED), recorded, DATAGRAMS))
+  const capture = await Capture.start(lab, stranger, 'eth0', `src host ${TARGET} and (udp or icmp)`)
+  await sendDatagrams(lab, stranger, hostileDatagrams(seededRandom(SEED), recorded, DATAGRAMS), TARGET)
   await capture.stop()
   expect(await capture.rows(['frame.number']), 'a stranger got an answer').toEqual([])
   expect((await receivedDatagrams(right.host)) - arrivedBefore).toBeGreaterThan(DATAGRAMS / 2)
@@ -109,6 +96,25 @@ async function surviveDatagrams(lab: Lab, pair: Pair): Promise<void> {
   const after = await resourcesOf(right)
   expect(after.files).toBe(before.files)
   expect(after.memoryMib - before.memoryMib).toBeLessThan(MEMORY_GROWTH_MIB)
+}
+
+/**
+ * A stranger may claim to know the device: initiations with a valid mac1 cost work, so under load
+ * they are answered with cookie replies, shorter than they are, and honest peers still get in.
+ */
+async function surviveFlood(lab: Lab, pair: Pair): Promise<void> {
+  const tunnel = await openTunnel(lab, pair, { right: { knowsEndpoint: false } })
+  const { left, right } = tunnel
+  const stranger = addStranger(lab, tunnel)
+  const toStranger = await Capture.start(lab, stranger, 'eth0', `src host ${TARGET}`)
+  const toLeft = await Capture.start(lab, left.host, 'eth0', 'src host 192.0.2.2')
+  floodDatagrams(lab, stranger, initiationsWithMac1(seededRandom(SEED), right.keys.publicKey, 20_000), TARGET)
+  const cookies = (capture: Capture): Promise<string[][]> => capture.rows(['udp.length'], 'wg.type == 3')
+  await until('cookie replies to the stranger', async () => (await cookies(toStranger)).length > 0)
+  await untilOpen(tunnel, 30_000)
+  expect((await cookies(toLeft)).length, 'left proved its address').toBeGreaterThan(0)
+  await Promise.all([toStranger.stop(), toLeft.stop()])
+  expect(await toStranger.rows(['wg.type'], 'wg.type != 3'), 'nothing but cookie replies').toEqual([])
 }
 
 /** Sends one request and reads until the device closes or has answered; gives the answer. */
@@ -166,6 +172,9 @@ for (const pair of pairs.filter(([, right]) => isStandIn || right.name === 'over
   requirement(`hostile input: ${pairName(pair)}`, [...TUNNEL_PROGRAMS, ...CAPTURE_PROGRAMS, 'node'], () => {
     test('100,000 random and altered datagrams get no answer and change nothing', () =>
       withLab((lab) => surviveDatagrams(lab, pair)))
+    test.skipIf(isStandIn)('a flood of initiations is met with cookies, and a peer still gets in', () =>
+      withLab((lab) => surviveFlood(lab, pair)),
+    )
     // wireguard-go carries out what stands before the fault.
     test.skipIf(isStandIn)('10,000 malformed UAPI requests are refused and change nothing', () =>
       withLab((lab) => surviveRequests(lab, pair)),

@@ -6,8 +6,9 @@
 
 import { expect, test } from 'vitest'
 import { CAPTURE_PROGRAMS, Capture } from '../support/capture.js'
+import { sendDatagrams } from '../support/datagram-sender.js'
 import { type Pair, pairName, pairs, TUNNEL_PROGRAMS } from '../support/implementations.js'
-import { type Host, type Lab, until, withLab } from '../support/lab.js'
+import { type Lab, until, withLab } from '../support/lab.js'
 import { requirement } from '../support/requirement.js'
 import { LISTEN_PORT, openTunnel, ping, type Tunnel, untilOpen } from '../support/tunnel.js'
 
@@ -60,15 +61,6 @@ async function followFamily(lab: Lab, pair: Pair): Promise<void> {
   expect(await right.endpoint()).toBe(`[2001:db8::1]:${LISTEN_PORT}`)
 }
 
-/** Sends hex payloads from the host's own address, one datagram each. */
-async function sendRaw(lab: Lab, host: Host, payloads: readonly string[]): Promise<void> {
-  const code =
-    'const s=require("dgram").createSocket("udp4");' +
-    'const l=require("fs").readFileSync(process.argv[1],"utf8").split("\\n");' +
-    `const n=()=>l.length?s.send(Buffer.from(l.shift(),"hex"),${LISTEN_PORT},"192.0.2.2",n):s.close();n()`
-  await host.run(['node', '-e', code, lab.file(payloads.join('\n'))])
-}
-
 async function ignoreReplays(lab: Lab, pair: Pair): Promise<void> {
   const tunnel = await openTunnel(lab, pair)
   const { left, right } = tunnel
@@ -76,16 +68,18 @@ async function ignoreReplays(lab: Lab, pair: Pair): Promise<void> {
   await untilOpen(tunnel)
   await expectBothWays(tunnel)
   await capture.stop()
-  const payloads = (await capture.rows(['udp.payload'])).flat()
+  const payloads = (await capture.rows(['udp.payload'])).flat().map((hex) => Buffer.from(hex, 'hex'))
   expect(payloads.length).toBeGreaterThan(4)
   // The replays come from an address that left does not use for the tunnel.
   await left.host.run('ip addr add 192.0.2.66/24 dev eth0')
   await left.host.run('ip route replace 192.0.2.2 dev eth0 src 192.0.2.66')
-  const flipped = payloads.map(
-    (hex) => hex.slice(0, -2) + (Number.parseInt(hex.slice(-2), 16) ^ 1).toString(16).padStart(2, '0'),
-  )
+  const altered = payloads.map((payload) => {
+    const copy = Buffer.from(payload)
+    copy[copy.length - 1] = (copy.at(-1) ?? 0) ^ 1
+    return copy
+  })
   const watch = await Capture.start(lab, right.host, 'eth0', 'udp and dst 192.0.2.66')
-  await sendRaw(lab, left.host, [...payloads, ...flipped])
+  await sendDatagrams(lab, left.host, [...payloads, ...altered], '192.0.2.2')
   await left.host.run('ip route del 192.0.2.2 dev eth0')
   expect(await right.endpoint()).toBe(`192.0.2.1:${LISTEN_PORT}`)
   await expectBothWays(tunnel)

@@ -6,7 +6,11 @@
  * device owes none of them an answer; no request is one that a device may carry out.
  */
 
+import { INITIATION_BYTES, MAC_BYTES } from '../../src/wireguard/constants.js'
+import { CookieJar } from '../../src/wireguard/cookie.js'
 import type { RandomBytes } from '../../src/wireguard/crypto.js'
+import { nobleCrypto } from '../../src/wireguard/crypto-noble.js'
+import { type PublicKey, tryParseKeyBase64 } from '../../src/wireguard/keys.js'
 
 function below(random: RandomBytes, limit: number): number {
   const [a = 0, b = 0, c = 0] = random(3)
@@ -15,13 +19,11 @@ function below(random: RandomBytes, limit: number): number {
 
 const MAX_DATAGRAM_BYTES = 1472
 const TYPE_BYTES = 4
-const MAC2_BYTES = 16
-const INITIATION_BYTES = 148
 
 function mutate(random: RandomBytes, message: Uint8Array): Buffer {
   const bytes = Buffer.from(message)
   // A change in mac2 alone would leave an initiation that deserves a cookie reply.
-  const reach = bytes.length <= INITIATION_BYTES ? Math.max(1, bytes.length - MAC2_BYTES) : bytes.length
+  const reach = bytes.length <= INITIATION_BYTES ? Math.max(1, bytes.length - MAC_BYTES) : bytes.length
   // Not in the type either: a later change of type could undo it.
   const at = Math.min(TYPE_BYTES + below(random, reach), reach - 1)
   const kind = below(random, 4)
@@ -48,6 +50,22 @@ export function* hostileDatagrams(
     } else {
       yield mutate(random, message)
     }
+  }
+}
+
+/** Initiations that say nothing, but show that their sender knows the receiver's public key. */
+export function* initiationsWithMac1(
+  random: RandomBytes,
+  receiverKey: string,
+  count: number,
+): Generator<Uint8Array> {
+  const key = tryParseKeyBase64<PublicKey>(receiverKey)
+  if (key === undefined) throw new Error('not a public key')
+  for (let i = 0; i < count; i++) {
+    const message = random(INITIATION_BYTES)
+    message.set([1, 0, 0, 0])
+    new CookieJar(nobleCrypto, key).stamp(message, 0)
+    yield message
   }
 }
 
