@@ -30,9 +30,25 @@ export async function requireRunning(interfaceName: string): Promise<RunningInte
   })
 }
 
-export async function listRunning(): Promise<RunningInterface[]> {
-  const found = await Promise.all(listRunNames().map(tryFindRunning))
-  return found.flatMap((running) => running ?? [])
+export interface RunningList {
+  readonly running: readonly RunningInterface[]
+  /** Interfaces whose journal cannot be read, and why: one of them must not hide the others. */
+  readonly unreadable: readonly { readonly interface: string; readonly message: string }[]
+}
+
+export async function listRunning(): Promise<RunningList> {
+  const running: RunningInterface[] = []
+  const unreadable: { interface: string; message: string }[] = []
+  for (const name of listRunNames()) {
+    try {
+      const found = await tryFindRunning(name)
+      if (found !== undefined) running.push(found)
+    } catch (error) {
+      if (!(error instanceof AppError)) throw error
+      unreadable.push({ interface: name, message: `${error.message} (${error.hint})` })
+    }
+  }
+  return { running, unreadable }
 }
 
 /** For commands whose name may be left out where there is one interface only. */

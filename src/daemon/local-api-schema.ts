@@ -75,7 +75,7 @@ export interface StatusReport {
   readonly interfaces: readonly InterfaceStatus[]
   /** Interfaces whose daemon died and left something behind. */
   readonly crashed: readonly { readonly interface: string; readonly hint: string }[]
-  /** Interfaces whose daemon lives and gives no answer. */
+  /** Interfaces of which nothing can be learnt: the daemon gives no answer, or its journal cannot be read. */
   readonly unresponsive: readonly { readonly interface: string; readonly message: string }[]
 }
 

@@ -52,7 +52,10 @@ function overLastScreen(text: string): string {
 
 async function gather(target: string | undefined): Promise<StatusReport> {
   const { listRunning, requireRunning } = await import('../running.js')
-  const found = target === undefined ? await listRunning() : [await requireRunning(interfaceNameOf(target))]
+  const { running: found, unreadable } =
+    target === undefined
+      ? await listRunning()
+      : { running: [await requireRunning(interfaceNameOf(target))], unreadable: [] }
   const crashed = found
     .filter((running) => !running.isAlive)
     .map(({ record }) => ({
@@ -64,7 +67,7 @@ async function gather(target: string | undefined): Promise<StatusReport> {
   return {
     interfaces: answers.flatMap(({ status }) => status ?? []),
     crashed,
-    unresponsive: answers.flatMap(({ failure }) => failure ?? []),
+    unresponsive: [...unreadable, ...answers.flatMap(({ failure }) => failure ?? [])],
   }
 }
 
