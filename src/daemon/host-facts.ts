@@ -31,9 +31,14 @@ export async function readHostFacts(request: FactsRequest): Promise<HostFacts> {
   return {
     policy,
     mtu: config.interface.mtu ?? mtuFromRoutes(request.endpoints, mark),
-    srcValidMark: (await tryFindEarlierValue({ sysctl: SRC_VALID_MARK })) ?? readSysctl(SRC_VALID_MARK),
+    // Asks the journals of all interfaces: a tunnel that needs no answer must not fail for one of them.
+    srcValidMark: policy === undefined ? '' : await readSrcValidMark(),
     hasFirewall: hasFirewall(),
   }
+}
+
+async function readSrcValidMark(): Promise<string> {
+  return (await tryFindEarlierValue({ sysctl: SRC_VALID_MARK })) ?? readSysctl(SRC_VALID_MARK)
 }
 
 /** Whether answers to marked datagrams would be refused for lack of packet filter rules. */

@@ -35,7 +35,7 @@ export interface HostFacts {
   readonly mtu: number
   /** Undefined where no default route asks for it. */
   readonly policy: PolicyRouting | undefined
-  /** Value of SRC_VALID_MARK before any tunnel changed it. */
+  /** Value of SRC_VALID_MARK before any tunnel changed it; empty where no default route asks for it. */
   readonly srcValidMark: string
   readonly hasFirewall: boolean
 }
