@@ -9,8 +9,9 @@
 import { readFileSync } from 'node:fs'
 import { type Implementation, overlay, wireguardGo } from '../test/support/implementations.js'
 import { type Host, type Lab, until, withLab } from '../test/support/lab.js'
+import { ping } from '../test/support/ping.js'
 import { memoryMib } from '../test/support/system-state.js'
-import { generateKeys, layTunnel, openTunnel, ping, type Tunnel, untilOpen } from '../test/support/tunnel.js'
+import { generateKeys, layTunnel, openTunnel, type Tunnel, untilOpen } from '../test/support/tunnel.js'
 
 const ROUNDS = 3
 const IPERF_S = 4
@@ -84,7 +85,7 @@ async function startMs(lab: Lab, variant: Variant): Promise<number> {
   const beginMs = performance.now()
   await tunnel.left.up()
   const answer = await ping(tunnel.left.host, tunnel.right.addresses.inner4, 1)
-  if (answer.received !== 1) throw new Error(`${variant.name}: no answer to the first ping`)
+  if (answer !== 1) throw new Error(`${variant.name}: no answer to the first ping`)
   return performance.now() - beginMs
 }
 

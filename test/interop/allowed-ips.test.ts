@@ -9,8 +9,9 @@ import { expect, test } from 'vitest'
 import { CAPTURE_PROGRAMS, Capture } from '../support/capture.js'
 import { type Pair, pairName, pairs, TUNNEL_PROGRAMS } from '../support/implementations.js'
 import { type Lab, withLab } from '../support/lab.js'
+import { ping } from '../support/ping.js'
 import { requirement } from '../support/requirement.js'
-import { openTunnel, ping, Side, type Tunnel, untilOpen } from '../support/tunnel.js'
+import { openTunnel, Side, type Tunnel, untilOpen } from '../support/tunnel.js'
 
 const SHARED = '10.77.0.9'
 
@@ -38,7 +39,7 @@ async function move(lab: Lab, pair: Pair): Promise<void> {
   const { left, right } = tunnel
   const third = await addThird(lab, tunnel, pair)
   await untilOpen(tunnel)
-  expect(await ping(left.host, '10.77.0.3', 1)).toEqual({ sent: 1, received: 1 })
+  expect(await ping(left.host, '10.77.0.3', 1)).toBe(1)
   for (const side of [right, third]) await side.host.run(`ip addr add ${SHARED}/32 dev lo`)
   for (const [owner, other] of [
     [right, third],
@@ -47,7 +48,7 @@ async function move(lab: Lab, pair: Pair): Promise<void> {
   ] as const) {
     await left.set(`peer ${owner.keys.publicKey} allowed-ips ${owner.addresses.inner4}/32,${SHARED}/32`)
     const before = await sentTo(left, other)
-    expect(await ping(left.host, SHARED, 3)).toEqual({ sent: 3, received: 3 })
+    expect(await ping(left.host, SHARED, 3)).toBe(3)
     expect(await sentTo(left, other), 'the former owner gets nothing').toBe(before)
     const owners = (await left.show('allowed-ips')).filter(([, list]) => list?.includes(`${SHARED}/32`))
     expect(owners.map(([key]) => key)).toEqual([owner.keys.publicKey])
@@ -63,10 +64,10 @@ async function preferLonger(lab: Lab, pair: Pair): Promise<void> {
   await left.set(`peer ${right.keys.publicKey} allowed-ips 10.77.0.2/32,10.77.0.0/28`)
   await left.set(`peer ${third.keys.publicKey} allowed-ips 10.77.0.3/32,10.77.0.8/30`)
   const before = await sentTo(left, right)
-  expect(await ping(left.host, SHARED, 2)).toEqual({ sent: 2, received: 2 })
+  expect(await ping(left.host, SHARED, 2)).toBe(2)
   expect(await sentTo(left, right)).toBe(before)
   await left.set(`peer ${third.keys.publicKey} remove`)
-  expect(await ping(left.host, SHARED, 2)).toEqual({ sent: 2, received: 2 })
+  expect(await ping(left.host, SHARED, 2)).toBe(2)
   expect(await sentTo(left, right)).toBeGreaterThan(before)
 }
 
@@ -77,16 +78,16 @@ async function refuseSource(lab: Lab, pair: Pair): Promise<void> {
   await right.host.run('ip addr add 10.77.0.66/32 dev lo')
   await right.host.run('ip addr add fd77::66/128 dev lo')
   const inner = await Capture.start(lab, left.host, left.interfaceName, 'icmp or icmp6')
-  expect((await ping(right.host, '10.77.0.1', 2, '-W 1 -I 10.77.0.66')).received).toBe(0)
-  expect((await ping(right.host, 'fd77::1', 2, '-W 1 -I fd77::66')).received).toBe(0)
-  expect(await ping(right.host, '10.77.0.1', 2)).toEqual({ sent: 2, received: 2 })
+  expect(await ping(right.host, '10.77.0.1', 2, { waitS: 1, extra: '-I 10.77.0.66' })).toBe(0)
+  expect(await ping(right.host, 'fd77::1', 2, { waitS: 1, extra: '-I fd77::66' })).toBe(0)
+  expect(await ping(right.host, '10.77.0.1', 2)).toBe(2)
   await inner.stop()
   const sources = await inner.rows(['ip.src'], 'icmp.type == 8')
   expect(sources.flat(), 'only packets with the allowed source came in').toEqual(['10.77.0.2', '10.77.0.2'])
   expect(await inner.rows(['ipv6.src'], 'icmpv6.type == 128')).toEqual([])
   // What the check depends on is the list alone: with the source allowed the same packet passes.
   await left.set(`peer ${right.keys.publicKey} allowed-ips 10.77.0.2/32,10.77.0.66/32`)
-  expect(await ping(right.host, '10.77.0.1', 2, '-I 10.77.0.66')).toEqual({ sent: 2, received: 2 })
+  expect(await ping(right.host, '10.77.0.1', 2, { extra: '-I 10.77.0.66' })).toBe(2)
 }
 
 for (const pair of pairs) {

@@ -15,17 +15,10 @@ import {
   TUNNEL_PROGRAMS,
 } from '../support/implementations.js'
 import { type Lab, until, withLab } from '../support/lab.js'
+import { Pings } from '../support/ping.js'
 import { requirement } from '../support/requirement.js'
 import { systemState } from '../support/system-state.js'
-import {
-  generateKeys,
-  layTunnel,
-  openTunnel,
-  parsePing,
-  type Side,
-  type Tunnel,
-  untilOpen,
-} from '../support/tunnel.js'
+import { generateKeys, layTunnel, openTunnel, type Side, type Tunnel, untilOpen } from '../support/tunnel.js'
 
 const PINGS = 100
 
@@ -43,11 +36,10 @@ function extend(side: Side): string {
 async function undisturbed(tunnel: Tunnel, change: () => Promise<void>): Promise<void> {
   const { left, right } = tunnel
   const handshakeS = await left.latestHandshakeS()
-  const pings = left.host.start(`ping -n -i 0.02 -c ${PINGS} -W 3 ${right.addresses.inner4}`)
-  await until('pings run', () => pings.stdout().split('\n').length > 5)
+  const pings = new Pings(left.host, right.addresses.inner4, { count: PINGS, intervalS: 0.02 })
+  await until('pings run', () => pings.hasBegun)
   await change()
-  await pings.end()
-  expect(parsePing(pings.stdout())).toEqual({ sent: PINGS, received: PINGS })
+  expect(await pings.answered()).toBe(PINGS)
   expect(await left.latestHandshakeS()).toBe(handshakeS)
 }
 

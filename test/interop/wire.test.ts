@@ -15,8 +15,9 @@ import {
   TUNNEL_PROGRAMS,
 } from '../support/implementations.js'
 import { type Lab, until, withLab } from '../support/lab.js'
+import { ping } from '../support/ping.js'
 import { requirement } from '../support/requirement.js'
-import { layTunnel, openTunnel, ping, type Tunnel, untilOpen } from '../support/tunnel.js'
+import { layTunnel, openTunnel, type Tunnel, untilOpen } from '../support/tunnel.js'
 
 const MARKER = 'OVERLAY-MARKER-1' // 16 bytes, as many as ping repeats
 const MARKER_HEX = Buffer.from(MARKER).toString('hex')
@@ -40,7 +41,7 @@ async function record(lab: Lab, pair: Pair): Promise<Recording> {
   await left.up()
   for (const size of [16, 17, 100, 1000, 1392]) {
     const extra = `-s ${size} -p ${MARKER_HEX}`
-    expect(await ping(left.host, right.addresses.inner4, 2, extra)).toEqual({ sent: 2, received: 2 })
+    expect(await ping(left.host, right.addresses.inner4, 2, { extra })).toBe(2)
   }
   await Promise.all([outer.stop(), inner.stop()])
   return { tunnel, outer, inner }
@@ -116,10 +117,10 @@ requirement('congestion marks', [...TUNNEL_PROGRAMS, ...CAPTURE_PROGRAMS, 'nft']
       const { left, right } = tunnel
       const outer = await Capture.start(lab, right.host, 'eth0', 'udp')
       const inner = await Capture.start(lab, right.host, right.interfaceName, 'icmp')
-      await ping(left.host, right.addresses.inner4, 1, '-Q 0x02')
+      await ping(left.host, right.addresses.inner4, 1, { extra: '-Q 0x02' })
       await congest(tunnel)
-      await ping(left.host, right.addresses.inner4, 1, '-Q 0x02')
-      await ping(left.host, right.addresses.inner4, 1, '-Q 0x00')
+      await ping(left.host, right.addresses.inner4, 1, { extra: '-Q 0x02' })
+      await ping(left.host, right.addresses.inner4, 1, { extra: '-Q 0x00' })
       await Promise.all([outer.stop(), inner.stop()])
       const requests = await inner.rows(['ip.dsfield.ecn'], 'icmp.type == 8')
       expect(requests.flat()).toEqual(['2', '3', '0'])
@@ -135,7 +136,7 @@ requirement('congestion marks', [...TUNNEL_PROGRAMS, ...CAPTURE_PROGRAMS, 'nft']
       await Promise.all([left.up(), right.up()])
       await until(
         'an answer',
-        async () => (await ping(left.host, right.addresses.inner4, 1, '-Q 0xba')).received === 1,
+        async () => (await ping(left.host, right.addresses.inner4, 1, { extra: '-Q 0xba' })) === 1,
       )
       await outer.stop()
       const classes = await outer.rows(['ip.dsfield'], 'wg.type == 1 || wg.type == 2')

@@ -14,6 +14,7 @@ import { nobleCrypto } from '../../src/wireguard/crypto-noble.js'
 import { formatKeyBase64 } from '../../src/wireguard/keys.js'
 import type { Implementation, Pair } from './implementations.js'
 import { type Host, type Lab, until } from './lab.js'
+import { ping } from './ping.js'
 import type { RunOptions } from './processes.js'
 
 export interface KeyPair {
@@ -166,31 +167,11 @@ export async function openTunnel(lab: Lab, pair: Pair, options: TunnelOptions = 
   return tunnel
 }
 
-export interface PingResult {
-  readonly sent: number
-  readonly received: number
-}
-
-/** `extra`: further arguments of ping. Never throws for lost packets. */
-export async function ping(from: Host, address: string, count = 1, extra = ''): Promise<PingResult> {
-  const interval = count > 1 ? '-i 0.05' : ''
-  const { stdout, stderr } = await from.tryRun(`ping -n -c ${count} -W 3 ${interval} ${extra} ${address}`, {
-    timeoutMs: 20_000 + count * 1000,
-  })
-  return parsePing(stdout, stderr)
-}
-
-export function parsePing(stdout: string, stderr = ''): PingResult {
-  const match = /(\d+) packets transmitted, (\d+) received/.exec(stdout)
-  if (match === null) throw new Error(`ping told nothing: ${stdout}${stderr}`)
-  return { sent: Number(match[1]), received: Number(match[2]) }
-}
-
 /** Pings until an answer comes: the tunnel is open. */
 export async function untilOpen(tunnel: Tunnel, deadlineMs = 20_000): Promise<void> {
   await until(
     'an answer through the tunnel',
-    async () => (await ping(tunnel.left.host, tunnel.right.addresses.inner4, 1)).received === 1,
+    async () => (await ping(tunnel.left.host, tunnel.right.addresses.inner4)) === 1,
     deadlineMs,
   )
 }
