@@ -193,6 +193,38 @@ async function keepsSecrets(lab: Lab): Promise<void> {
   rmSync(log, { force: true })
 }
 
+interface Report {
+  readonly interfaces: readonly {
+    readonly interface: string
+    readonly mode: string
+    readonly peers: readonly { readonly state: string; readonly endpoint: string; readonly rxBytes: number }[]
+  }[]
+}
+
+async function tellsStatus(lab: Lab): Promise<void> {
+  const scene = await setScene(lab)
+  const { left, right } = scene
+  const device = lab.interfaceName()
+  await left.up()
+  await subject.device(left.host, device)
+  await untilOpen(scene)
+  const text = await overlay(left, 'status')
+  expect(text.stdout).toContain(left.interfaceName)
+  expect(text.stdout).toContain(right.keys.publicKey)
+  expect(text.stdout).not.toContain(left.keys.privateKey)
+  const report = JSON.parse((await overlay(left, 'status', '--json')).stdout) as Report
+  const modes = report.interfaces.map((entry) => [entry.interface, entry.mode])
+  expect(modes).toEqual(
+    expect.arrayContaining([
+      [left.interfaceName, 'tunnel'],
+      [device, 'device'],
+    ]),
+  )
+  const [peer] = report.interfaces.find((entry) => entry.interface === left.interfaceName)?.peers ?? []
+  expect(peer).toMatchObject({ state: 'connected', endpoint: '192.0.2.2:51820' })
+  expect(peer?.rxBytes).toBeGreaterThan(0)
+}
+
 requirement(`up and down with ${subject.name}`, [...TUNNEL_PROGRAMS, 'nft', 'node'], () => {
   test(
     `${CYCLES} rounds with default routes and hooks leave nothing`,
@@ -208,6 +240,7 @@ requirement(`up and down with ${subject.name}`, [...TUNNEL_PROGRAMS, 'nft', 'nod
   ours('a port that is taken undoes the whole up, which works once it is free', () => withLab(portTaken))
   ours('up of what is up says so and changes nothing', () => withLab(alreadyUp))
   ours('an interface of that name that is not ours stays', () => withLab(foreignInterface))
+  ours('status tells of tunnels and devices, in words and in JSON', () => withLab(tellsStatus))
   ours('no key is in arguments, environment or log, and sockets are for their owner', () =>
     withLab(keepsSecrets),
   )
