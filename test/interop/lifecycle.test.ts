@@ -1,5 +1,5 @@
 /**
- * What `up` changes, `down` puts back: after kill -9, after a failure half way,
+ * What `up` changes, `down` puts back: after 100 rounds, after kill -9, after a failure half way,
  * and whoever ends the daemon.
  *
  *   left (the product) ── eth0 ── right
@@ -7,12 +7,47 @@
 
 import { existsSync, readFileSync, rmSync } from 'node:fs'
 import { expect, test } from 'vitest'
-import { isStandIn, overlayCommand, subject, TUNNEL_PROGRAMS } from '../support/implementations.js'
+import { isStandIn, overlayCommand, pairs, subject, TUNNEL_PROGRAMS } from '../support/implementations.js'
 import { type Lab, until, withLab } from '../support/lab.js'
 import type { RunResult } from '../support/processes.js'
 import { requirement } from '../support/requirement.js'
-import { expectRestored, hookLines, setScene } from '../support/scene.js'
-import { type Side, untilOpen } from '../support/tunnel.js'
+import { systemState } from '../support/system-state.js'
+import { layTunnel, type Side, type Tunnel, untilOpen } from '../support/tunnel.js'
+
+const CYCLES = 100
+const CYCLES_TIMEOUT_MS = 300_000
+const EVERYTHING = ['0.0.0.0/0', '::/0']
+
+interface Scene extends Tunnel {
+  readonly before: Record<string, string>
+  /** What the hooks have written. */
+  readonly hookLog: string
+}
+
+/** Right is up; left has a file with default routes and all four hooks, and its state on record. */
+async function setScene(lab: Lab, extraLines: readonly string[] = []): Promise<Scene> {
+  const [pair = [subject, subject]] = pairs
+  const hookLog = lab.file('')
+  const hooks = ['PreUp', 'PostUp', 'PreDown', 'PostDown'].map(
+    (name) => `${name} = echo ${name} %i >> ${hookLog}`,
+  )
+  const left = { allowedIps: EVERYTHING, interfaceLines: [...hooks, ...extraLines] }
+  const tunnel = layTunnel(lab, pair, { left, right: { knowsEndpoint: false } })
+  await tunnel.right.up()
+  const before = await systemState(tunnel.left.host, tunnel.left.interfaceName)
+  return { ...tunnel, before, hookLog }
+}
+
+async function expectRestored({ left, before }: Scene): Promise<void> {
+  await until('the daemon is gone', () => left.host.daemonPids().length === 0)
+  // wg-quick leaves the sysctl of default routes as it set it.
+  const sysctl = isStandIn ? { 'sysctl net.ipv4.conf.all.src_valid_mark': expect.any(String) } : {}
+  expect(await systemState(left.host, left.interfaceName)).toEqual({ ...before, ...sysctl })
+}
+
+function hookLines(scene: Scene): string[] {
+  return readFileSync(scene.hookLog, 'utf8').split('\n').filter(Boolean)
+}
 
 function overlay({ host }: Side, ...words: string[]): Promise<RunResult> {
   return host.tryRun([overlayCommand, ...words])
@@ -22,6 +57,19 @@ function killDaemon({ host }: Side, signal: NodeJS.Signals): void {
   const pids = host.daemonPids()
   expect(pids.length).toBeGreaterThan(0)
   for (const pid of pids) process.kill(pid, signal)
+}
+
+async function manyCycles(lab: Lab): Promise<void> {
+  const scene = await setScene(lab)
+  const { left } = scene
+  for (let cycle = 0; cycle < CYCLES; cycle++) {
+    await left.up()
+    if (cycle % 20 === 0) await untilOpen(scene)
+    await left.down()
+  }
+  await expectRestored(scene)
+  const hooks = ['PreUp', 'PostUp', 'PreDown', 'PostDown'].map((name) => `${name} ${left.interfaceName}`)
+  expect(hookLines(scene)).toEqual(Array.from({ length: CYCLES }, () => hooks).flat())
 }
 
 async function killedThenDown(lab: Lab): Promise<void> {
@@ -178,6 +226,11 @@ async function tellsStatus(lab: Lab): Promise<void> {
 }
 
 requirement(`up and down with ${subject.name}`, [...TUNNEL_PROGRAMS, 'nft', 'node'], () => {
+  test(
+    `${CYCLES} rounds with default routes and hooks leave nothing`,
+    () => withLab(manyCycles),
+    CYCLES_TIMEOUT_MS,
+  )
   const ours = test.skipIf(isStandIn)
   ours('after kill -9, down puts everything back and runs PostDown', () => withLab(killedThenDown))
   ours('after kill -9, the next up works, and its down puts everything back', () => withLab(killedThenUp))
