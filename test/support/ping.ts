@@ -24,7 +24,8 @@ export class Pings {
 
   constructor(from: Host, address: string, options: PingOptions = {}) {
     const { count = 1, intervalS = 0.05, waitS = DEFAULT_WAIT_S, extra = '' } = options
-    const limitS = Math.ceil(count * intervalS) + waitS
+    // A busy machine stretches the intervals; ping ends earlier as soon as it has its answers.
+    const limitS = Math.ceil(2 * count * intervalS) + waitS
     this.#count = count
     this.#limitMs = (limitS + 30) * 1000
     // With -w ping goes on until `count` answers came, so that a late one is not missed.
