@@ -58,7 +58,7 @@ function describePair(pair: Pair): void {
         left: { presharedKey: generatePresharedKey() },
         right: { presharedKey: generatePresharedKey() },
       })
-      expect(await ping(left.host, right.addresses.inner4, 1)).toBe(0)
+      expect(await ping(left.host, right.addresses.inner4, 1, { waitS: 2 })).toBe(0)
       expect(await left.latestHandshakeS()).toBe(0)
       const received = Number((await right.show('transfer'))[0]?.[1])
       expect(received).toBeGreaterThanOrEqual(148)

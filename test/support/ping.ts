@@ -6,12 +6,13 @@
 import type { Host } from './lab.js'
 import type { BackgroundProcess } from './processes.js'
 
-const DEFAULT_WAIT_S = 3
+/** Reached only if an answer stays out. */
+const DEFAULT_WAIT_S = 10
 
 export interface PingOptions {
   readonly count?: number
   readonly intervalS?: number
-  /** How long to wait for answers after the last request. */
+  /** Time allowed beyond that of the requests themselves, for a slow machine and the last answers. */
   readonly waitS?: number
   /** Further arguments of ping. */
   readonly extra?: string
