@@ -137,9 +137,10 @@ async function logInAndCopy(tunnel: Tunnel, directory: string): Promise<void> {
 }
 
 function describePair(pair: Pair): void {
-  const lab = new Lab()
+  let lab: Lab
   let tunnel: Tunnel
   beforeAll(async () => {
+    lab = new Lab()
     tunnel = await openTunnel(lab, pair)
   })
   afterAll(() => lab.close())
