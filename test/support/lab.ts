@@ -14,12 +14,14 @@ import { nextInterfaceName, nextLabName, pidsIn, removeFilesOf, removeNamespace 
 import { BackgroundProcess, type Command, execute, type RunOptions, type RunResult } from './processes.js'
 
 const POLL_INTERVAL_MS = 25
+/** Reached only by what never comes, however slow the machine. */
+const DEADLINE_MS = 60_000
 
 /** Waits until `condition` gives something other than false or undefined, and gives that. */
 export async function until<T>(
   what: string,
   condition: () => Promise<T | false | undefined> | T | false | undefined,
-  deadlineMs = 20_000,
+  deadlineMs: number = DEADLINE_MS,
 ): Promise<T> {
   const endMs = performance.now() + deadlineMs
   for (;;) {

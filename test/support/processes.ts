@@ -10,7 +10,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 export type Command = string | readonly string[]
 
 export interface RunOptions {
-  /** Default 30 s; then the program is killed and the run fails. */
+  /** Default 60 s; then the program is killed and the run fails. */
   readonly timeoutMs?: number
   readonly input?: string | Uint8Array
   readonly env?: Readonly<Record<string, string>>
@@ -24,6 +24,8 @@ export interface RunResult {
 }
 
 const MAX_OUTPUT_CHARS = 4 << 20
+/** Reached only by what hangs, however slow the machine. */
+const LIMIT_MS = 60_000
 
 function wordsOf(command: Command): readonly string[] {
   return typeof command === 'string' ? command.split(' ').filter(Boolean) : command
@@ -54,7 +56,7 @@ export function execute(
   command: Command,
   options: RunOptions = {},
 ): Promise<RunResult> {
-  const timeoutMs = options.timeoutMs ?? 30_000
+  const timeoutMs = options.timeoutMs ?? LIMIT_MS
   const line = wordsOf(command).join(' ')
   return new Promise((resolve, reject) => {
     const child = launch(prefix, command, options)
@@ -106,7 +108,7 @@ export class BackgroundProcess {
   }
 
   /** Waits for the program's own end; gives its exit code, -1 if a signal ended it. */
-  end(timeoutMs = 30_000): Promise<number> {
+  end(timeoutMs: number = LIMIT_MS): Promise<number> {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(
         () => reject(new Error(`process ${this.pid} still runs after ${timeoutMs} ms\n${this.stderr()}`)),
@@ -122,6 +124,6 @@ export class BackgroundProcess {
   /** Asks the program to end and waits for it. */
   async stop(signal: NodeJS.Signals = 'SIGINT'): Promise<void> {
     if (this.#child.exitCode === null && this.#child.signalCode === null) this.#child.kill(signal)
-    await this.end(10_000)
+    await this.end()
   }
 }
