@@ -14,6 +14,9 @@ const NAMESPACE_DIRECTORY = '/var/run/netns'
 const NAMESPACE = /^ovl([0-9a-z]+)-\d+-/
 const INTERFACE = /^o([0-9a-z]+)n\d+$/
 
+/** A round starts a program, so this many take seconds. */
+const KILL_ROUNDS = 1000
+
 let labsMade = 0
 let interfacesMade = 0
 
@@ -37,14 +40,21 @@ export function pidsIn(namespace: string): number[] {
 
 /** Ends all processes of the namespace and removes it with everything in it. */
 export function removeNamespace(namespace: string): void {
-  for (const pid of pidsIn(namespace)) {
-    try {
-      process.kill(pid, 'SIGKILL')
-    } catch {
-      // It ended by itself meanwhile.
-    }
+  // Again and again: one that is on its way out is still there, and may have made another.
+  let pids = pidsIn(namespace)
+  for (let round = 0; pids.length > 0 && round < KILL_ROUNDS; round++) {
+    for (const pid of pids) tryKill(pid)
+    pids = pidsIn(namespace)
   }
   execFileSync('ip', ['netns', 'del', namespace])
+}
+
+function tryKill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch {
+    // It ended by itself meanwhile.
+  }
 }
 
 /** Removes files that daemons leave when they are killed, and logs. */
@@ -60,7 +70,12 @@ export function removeFilesOf(isWanted: (interfaceName: string) => boolean): voi
 function removeTracesOfTheDead(): void {
   const namespaces = existsSync(NAMESPACE_DIRECTORY) ? readdirSync(NAMESPACE_DIRECTORY) : []
   for (const namespace of namespaces.filter((name) => isOfTheDead(name, NAMESPACE))) {
-    removeNamespace(namespace)
+    try {
+      removeNamespace(namespace)
+    } catch (error) {
+      // Another test run may have been faster.
+      if (existsSync(join(NAMESPACE_DIRECTORY, namespace))) throw error
+    }
   }
   removeFilesOf((name) => isOfTheDead(name, INTERFACE))
 }
