@@ -6,7 +6,7 @@
  */
 
 import { existsSync, readdirSync } from 'node:fs'
-import type { Host } from './lab.js'
+import { type Host, until } from './lab.js'
 
 const COMMANDS: readonly string[] = [
   'ip -o link',
@@ -23,6 +23,7 @@ const DIRECTORIES: readonly string[] = ['/run/overlay', '/var/run/wireguard', '/
 
 /** `interfaceName`: files with this name count; those of other interfaces do not. */
 export async function systemState(host: Host, interfaceName: string): Promise<Record<string, string>> {
+  await untilSettled(host)
   const state: Record<string, string> = {}
   for (const command of COMMANDS) {
     // An address still on trial or a route about to expire is no difference.
@@ -34,6 +35,18 @@ export async function systemState(host: Host, interfaceName: string): Promise<Re
   }
   state.processes = String(host.daemonPids().length)
   return state
+}
+
+/** A cable comes up in the background, and its link-local address with it. */
+async function untilSettled(host: Host): Promise<void> {
+  await until('all cables are up', async () => {
+    const links = (await host.run('ip -o link show up type veth')).split('\n').filter(Boolean)
+    const addresses = await host.run('ip -o -6 addr show scope link')
+    return links.every((link) => {
+      const [, name = ''] = /^\d+: ([^@:]+)/.exec(link) ?? []
+      return link.includes(' state UP ') && addresses.includes(` ${name} `)
+    })
+  })
 }
 
 /** Resident memory of a process in MiB. */
