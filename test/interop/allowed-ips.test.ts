@@ -8,12 +8,27 @@
 import { expect, test } from 'vitest'
 import { CAPTURE_PROGRAMS, Capture } from '../support/capture.js'
 import { type Pair, pairName, pairs, TUNNEL_PROGRAMS } from '../support/implementations.js'
-import { type Lab, withLab } from '../support/lab.js'
+import { type Lab, until, withLab } from '../support/lab.js'
 import { ping } from '../support/ping.js'
 import { requirement } from '../support/requirement.js'
 import { openTunnel, Side, type Tunnel, untilOpen } from '../support/tunnel.js'
 
 const SHARED = '10.77.0.9'
+/** Far more than all handshake messages and keepalives that may come between. */
+const PAYLOAD_BYTES = 1200
+
+/** Pings the shared address, and expects `receiver` to be sent all of it and `other` none. */
+async function expectReceiver(left: Side, receiver: Side, other: Side): Promise<void> {
+  const count = 3
+  const before = await sentTo(left, receiver)
+  const otherBefore = await sentTo(left, other)
+  expect(await ping(left.host, SHARED, count, { extra: `-s ${PAYLOAD_BYTES}` })).toBe(count)
+  await until(
+    'the receiver is sent all pings',
+    async () => (await sentTo(left, receiver)) >= before + count * PAYLOAD_BYTES,
+  )
+  expect(await sentTo(left, other), 'the other one is sent no ping').toBeLessThan(otherBefore + PAYLOAD_BYTES)
+}
 
 /** A third host, known to the left side from the moment it is up. */
 async function addThird(lab: Lab, { left }: Tunnel, pair: Pair): Promise<Side> {
@@ -47,9 +62,7 @@ async function move(lab: Lab, pair: Pair): Promise<void> {
     [right, third],
   ] as const) {
     await left.set(`peer ${owner.keys.publicKey} allowed-ips ${owner.addresses.inner4}/32,${SHARED}/32`)
-    const before = await sentTo(left, other)
-    expect(await ping(left.host, SHARED, 3)).toBe(3)
-    expect(await sentTo(left, other), 'the former owner gets nothing').toBe(before)
+    await expectReceiver(left, owner, other)
     const owners = (await left.show('allowed-ips')).filter(([, list]) => list?.includes(`${SHARED}/32`))
     expect(owners.map(([key]) => key)).toEqual([owner.keys.publicKey])
   }
@@ -63,12 +76,14 @@ async function preferLonger(lab: Lab, pair: Pair): Promise<void> {
   for (const side of [right, third]) await side.host.run(`ip addr add ${SHARED}/32 dev lo`)
   await left.set(`peer ${right.keys.publicKey} allowed-ips 10.77.0.2/32,10.77.0.0/28`)
   await left.set(`peer ${third.keys.publicKey} allowed-ips 10.77.0.3/32,10.77.0.8/30`)
-  const before = await sentTo(left, right)
-  expect(await ping(left.host, SHARED, 2)).toBe(2)
-  expect(await sentTo(left, right)).toBe(before)
+  await expectReceiver(left, third, right)
   await left.set(`peer ${third.keys.publicKey} remove`)
-  expect(await ping(left.host, SHARED, 2)).toBe(2)
-  expect(await sentTo(left, right)).toBeGreaterThan(before)
+  const before = await sentTo(left, right)
+  expect(await ping(left.host, SHARED, 2, { extra: `-s ${PAYLOAD_BYTES}` })).toBe(2)
+  await until(
+    'the next best is sent them',
+    async () => (await sentTo(left, right)) >= before + 2 * PAYLOAD_BYTES,
+  )
 }
 
 async function refuseSource(lab: Lab, pair: Pair): Promise<void> {
@@ -83,7 +98,10 @@ async function refuseSource(lab: Lab, pair: Pair): Promise<void> {
   expect(await ping(right.host, '10.77.0.1', 2)).toBe(2)
   await inner.stop()
   const sources = await inner.rows(['ip.src'], 'icmp.type == 8')
-  expect(sources.flat(), 'only packets with the allowed source came in').toEqual(['10.77.0.2', '10.77.0.2'])
+  expect(sources.length).toBeGreaterThanOrEqual(2)
+  expect(new Set(sources.flat()), 'only packets with the allowed source came in').toEqual(
+    new Set(['10.77.0.2']),
+  )
   expect(await inner.rows(['ipv6.src'], 'icmpv6.type == 128')).toEqual([])
   // What the check depends on is the list alone: with the source allowed the same packet passes.
   await left.set(`peer ${right.keys.publicKey} allowed-ips 10.77.0.2/32,10.77.0.66/32`)

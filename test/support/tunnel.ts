@@ -9,13 +9,15 @@
 import { randomBytes } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { KEY_BYTES } from '../../src/wireguard/constants.js'
+import { KEY_BYTES, REKEY_AFTER_TIME_MS } from '../../src/wireguard/constants.js'
 import { nobleCrypto } from '../../src/wireguard/crypto-noble.js'
 import { formatKeyBase64 } from '../../src/wireguard/keys.js'
 import type { Implementation, Pair } from './implementations.js'
 import { type Host, type Lab, until } from './lab.js'
 import { ping } from './ping.js'
 import type { RunOptions } from './processes.js'
+
+const REKEY_AFTER_S: number = REKEY_AFTER_TIME_MS / 1000
 
 export interface KeyPair {
   readonly privateKey: string
@@ -134,6 +136,12 @@ export class Side {
     return Number((await this.show('latest-handshakes'))[0]?.[1] ?? 0)
   }
 
+  /** Whether no handshake took place after the one at `handshakeS`, except when new keys were due. */
+  async hasKeptSession(handshakeS: number): Promise<boolean> {
+    const ageS = (await this.latestHandshakeS()) - handshakeS
+    return ageS === 0 || ageS >= REKEY_AFTER_S - 1
+  }
+
   async endpoint(): Promise<string> {
     return (await this.show('endpoints'))[0]?.[1] ?? ''
   }
@@ -168,7 +176,7 @@ export async function openTunnel(lab: Lab, pair: Pair, options: TunnelOptions = 
 }
 
 /** Pings until an answer comes: the tunnel is open. */
-export async function untilOpen(tunnel: Tunnel, deadlineMs = 20_000): Promise<void> {
+export async function untilOpen(tunnel: Tunnel, deadlineMs?: number): Promise<void> {
   await until(
     'an answer through the tunnel',
     async () => (await ping(tunnel.left.host, tunnel.right.addresses.inner4)) === 1,
