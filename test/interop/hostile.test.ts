@@ -25,24 +25,41 @@ const DATAGRAMS = 100_000
 const REQUESTS = 10_000
 const CLIENTS = 8
 const MEMORY_GROWTH_MIB = 32
+const MAX_WAVES = 4
 
-interface Resources {
-  readonly memoryMib: number
-  readonly files: number
+async function memoryOf({ host }: Side): Promise<number> {
+  const [pid] = host.daemonPids()
+  return memoryMib(await host.run(`cat /proc/${pid}/status`))
 }
 
-async function resourcesOf({ host }: Side): Promise<Resources> {
+async function openFiles({ host }: Side): Promise<number> {
   const [pid] = host.daemonPids()
-  const status = await host.run(`cat /proc/${pid}/status`)
-  const files = (await host.run(`ls /proc/${pid}/fd`)).trimEnd().split('\n').length
-  return { memoryMib: memoryMib(status), files }
+  return (await host.run(`ls /proc/${pid}/fd`)).trimEnd().split('\n').length
+}
+
+/** The first waves may size heap and pools; a leak grows with every one. */
+async function expectFlatMemory(side: Side, sendWave: (seed: number) => Promise<void>): Promise<void> {
+  await sendWave(SEED)
+  const growths: number[] = []
+  while (growths.length < MAX_WAVES && !growths.some((growth) => growth < MEMORY_GROWTH_MIB)) {
+    const before = await memoryOf(side)
+    await sendWave(SEED + 1 + growths.length)
+    growths.push((await memoryOf(side)) - before)
+  }
+  expect(Math.min(...growths), `MiB with each wave: ${growths.join(', ')}`).toBeLessThan(MEMORY_GROWTH_MIB)
+}
+
+/** Makes the left side begin anew, with all it knows from its file. */
+async function forget({ left, right }: Tunnel): Promise<void> {
+  await left.set(`peer ${right.keys.publicKey} remove`)
+  await left.set(`peer ${right.keys.publicKey} endpoint 192.0.2.2:51820 allowed-ips 10.77.0.2/32,fd77::2/128`)
 }
 
 /** Handshake and transport messages to the right side, as they were on the wire. */
-async function recordMessages(lab: Lab, { left, right }: Tunnel): Promise<Buffer[]> {
+async function recordMessages(lab: Lab, tunnel: Tunnel): Promise<Buffer[]> {
+  const { left, right } = tunnel
   const capture = await Capture.start(lab, right.host, 'eth0', 'udp and dst host 192.0.2.2')
-  await left.set(`peer ${right.keys.publicKey} remove`)
-  await left.set(`peer ${right.keys.publicKey} endpoint 192.0.2.2:51820 allowed-ips 10.77.0.2/32,fd77::2/128`)
+  await forget(tunnel)
   expect(await ping(left.host, right.addresses.inner4, 3)).toBe(3)
   await ping(right.host, left.addresses.inner4, 3)
   await capture.stop()
@@ -76,27 +93,23 @@ async function surviveDatagrams(lab: Lab, pair: Pair): Promise<void> {
   await untilOpen(tunnel)
   const recorded = await recordMessages(lab, tunnel)
   const handshakeS = await right.latestHandshakeS()
-  // A first, smaller wave fills caches and pools, so that growth afterwards is a leak.
-  await sendDatagrams(
-    lab,
-    stranger,
-    hostileDatagrams(seededRandom(SEED + 1), recorded, DATAGRAMS / 5),
-    TARGET,
-  )
-  const before = await resourcesOf(right)
-  const arrivedBefore = await receivedDatagrams(right.host)
+  const files = await openFiles(right)
   const capture = await Capture.start(lab, stranger, 'eth0', `src host ${TARGET} and (udp or icmp)`)
-  await sendDatagrams(lab, stranger, hostileDatagrams(seededRandom(SEED), recorded, DATAGRAMS), TARGET)
+  await expectFlatMemory(right, async (seed) => {
+    const random = seededRandom(seed)
+    const before = await receivedDatagrams(right.host)
+    // A device that has to wait for a CPU loses some, so there are more until it has read enough.
+    for (let read = 0; read < DATAGRAMS / 2; read = (await receivedDatagrams(right.host)) - before) {
+      await sendDatagrams(lab, stranger, hostileDatagrams(random, recorded, DATAGRAMS / 2), TARGET)
+    }
+  })
   await capture.stop()
   expect(await capture.rows(['frame.number']), 'a stranger got an answer').toEqual([])
-  expect((await receivedDatagrams(right.host)) - arrivedBefore).toBeGreaterThan(DATAGRAMS / 2)
   expect(await ping(left.host, right.addresses.inner4, 5)).toBe(5)
   expect(await ping(right.host, left.addresses.inner4, 5)).toBe(5)
-  expect(await right.latestHandshakeS(), 'the session is the same').toBe(handshakeS)
+  expect(await right.hasKeptSession(handshakeS), 'the session is the same').toBe(true)
   expect(await right.endpoint()).toBe('192.0.2.1:51820')
-  const after = await resourcesOf(right)
-  expect(after.files).toBe(before.files)
-  expect(after.memoryMib - before.memoryMib).toBeLessThan(MEMORY_GROWTH_MIB)
+  expect(await openFiles(right)).toBe(files)
 }
 
 /**
@@ -112,8 +125,14 @@ async function surviveFlood(lab: Lab, pair: Pair): Promise<void> {
   floodDatagrams(lab, stranger, initiationsWithMac1(seededRandom(SEED), right.keys.publicKey, 20_000), TARGET)
   const cookies = (capture: Capture): Promise<string[][]> => capture.rows(['udp.length'], 'wg.type == 3')
   await until('cookie replies to the stranger', async () => (await cookies(toStranger)).length > 0)
-  await untilOpen(tunnel, 30_000)
-  expect((await cookies(toLeft)).length, 'left proved its address').toBeGreaterThan(0)
+  await untilOpen(tunnel, 90_000)
+  await until('left is asked to prove its address', async () => {
+    if ((await cookies(toLeft)).length > 0) return true
+    // It came in while the flood had to wait for a CPU.
+    await forget(tunnel)
+    await untilOpen(tunnel, 90_000)
+    return false
+  })
   await Promise.all([toStranger.stop(), toLeft.stop()])
   expect(await toStranger.rows(['wg.type'], 'wg.type != 3'), 'nothing but cookie replies').toEqual([])
 }
@@ -149,25 +168,23 @@ async function surviveRequests(lab: Lab, pair: Pair): Promise<void> {
   const { left, right } = tunnel
   await untilOpen(tunnel)
   const path = `/var/run/wireguard/${right.interfaceName}.sock`
-  // The first wave sizes the heap; what grows with the second is a leak.
-  await askAll(path, badRequests(seededRandom(SEED + 1), REQUESTS))
-  const before = await resourcesOf(right)
+  const files = await openFiles(right)
   const shown = await right.host.run(['wg', 'showconf', right.interfaceName])
-  const answers = await askAll(path, badRequests(seededRandom(SEED), REQUESTS))
-  expect(answers).toHaveLength(REQUESTS)
-  expect(
-    answers.filter((answer) => answer.includes('errno=0')),
-    'requests carried out',
-  ).toEqual([])
-  expect(
-    answers.filter((answer) => answer.includes('private_key=')),
-    'keys given away',
-  ).toEqual([])
+  await expectFlatMemory(right, async (seed) => {
+    const answers = await askAll(path, badRequests(seededRandom(seed), REQUESTS))
+    expect(answers).toHaveLength(REQUESTS)
+    expect(
+      answers.filter((answer) => answer.includes('errno=0')),
+      'requests carried out',
+    ).toEqual([])
+    expect(
+      answers.filter((answer) => answer.includes('private_key=')),
+      'keys given away',
+    ).toEqual([])
+  })
   expect(await right.host.run(['wg', 'showconf', right.interfaceName]), 'all or nothing').toBe(shown)
   expect(await ping(left.host, right.addresses.inner4, 5)).toBe(5)
-  const after = await resourcesOf(right)
-  expect(after.files).toBeLessThanOrEqual(before.files)
-  expect(after.memoryMib - before.memoryMib).toBeLessThan(MEMORY_GROWTH_MIB)
+  await until('the files of all clients are closed', async () => (await openFiles(right)) <= files)
 }
 
 for (const pair of pairs.filter(([, right]) => isStandIn || right.name === 'overlay')) {
