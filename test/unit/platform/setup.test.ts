@@ -19,7 +19,7 @@ const ROOT = fileURLToPath(new URL('../../..', import.meta.url))
 
 let checkout = ''
 
-const soonS = Date.now() / 1000 + 60
+const soonS = Date.now() / 1000 + 3600
 
 /** Runs setup in a checkout that has sources but nothing built, with no program in reach but fakes. */
 function run(args: string[], env: NodeJS.ProcessEnv = {}): { code: number | null; text: string } {
