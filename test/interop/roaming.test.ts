@@ -75,7 +75,7 @@ async function ignoreReplays(lab: Lab, pair: Pair): Promise<void> {
   await expectBothWays(tunnel)
   await capture.stop()
   const payloads = (await capture.rows(['udp.payload'])).flat().map((hex) => Buffer.from(hex, 'hex'))
-  expect(payloads.length).toBeGreaterThan(4)
+  expect(payloads.length, 'an initiation, and data of both rounds').toBeGreaterThanOrEqual(3)
   // The replays come from an address that left does not use for the tunnel.
   await left.host.run('ip addr add 192.0.2.66/24 dev eth0')
   await left.host.run('ip route replace 192.0.2.2 dev eth0 src 192.0.2.66')
