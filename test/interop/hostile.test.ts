@@ -5,7 +5,6 @@
  *   left ── eth0 ── right ── eth1 ── 198.51.100.66 stranger
  */
 
-import { connect } from 'node:net'
 import { expect, test } from 'vitest'
 import { CAPTURE_PROGRAMS, Capture } from '../support/capture.js'
 import { floodDatagrams, sendDatagrams } from '../support/datagram-sender.js'
@@ -17,6 +16,7 @@ import { requirement } from '../support/requirement.js'
 import { seededRandom } from '../support/seeded-random.js'
 import { memoryMib } from '../support/system-state.js'
 import { openTunnel, type Side, type Tunnel, untilOpen } from '../support/tunnel.js'
+import { askUapi, uapiSocket } from '../support/uapi-client.js'
 
 /** The right side, as the stranger sees it. */
 const TARGET = '198.51.100.2'
@@ -92,7 +92,7 @@ async function surviveDatagrams(lab: Lab, pair: Pair): Promise<void> {
   const stranger = addStranger(lab, tunnel)
   await untilOpen(tunnel)
   const recorded = await recordMessages(lab, tunnel)
-  const handshakeS = await right.latestHandshakeS()
+  const handshakeMs = await right.latestHandshakeMs()
   const files = await openFiles(right)
   const capture = await Capture.start(lab, stranger, 'eth0', `src host ${TARGET} and (udp or icmp)`)
   await expectFlatMemory(right, async (seed) => {
@@ -107,7 +107,7 @@ async function surviveDatagrams(lab: Lab, pair: Pair): Promise<void> {
   expect(await capture.rows(['frame.number']), 'a stranger got an answer').toEqual([])
   expect(await ping(left.host, right.addresses.inner4, 5)).toBe(5)
   expect(await ping(right.host, left.addresses.inner4, 5)).toBe(5)
-  expect(await right.hasKeptSession(handshakeS), 'the session is the same').toBe(true)
+  expect(await right.hasKeptSession(handshakeMs), 'the session is the same').toBe(true)
   expect(await right.endpoint()).toBe('192.0.2.1:51820')
   expect(await openFiles(right)).toBe(files)
 }
@@ -137,26 +137,11 @@ async function surviveFlood(lab: Lab, pair: Pair): Promise<void> {
   expect(await toStranger.rows(['wg.type'], 'wg.type != 3'), 'nothing but cookie replies').toEqual([])
 }
 
-/** Sends one request and reads until the device closes or has answered; gives the answer. */
-function ask(path: string, request: string): Promise<string> {
-  return new Promise((resolve) => {
-    let answer = ''
-    const socket = connect(path, () => socket.end(request, 'latin1'))
-    socket.setEncoding('latin1')
-    socket.on('data', (text: string) => {
-      answer += text
-    })
-    // A refusal in the middle of a long request is an answer, too.
-    socket.on('error', () => {})
-    socket.on('close', () => resolve(answer))
-  })
-}
-
 async function askAll(path: string, requests: Iterator<string>): Promise<string[]> {
   const answers: string[] = []
   const client = async (): Promise<void> => {
     for (let next = requests.next(); next.done !== true; next = requests.next()) {
-      answers.push(await ask(path, next.value))
+      answers.push(await askUapi(path, next.value))
     }
   }
   await Promise.all(Array.from({ length: CLIENTS }, client))
@@ -167,7 +152,7 @@ async function surviveRequests(lab: Lab, pair: Pair): Promise<void> {
   const tunnel = await openTunnel(lab, pair)
   const { left, right } = tunnel
   await untilOpen(tunnel)
-  const path = `/var/run/wireguard/${right.interfaceName}.sock`
+  const path = uapiSocket(right.interfaceName)
   const files = await openFiles(right)
   const shown = await right.host.run(['wg', 'showconf', right.interfaceName])
   await expectFlatMemory(right, async (seed) => {

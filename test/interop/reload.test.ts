@@ -35,13 +35,13 @@ function extend(side: Side): string {
 /** Runs `change` while pings go through, and expects none lost and the same session after it. */
 async function undisturbed(tunnel: Tunnel, change: () => Promise<void>): Promise<void> {
   const { left, right } = tunnel
-  const handshakeS = await left.latestHandshakeS()
+  const handshakeMs = await left.latestHandshakeMs()
   const pings = new SteadyPings(left.host, right.addresses.inner4)
   await pings.untilAnswered(PINGS)
   await change()
   await pings.untilAnswered(PINGS)
   expect(await pings.stop(), 'lost pings').toEqual([])
-  expect(await left.hasKeptSession(handshakeS), 'the handshake is the same').toBe(true)
+  expect(await left.hasKeptSession(handshakeMs), 'the handshake is the same').toBe(true)
 }
 
 async function expectExtended(side: Side, added: string): Promise<void> {

@@ -37,25 +37,25 @@ async function followAddress(lab: Lab, pair: Pair): Promise<void> {
   const { left, right } = tunnel
   await untilOpen(tunnel)
   await untilAt(right, `192.0.2.1:${LISTEN_PORT}`)
-  const handshakeS = await left.latestHandshakeS()
+  const handshakeMs = await left.latestHandshakeMs()
   await moveAddress(tunnel, '192.0.2.1/24', '192.0.2.11/24')
   await expectBothWays(tunnel)
   await untilAt(right, `192.0.2.11:${LISTEN_PORT}`)
   await moveAddress(tunnel, '192.0.2.11/24', '192.0.2.1/24')
   await expectBothWays(tunnel)
   await untilAt(right, `192.0.2.1:${LISTEN_PORT}`)
-  expect(await left.hasKeptSession(handshakeS), 'no new handshake was needed').toBe(true)
+  expect(await left.hasKeptSession(handshakeMs), 'no new handshake was needed').toBe(true)
 }
 
 async function followPort(lab: Lab, pair: Pair): Promise<void> {
   const tunnel = await openTunnel(lab, pair)
   const { left, right } = tunnel
   await untilOpen(tunnel)
-  const handshakeS = await left.latestHandshakeS()
+  const handshakeMs = await left.latestHandshakeMs()
   await left.set('listen-port 51999')
   await expectBothWays(tunnel)
   await untilAt(right, '192.0.2.1:51999')
-  expect(await left.hasKeptSession(handshakeS), 'no new handshake was needed').toBe(true)
+  expect(await left.hasKeptSession(handshakeMs), 'no new handshake was needed').toBe(true)
 }
 
 async function followFamily(lab: Lab, pair: Pair): Promise<void> {

@@ -123,12 +123,12 @@ async function syncKeepsSession(lab: Lab): Promise<void> {
   const tunnel = await openTunnel(lab, pair)
   const { left, right } = tunnel
   await untilOpen(tunnel)
-  const handshakeS = await left.latestHandshakeS()
+  const handshakeMs = await left.latestHandshakeMs()
   const received = Number((await left.show('transfer'))[0]?.[1])
   const shown = await left.host.run(['wg', 'showconf', left.interfaceName])
   await left.host.run(['wg', 'syncconf', left.interfaceName, lab.file(shown)])
   expect(await ping(left.host, right.addresses.inner4, 2)).toBe(2)
-  expect(await left.hasKeptSession(handshakeS)).toBe(true)
+  expect(await left.hasKeptSession(handshakeMs)).toBe(true)
   expect(Number((await left.show('transfer'))[0]?.[1]), 'counters go on').toBeGreaterThan(received)
 }
 

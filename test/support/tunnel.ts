@@ -16,8 +16,7 @@ import type { Implementation, Pair } from './implementations.js'
 import { type Host, type Lab, until } from './lab.js'
 import { ping } from './ping.js'
 import type { RunOptions } from './processes.js'
-
-const REKEY_AFTER_S: number = REKEY_AFTER_TIME_MS / 1000
+import { askUapi, uapiSocket } from './uapi-client.js'
 
 export interface KeyPair {
   readonly privateKey: string
@@ -136,10 +135,17 @@ export class Side {
     return Number((await this.show('latest-handshakes'))[0]?.[1] ?? 0)
   }
 
-  /** Whether no handshake took place after the one at `handshakeS`, except when new keys were due. */
-  async hasKeptSession(handshakeS: number): Promise<boolean> {
-    const ageS = (await this.latestHandshakeS()) - handshakeS
-    return ageS === 0 || ageS >= REKEY_AFTER_S - 1
+  /** The same, exact: wg cuts off what tells two handshakes within a second apart. */
+  async latestHandshakeMs(): Promise<number> {
+    const answer = await askUapi(uapiSocket(this.interfaceName), 'get=1\n\n')
+    const number = (key: string): number => Number(new RegExp(`^${key}=(\\d+)$`, 'm').exec(answer)?.[1])
+    return 1000 * number('last_handshake_time_sec') + number('last_handshake_time_nsec') / 1e6
+  }
+
+  /** Whether no handshake took place after the one at `handshakeMs`, except when new keys were due. */
+  async hasKeptSession(handshakeMs: number): Promise<boolean> {
+    const ageMs = (await this.latestHandshakeMs()) - handshakeMs
+    return ageMs === 0 || ageMs >= REKEY_AFTER_TIME_MS - 1000
   }
 
   async endpoint(): Promise<string> {
