@@ -19,7 +19,7 @@ const PROGRAMS = [...TUNNEL_PROGRAMS, 'curl', 'iperf3', 'sshd', 'ssh', 'scp', 's
 const FILE_BYTES = 8 << 20
 const FLOOD_PINGS = 250 // all of them fit into the socket of a receiver that has no CPU for so long
 const UDP_PACKETS = 2000
-const UDP_TRIES = 5
+const UDP_TRIES = 10
 
 function sha256(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('hex')
