@@ -107,7 +107,7 @@ async function surviveDatagrams(lab: Lab, pair: Pair): Promise<void> {
   expect(await capture.rows(['frame.number']), 'a stranger got an answer').toEqual([])
   expect(await ping(left.host, right.addresses.inner4, 5)).toBe(5)
   expect(await ping(right.host, left.addresses.inner4, 5)).toBe(5)
-  expect(await right.hasKeptSession(handshakeMs), 'the session is the same').toBe(true)
+  expect(await right.hasKeptKeypair(handshakeMs), 'the session is the same').toBe(true)
   expect(await right.endpoint()).toBe('192.0.2.1:51820')
   expect(await openFiles(right)).toBe(files)
 }

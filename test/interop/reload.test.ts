@@ -41,7 +41,7 @@ async function undisturbed(tunnel: Tunnel, change: () => Promise<void>): Promise
   await change()
   await pings.untilAnswered(PINGS)
   expect(await pings.stop(), 'lost pings').toEqual([])
-  expect(await left.hasKeptSession(handshakeMs), 'the handshake is the same').toBe(true)
+  expect(await left.hasKeptKeypair(handshakeMs), 'the handshake is the same').toBe(true)
 }
 
 async function expectExtended(side: Side, added: string): Promise<void> {

@@ -44,7 +44,7 @@ async function followAddress(lab: Lab, pair: Pair): Promise<void> {
   await moveAddress(tunnel, '192.0.2.11/24', '192.0.2.1/24')
   await expectBothWays(tunnel)
   await untilAt(right, `192.0.2.1:${LISTEN_PORT}`)
-  expect(await left.hasKeptSession(handshakeMs), 'no new handshake was needed').toBe(true)
+  expect(await left.hasKeptKeypair(handshakeMs), 'no new handshake was needed').toBe(true)
 }
 
 async function followPort(lab: Lab, pair: Pair): Promise<void> {
@@ -55,7 +55,7 @@ async function followPort(lab: Lab, pair: Pair): Promise<void> {
   await left.set('listen-port 51999')
   await expectBothWays(tunnel)
   await untilAt(right, '192.0.2.1:51999')
-  expect(await left.hasKeptSession(handshakeMs), 'no new handshake was needed').toBe(true)
+  expect(await left.hasKeptKeypair(handshakeMs), 'no new handshake was needed').toBe(true)
 }
 
 async function followFamily(lab: Lab, pair: Pair): Promise<void> {

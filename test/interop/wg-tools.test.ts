@@ -128,7 +128,7 @@ async function syncKeepsSession(lab: Lab): Promise<void> {
   const shown = await left.host.run(['wg', 'showconf', left.interfaceName])
   await left.host.run(['wg', 'syncconf', left.interfaceName, lab.file(shown)])
   expect(await ping(left.host, right.addresses.inner4, 2)).toBe(2)
-  expect(await left.hasKeptSession(handshakeMs)).toBe(true)
+  expect(await left.hasKeptKeypair(handshakeMs)).toBe(true)
   expect(Number((await left.show('transfer'))[0]?.[1]), 'counters go on').toBeGreaterThan(received)
 }
 

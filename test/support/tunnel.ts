@@ -143,7 +143,7 @@ export class Side {
   }
 
   /** Whether no handshake took place after the one at `handshakeMs`, except when new keys were due. */
-  async hasKeptSession(handshakeMs: number): Promise<boolean> {
+  async hasKeptKeypair(handshakeMs: number): Promise<boolean> {
     const ageMs = (await this.latestHandshakeMs()) - handshakeMs
     return ageMs === 0 || ageMs >= REKEY_AFTER_TIME_MS - 1000
   }
