@@ -6,6 +6,8 @@
 #include "../core/slab.h"
 #include "monitor-port.h"
 #include "network.h"
+#include "plane-port.h"
+#include "plane-values.h"
 #include "tun-port.h"
 #include "udp-port.h"
 #include "unix-socket.h"
@@ -14,7 +16,7 @@ namespace overlay {
 namespace {
 
 // Raised with every change of names, arguments or layout that src/platform must know of.
-constexpr uint32_t ADDON_VERSION = 1;
+constexpr uint32_t ADDON_VERSION = 2;
 
 Napi::Value bootNow(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), bootNowMs()); }
 
@@ -27,6 +29,8 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exportNetwork(env, exports);
   exportUnixSocket(env, exports);
   exports.Set("LinkMonitor", MonitorPort::define(env));
+  exports.Set("Plane", PlanePort::define(env));
+  exports.Set("planeLayout", planeLayout(env));
   return exports;
 }
 

@@ -14,7 +14,7 @@ namespace overlay {
 class TunPort : public Napi::ObjectWrap<TunPort> {
  public:
   static Napi::Function define(Napi::Env env);
-  // new Tun(nameOrFd, onReady): onReady(0) when readable, onReady(errno name) once when gone.
+  // new Tun(nameOrFd, onReady, hasOffloads): onReady(0) when readable, onReady(errno name) once when gone.
   explicit TunPort(const Napi::CallbackInfo& info);
   ~TunPort() override;
 

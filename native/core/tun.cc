@@ -26,13 +26,13 @@ Result<void> setNonBlocking(int fd) {
 
 }  // namespace
 
-Result<Tun> Tun::create(const std::string& name) {
+Result<Tun> Tun::create(const std::string& name, bool hasOffloads) {
   ifreq request{};
   if (name.size() >= sizeof(request.ifr_name)) return Error{ENAMETOOLONG, "TUNSETIFF"};
   UniqueFd fd(::open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC));
   if (!fd.isOpen()) return lastError("open");
   std::memcpy(request.ifr_name, name.data(), name.size());
-  request.ifr_flags = IFF_TUN | IFF_NO_PI;
+  request.ifr_flags = static_cast<short>(IFF_TUN | IFF_NO_PI | (hasOffloads ? IFF_VNET_HDR : 0));
   if (ioctl(fd.get(), TUNSETIFF, &request) < 0) return lastError("TUNSETIFF");
   Result<uint32_t> index = indexOf(request.ifr_name);
   if (!index.ok()) return index.error();

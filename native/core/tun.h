@@ -1,4 +1,6 @@
-// A TUN interface: inner IP packets, one per read and write, without packet information header.
+// A TUN interface: inner IP packets, one per read and write, without packet information header. With
+// offloads, which the native data plane asks for, each has a virtio header before it: then the batches
+// here are not for it.
 // The interface lives as long as this object, unless someone else made it persistent.
 #pragma once
 
@@ -14,7 +16,7 @@ namespace overlay {
 class Tun {
  public:
   // `name` may hold `%d`: the kernel picks the first free number.
-  static Result<Tun> create(const std::string& name);
+  static Result<Tun> create(const std::string& name, bool hasOffloads);
   // Takes over the descriptor of an open TUN. It is closed if it is none, or one with packet headers.
   static Result<Tun> adopt(UniqueFd fd);
 

@@ -87,7 +87,7 @@ union FdControl {
 
 Result<std::pair<UniqueFd, UniqueFd>> openUnixPair() {
   int ends[2] = {-1, -1};
-  if (::socketpair(AF_UNIX, FD_SOCKET, 0, ends) < 0) return lastError("socketpair");
+  if (::socketpair(AF_UNIX, FD_SOCKET | SOCK_NONBLOCK, 0, ends) < 0) return lastError("socketpair");
   return std::make_pair(UniqueFd(ends[0]), UniqueFd(ends[1]));
 }
 

@@ -13,7 +13,7 @@ namespace overlay {
 namespace {
 
 Tun createTun(const char* name) {
-  Result<Tun> tun = Tun::create(name);
+  Result<Tun> tun = Tun::create(name, false);
   checkOk(tun);
   return std::move(tun.value());
 }
@@ -54,8 +54,8 @@ void setsMtuAndState() {
 
 void isExclusive() {
   const Tun tun = createTun("ovl-test");
-  checkFails(Tun::create("ovl-test"), EBUSY);
-  checkFails(Tun::create("name-that-is-too-long"), ENAMETOOLONG);
+  checkFails(Tun::create("ovl-test", false), EBUSY);
+  checkFails(Tun::create("name-that-is-too-long", false), ENAMETOOLONG);
 }
 
 void adoptsItsDescriptor() {

@@ -7,17 +7,16 @@ import { randomBytes } from 'node:crypto'
 import { resolve } from 'node:path'
 import { AppError, ERROR_CODES } from '../base/errors.js'
 import { createLogger, type Logger } from '../base/log.js'
-import { createPortableDataPlane } from '../dataplane/portable/portable-data-plane.js'
 import { bootNowMs, wallNowMs } from '../platform/clock.js'
 import { ensureRunDirectory, type RunPaths, runPaths } from '../platform/run-directory.js'
 import { disableLinkLocalAddress } from '../platform/sysctl.js'
 import { openTun } from '../platform/tun.js'
-import { openUdp } from '../platform/udp.js'
 import { DEFAULT_MTU, MAX_PEERS } from '../wireguard/constants.js'
 import type { Crypto } from '../wireguard/crypto.js'
 import { nobleCrypto } from '../wireguard/crypto-noble.js'
 import { nodeCrypto } from '../wireguard/crypto-node.js'
 import type { PublicKey } from '../wireguard/keys.js'
+import { chooseDataPlane, type DataPlaneChoice } from './choose-data-plane.js'
 import { Daemon, type ServiceContext } from './daemon.js'
 import { DeviceService } from './device-service.js'
 import { EndpointRefresh } from './endpoint-refresh.js'
@@ -56,7 +55,15 @@ export async function runDaemon(request: DaemonRequest): Promise<void> {
     wallNowMs,
   })
   process.on('uncaughtExceptionMonitor', (error) => log.error('crashed', { stack: error.stack }))
-  const parts: Parts = { request, paths, log, logFile, crypto: chooseCrypto() }
+  const crypto = chooseCrypto()
+  const parts: Parts = {
+    request,
+    paths,
+    log,
+    logFile,
+    crypto,
+    dataPlane: chooseDataPlane(process.env, crypto),
+  }
   const owner = {
     interface: interfaceName,
     mode: configFile === undefined ? ('device' as const) : ('tunnel' as const),
@@ -84,6 +91,7 @@ interface Parts {
   readonly log: Logger
   readonly logFile: LogFile
   readonly crypto: Crypto
+  readonly dataPlane: DataPlaneChoice
 }
 
 function createService(parts: Parts, context: ServiceContext): Service {
@@ -119,20 +127,12 @@ async function openDevice(
   context: ServiceContext,
   onHandshakeFailing: (publicKey: PublicKey) => void,
 ): Promise<LiveDevice> {
-  const { request, paths, log, crypto } = parts
-  const tun = openTun({ name: request.interfaceName, mtu: DEFAULT_MTU })
+  const { request, paths, log, crypto, dataPlane } = parts
+  const { hasOffloads } = dataPlane
+  const tun = openTun({ name: request.interfaceName, mtu: DEFAULT_MTU, hasOffloads })
   disableLinkLocalAddress(request.interfaceName)
   const engine = new Engine({
-    createDataPlane: (listener) =>
-      createPortableDataPlane({
-        inner: tun,
-        openOuterPort: openUdp,
-        crypto,
-        capacity: MAX_PEERS,
-        nowMs: bootNowMs,
-        mtu: DEFAULT_MTU,
-        listener,
-      }),
+    createDataPlane: (listener) => dataPlane.create({ tun, capacity: MAX_PEERS, mtu: DEFAULT_MTU, listener }),
     createWakeUp: (onWake) => createWakeUp(bootNowMs, onWake),
     capacity: MAX_PEERS,
     crypto,

@@ -180,6 +180,8 @@ export class Daemon {
         isUp: device?.isUp ?? false,
         addresses: device === undefined ? [] : addressesOf(device),
         drops: device?.engine.drops() ?? {},
+        carried: device?.engine.carried() ?? { rxBytes: 0, rxMessages: 0, txBytes: 0, txMessages: 0 },
+        dataPlane: device?.engine.describeDataPlane() ?? null,
       },
       device: device?.engine.snapshot() ?? NO_DEVICE,
       peerNames: this.#service.peerNames(),

@@ -17,6 +17,7 @@ import { Device } from '../wireguard/device.js'
 import type { Effect, Effects } from '../wireguard/effects.js'
 import { formatKeyHex, formatShortKey, type PublicKey } from '../wireguard/keys.js'
 import type { TransportActivity } from '../wireguard/timers.js'
+import { type CarriedTotals, DeviceCounters } from './device-counters.js'
 import { closeSockets, type OpenSockets, openSockets } from './outer-sockets.js'
 
 /** Calls back once, not before a time on the boot clock; arming again replaces the time before. */
@@ -47,7 +48,7 @@ export class Engine {
   readonly #device: Device
   readonly #wakeUp: WakeUp
   readonly #turns: Turn[] = []
-  readonly #retiredDrops = new Map<string, number>()
+  readonly #counters: DeviceCounters
   #isTurning = false
   #isStopped = false
   #listenPort = 0
@@ -57,6 +58,7 @@ export class Engine {
   constructor(options: EngineOptions) {
     this.#options = options
     this.#plane = options.createDataPlane((events) => this.#handleEvents(events))
+    this.#counters = new DeviceCounters(this.#plane.blocks)
     this.#device = new Device({
       crypto: options.crypto,
       random: options.random,
@@ -151,12 +153,21 @@ export class Engine {
 
   /** Everything dropped since the start, by reason, those above zero only. */
   drops(): Readonly<Record<string, number>> {
-    const totals = new Map<string, number>(this.#retiredDrops)
-    for (const [reason, count] of this.#device.drops) addTo(totals, reason, count)
-    const blocks = this.#plane.blocks
-    const slots = [...this.#device.peers].map((peer) => peer.slot)
-    for (const slot of [...slots, blocks.deviceSlot]) addDrops(totals, blocks, slot)
-    return Object.fromEntries(totals)
+    return this.#counters.drops(this.#slots(), new Map(this.#device.drops))
+  }
+
+  /** Transport messages since the start. */
+  carried(): CarriedTotals {
+    return this.#counters.carried(this.#slots())
+  }
+
+  /** What carries packets, in words. */
+  describeDataPlane(): string {
+    return this.#plane.describe()
+  }
+
+  #slots(): readonly number[] {
+    return [...this.#device.peers].map((peer) => peer.slot)
   }
 
   // --- turns -----------------------------------------------------------------------------------
@@ -223,7 +234,7 @@ export class Engine {
         plane.addPeer(effect.slot)
         break
       case 'removePeer':
-        addDrops(this.#retiredDrops, plane.blocks, effect.slot)
+        this.#counters.retire(effect.slot)
         this.#device.handleKeypairsRemoved(plane.removePeer(effect.slot))
         break
       case 'setPath':
@@ -237,6 +248,9 @@ export class Engine {
         break
       case 'sendKeepalive':
         plane.sendKeepalive(effect.slot)
+        break
+      case 'setKeepaliveInterval':
+        plane.setKeepaliveInterval(effect.slot, effect.ms)
         break
       case 'dropStaged':
         plane.dropStaged(effect.slot)
@@ -303,12 +317,4 @@ class SlotActivity implements TransportActivity {
   #get(field: BlockFieldName): number {
     return this.#blocks.get(this.#slot, field)
   }
-}
-
-function addDrops(totals: Map<string, number>, blocks: PeerBlocks, slot: number): void {
-  for (const [reason, count] of Object.entries(blocks.drops(slot))) addTo(totals, reason, count)
-}
-
-function addTo(totals: Map<string, number>, reason: string, count: number): void {
-  totals.set(reason, (totals.get(reason) ?? 0) + count)
 }

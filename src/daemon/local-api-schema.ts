@@ -12,6 +12,7 @@
 import { z } from 'zod'
 import type { PeerState } from '../wireguard/configuration.js'
 import type { ApiFailure } from './api-failure.js'
+import type { CarriedTotals } from './device-counters.js'
 
 export interface PeerStatus {
   /** Base64. */
@@ -56,6 +57,10 @@ export interface InterfaceStatus {
   readonly peers: readonly PeerStatus[]
   /** Packets and datagrams dropped since start, by reason. */
   readonly drops: Readonly<Record<string, number>>
+  /** Transport messages since start, of all peers. */
+  readonly carried: CarriedTotals
+  /** What carries packets, in words; null before it is there. */
+  readonly dataPlane: string | null
 }
 
 export interface ReloadResult {
@@ -112,6 +117,8 @@ export const interfaceStatus: z.ZodType<InterfaceStatus> = z.object({
   addresses: z.array(z.string()),
   peers: z.array(peerStatus),
   drops: z.record(z.string(), count),
+  carried: z.object({ rxBytes: count, rxMessages: count, txBytes: count, txMessages: count }),
+  dataPlane: z.string().nullable(),
 })
 
 export const reloadResult: z.ZodType<ReloadResult> = z.object({ changedPeers: count, systemChanges: count })

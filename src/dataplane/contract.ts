@@ -67,6 +67,8 @@ export type DataPlaneEvent =
 export interface DataPlane {
   /** Counters and times of all slots. */
   readonly blocks: PeerBlocks
+  /** What carries packets, in words. */
+  describe(): string
 
   /** Binds a UDP socket. Throws PlatformError, for instance EADDRINUSE. Gives the port bound. */
   openSocket(options: OuterSocketOptions): { readonly socket: SocketId; readonly port: number }
@@ -104,6 +106,11 @@ export interface DataPlane {
 
   /** Sends staged packets, or an empty message if none is staged. Without a usable keypair it stages the empty message. */
   sendKeepalive(slot: number): void
+  /**
+   * Interval of persistent keepalives, in ms; 0 for none. Whoever sets it sends them, by its timers. A data
+   * plane with threads of its own sends one, as it does passive ones, when those timers are late.
+   */
+  setKeepaliveInterval(slot: number, ms: number): void
   /** Gives up staged packets, counted as `handshakeFailed`. */
   dropStaged(slot: number): void
   /** Sends a control datagram (handshake, cookie reply, probe) ahead of data. False if the socket refused it. */

@@ -9,6 +9,7 @@
 import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
 import { AppError, ERROR_CODES } from '../base/errors.js'
+import type { NativePlane, NativePlaneLayout, NativePlaneOptions } from '../dataplane/native/native-plane.js'
 import type { IpAddress } from '../net/ip.js'
 import type { Prefix } from '../net/prefix.js'
 import type { NetworkEvent } from './link-events.js'
@@ -55,6 +56,7 @@ export interface NativeAddon {
   readonly Tun: new (
     nameOrFd: string | number,
     onReady: (status: number | string) => void,
+    hasOffloads?: boolean,
   ) => NativeTun
   readonly Udp: new (
     family: 4 | 6,
@@ -63,6 +65,12 @@ export interface NativeAddon {
     address: Uint8Array | undefined,
     onReady: () => void,
   ) => NativeUdp
+  /** `onReady()`: events may wait. */
+  readonly Plane: new (
+    options: NativePlaneOptions,
+    onReady: () => void,
+  ) => NativePlane
+  readonly planeLayout: NativePlaneLayout
   findLink(nameOrIndex: string | number): LinkInfo | undefined
   setLinkUp(index: number, isUp: boolean): void
   setLinkMtu(index: number, mtu: number): void
@@ -91,7 +99,7 @@ export interface NativeAddon {
   sendUnixDatagram(path: string, text: string, timeoutMs: number): void
 }
 
-const ADDON_VERSION = 1 // native/binding/addon.cc
+const ADDON_VERSION = 2 // native/binding/addon.cc
 const ADDRESS_BYTES = 16 // native/core/slab.h
 
 const ADDON_PATH: string = fileURLToPath(new URL('../../build/Release/overlay.node', import.meta.url))

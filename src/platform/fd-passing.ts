@@ -10,7 +10,7 @@ import { callNative } from './native-error.js'
 
 const DEFAULT_TIMEOUT_MS = 5_000
 
-/** Two connected sockets; give one to a child process. */
+/** Two connected sockets, non-blocking and with message boundaries; give one to a child process. */
 export function openFdPair(): readonly [number, number] {
   return callNative('create a socket pair', () => nativeAddon().openUnixPair())
 }

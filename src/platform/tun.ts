@@ -24,18 +24,20 @@ export interface TunOptions {
   /** At most 15 bytes; `%d` in it stands for the first free number. */
   readonly name: string
   readonly mtu?: number
+  /** Super-packets with headers before them, for a native data plane: no batches can be read or written then. */
+  readonly hasOffloads?: boolean
 }
 
 const MAX_NAME_BYTES = 15 // IFNAMSIZ without the final zero
 
 /** Creates the interface, down and without addresses. Throws PlatformError. */
 export function openTun(options: TunOptions): TunPort {
-  const { name, mtu } = options
+  const { name, mtu, hasOffloads = false } = options
   requireLinkName(name)
   const Tun = nativeAddon().Tun
   const tun = callNative(
     `create interface ${name} from /dev/net/tun`,
-    () => new NativeTunPort((onReady) => new Tun(name, onReady)),
+    () => new NativeTunPort((onReady) => new Tun(name, onReady, hasOffloads)),
     {
       ENOENT: 'sudo mkdir -p /dev/net && sudo mknod /dev/net/tun c 10 200; then: sudo modprobe tun',
       ENODEV: 'sudo modprobe tun',

@@ -18,17 +18,12 @@ class NativeUdpPort implements OuterPort {
   #onReadable: (() => void) | undefined
 
   constructor(options: OuterSocketOptions) {
-    const { family, port, mark, address } = options
     const Udp = nativeAddon().Udp
-    this.family = family
-    this.#udp = callNative(
-      `open UDP port ${describe(options)}`,
-      () => new Udp(family, port, mark, address?.bytes, () => this.#onReadable?.()),
-      {
-        EADDRINUSE: `another program uses port ${port}: stop it or take another port`,
-        EADDRNOTAVAIL: 'no interface of this machine has that address',
-        EAFNOSUPPORT: `this machine has no IPv${family}`,
-      },
+    this.family = options.family
+    this.#udp = callForSocket(
+      options,
+      ({ family, port, mark, address }) =>
+        new Udp(family, port, mark, address?.bytes, () => this.#onReadable?.()),
     )
     this.port = this.#udp.port()
   }
@@ -58,6 +53,16 @@ class NativeUdpPort implements OuterPort {
     this.#onReadable = undefined
     this.#udp.close()
   }
+}
+
+/** Calls the addon to open a socket. Throws PlatformError. */
+export function callForSocket<T>(options: OuterSocketOptions, open: (options: OuterSocketOptions) => T): T {
+  const { family, port } = options
+  return callNative(`open UDP port ${describe(options)}`, () => open(options), {
+    EADDRINUSE: `another program uses port ${port}: stop it or take another port`,
+    EADDRNOTAVAIL: 'no interface of this machine has that address',
+    EAFNOSUPPORT: `this machine has no IPv${family}`,
+  })
 }
 
 function describe(options: OuterSocketOptions): string {

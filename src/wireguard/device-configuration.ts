@@ -41,7 +41,9 @@ export function applyPeerUpdate(
   }
   if (update.endpoint !== undefined) peer.setEndpoint(update.endpoint, sockets, nowMs, effects)
   if (update.persistentKeepaliveS !== undefined) {
-    peer.timers.setPersistentKeepalive(update.persistentKeepaliveS * 1000, nowMs)
+    const ms = update.persistentKeepaliveS * 1000
+    peer.timers.setPersistentKeepalive(ms, nowMs)
+    effects.push({ kind: 'setKeepaliveInterval', slot: peer.slot, ms })
   }
   if (update.replaceAllowedIps === true) peers.clearAllowedIps(peer)
   for (const { prefix, remove } of update.allowedIps) {

@@ -15,6 +15,7 @@ export type Effect =
   | { readonly kind: 'installKeypair'; readonly slot: number; readonly keypair: KeypairMaterial }
   | { readonly kind: 'removeKeypairs'; readonly slot: number }
   | { readonly kind: 'sendKeepalive'; readonly slot: number }
+  | { readonly kind: 'setKeepaliveInterval'; readonly slot: number; readonly ms: number }
   | { readonly kind: 'dropStaged'; readonly slot: number }
   | { readonly kind: 'allowedIpsChanged' }
   /** A handshake is unanswered for a while: an endpoint given by name may have moved. */

@@ -17,10 +17,14 @@ export const status: Command = {
   name: 'status',
   positionals: '[target]',
   about: 'show interfaces, peers, traffic and what was dropped',
-  options: { watch: { about: 'show it again every second, until Ctrl-C', alias: 'w' } },
+  options: {
+    watch: { about: 'show it again every second, until Ctrl-C', alias: 'w' },
+    stats: { about: 'what was carried, and what was dropped and why' },
+  },
   examples: [
     ['sudo overlay status', 'all interfaces'],
     ['sudo overlay status wg0 --json', 'one interface, for programs'],
+    ['sudo overlay status wg0 --stats', 'counters of one interface'],
   ],
   async run(input) {
     if (!input.has('watch')) return print(await gather(input.words[0]), input)
@@ -38,11 +42,19 @@ async function print(report: StatusReport, input: CommandInput): Promise<number>
   if (input.output.isJson && isWatching) printLine(JSON.stringify(report))
   else if (input.output.isJson) printJson(report)
   else {
-    const { formatStatus } = await import('../status-view.js')
-    const text = formatStatus(report, process.stdout.isTTY && process.env.NO_COLOR === undefined)
+    const text = await describe(report, input)
     printLine(isWatching && process.stdout.isTTY ? overLastScreen(text) : text)
   }
   return report.unresponsive.length === 0 ? 0 : 1
+}
+
+async function describe(report: StatusReport, input: CommandInput): Promise<string> {
+  if (input.has('stats')) {
+    const { formatStats } = await import('../stats-view.js')
+    return formatStats(report)
+  }
+  const { formatStatus } = await import('../status-view.js')
+  return formatStatus(report, process.stdout.isTTY && process.env.NO_COLOR === undefined)
 }
 
 /** Line over line, so that nothing flickers and what was scrolled away stays. */

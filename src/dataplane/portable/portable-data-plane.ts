@@ -72,6 +72,10 @@ class PortableDataPlane implements DataPlane {
     return this.#plane.blocks
   }
 
+  describe(): string {
+    return `portable, ${this.#plane.crypto.name}`
+  }
+
   openSocket(options: OuterSocketOptions): { readonly socket: SocketId; readonly port: number } {
     const port = this.#openOuterPort({ ...options, mark: options.mark === 0 ? this.#mark : options.mark })
     this.#lastSocket += 1
@@ -140,6 +144,11 @@ class PortableDataPlane implements DataPlane {
     this.#plane.clock.refresh()
     this.#outbound.sendKeepalive(this.#peer(slot))
     this.#plane.events.deliver()
+  }
+
+  /** On the event loop nothing can be sent while that is stalled. */
+  setKeepaliveInterval(slot: number): void {
+    this.#peer(slot)
   }
 
   dropStaged(slot: number): void {

@@ -34,6 +34,8 @@ const STATUS: InterfaceStatus = {
   addresses: [],
   peers: [PEER],
   drops: { sourceNotAllowed: 3 },
+  carried: { rxBytes: 0, rxMessages: 0, txBytes: 0, txMessages: 0 },
+  dataPlane: 'portable, node',
 }
 
 describe('status for people', () => {

@@ -41,6 +41,8 @@ const FRAME: StatusFrame = {
   isUp: true,
   addresses: ['10.0.0.1/24'],
   drops: { replayed: 3 },
+  carried: { rxBytes: 0, rxMessages: 0, txBytes: 0, txMessages: 0 },
+  dataPlane: 'portable, node',
 }
 
 function statusOf(peer: PeerSnapshot, nowMs: number): ReturnType<typeof createStatus> {

@@ -1,0 +1,37 @@
+#include "kernels.h"
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+namespace overlay {
+namespace {
+
+constexpr std::array<const AeadKernel*, 2> KERNELS{&OPENSSL_KERNEL, &SCALAR_KERNEL};
+
+bool isUsable(const AeadKernel& kernel) { return kernel.isAvailable() && knowsAnswer(kernel); }
+
+AeadChoice choiceOf(const AeadKernel& kernel) { return {kernel.name, kernel.create}; }
+
+}  // namespace
+
+const AeadKernel* const* aeadKernels(size_t& count) {
+  count = KERNELS.size();
+  return KERNELS.data();
+}
+
+Result<AeadChoice> chooseAead() {
+  for (const AeadKernel* const kernel : KERNELS) {
+    if (isUsable(*kernel)) return choiceOf(*kernel);
+  }
+  return Error{ENOTSUP, "chooseAead"};
+}
+
+Result<AeadChoice> chooseAead(const std::string& name) {
+  for (const AeadKernel* const kernel : KERNELS) {
+    if (name == kernel->name && isUsable(*kernel)) return choiceOf(*kernel);
+  }
+  return Error{ENOTSUP, "chooseAead"};
+}
+
+}  // namespace overlay

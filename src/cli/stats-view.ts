@@ -1,0 +1,58 @@
+/** `overlay status --stats` as text for people: what was carried, and why what was not. Pure. */
+
+import type { InterfaceStatus, StatusReport } from '../daemon/local-api-schema.js'
+import type { DropReason } from '../dataplane/drop-reasons.js'
+import type { HandshakeDropReason } from '../wireguard/drops.js'
+import { formatBytes } from './units.js'
+
+const MEANINGS: Readonly<Record<DropReason | HandshakeDropReason, string>> = {
+  malformedDatagram: 'in: shorter than any transport message',
+  unknownReceiver: 'in: for a keypair that is not, or no longer, ours',
+  keypairExpired: 'under a keypair that is too old',
+  authenticationFailed: 'in: forged or damaged on its way',
+  replayed: 'in: seen before, or far too late',
+  malformedPacket: 'neither an IPv4 nor an IPv6 packet',
+  sourceNotAllowed: 'in: the source is not among the AllowedIPs of the peer that sent it',
+  noAllowedIp: 'out: the destination is among no AllowedIPs',
+  noPath: 'out: the peer has no endpoint yet',
+  stagedOverflow: 'out: too many waited for a handshake; the oldest gave way',
+  handshakeFailed: 'out: the handshake they waited for did not succeed',
+  innerWriteFailed: 'in: the interface did not take it',
+  outerSendFailed: 'out: the UDP socket did not take it',
+  controlOverflow: 'in: more handshake messages than can wait',
+  handshakeMalformed: 'in: no WireGuard message',
+  handshakeMac1Invalid: 'in: from somebody who does not know our public key',
+  handshakeQueueFull: 'in: more handshake messages than can wait',
+  handshakeCookieRequired: 'in: under load, answered with a cookie',
+  handshakeRateLimited: 'in: under load, too many from one source',
+  handshakeUnknownPeer: 'in: from a key that is no peer here',
+  handshakeReplayed: 'in: an initiation that was seen before',
+  handshakeFlood: 'in: initiations of one peer in too quick succession',
+  handshakeUnknownIndex: 'in: an answer to nothing we asked',
+  handshakeInvalid: 'in: an answer that did not authenticate',
+  handshakeCookieInvalid: 'in: a cookie that did not authenticate',
+}
+
+export function formatStats(report: StatusReport): string {
+  return report.interfaces.length === 0
+    ? 'no interface is up'
+    : report.interfaces.map(formatInterface).join('\n\n')
+}
+
+function formatInterface(status: InterfaceStatus): string {
+  const { rxBytes, rxMessages, txBytes, txMessages } = status.carried
+  const drops = Object.entries(status.drops).sort(([, a], [, b]) => b - a)
+  return [
+    status.interface,
+    `  data plane   ${status.dataPlane ?? 'not there yet'}`,
+    `  received     ${rxMessages} messages, ${formatBytes(rxBytes)}`,
+    `  sent         ${txMessages} messages, ${formatBytes(txBytes)}`,
+    drops.length === 0 ? '  dropped      nothing' : '  dropped',
+    ...drops.map(([reason, count]) => formatDrop(reason, count)),
+  ].join('\n')
+}
+
+function formatDrop(reason: string, count: number): string {
+  const meaning = Object.hasOwn(MEANINGS, reason) ? MEANINGS[reason as keyof typeof MEANINGS] : ''
+  return `    ${String(count).padStart(10)} ${reason.padEnd(24)} ${meaning}`.trimEnd()
+}

@@ -1,0 +1,13 @@
+import { describeDataPlane } from '../../support/data-plane-suite.js'
+import { inNamespace } from '../../support/in-namespace.js'
+import { createNativeHarness, prepareNamespace } from '../../support/native-harness.js'
+
+inNamespace(import.meta.url, () => {
+  prepareNamespace()
+  for (const hasOffloads of [true, false]) {
+    for (const threads of [1, 2]) {
+      const name = `native, ${hasOffloads ? 'offloads' : 'no offloads'}, ${threads} threads`
+      describeDataPlane(name, () => createNativeHarness({ hasOffloads, threads }))
+    }
+  }
+})
