@@ -55,6 +55,7 @@ void skipAll(const std::vector<Test>& tests, const char* reason) {
 
 int main() {
   runAll(basicTests());
+  runAll(aeadTests());
   runAll(netlinkMessageTests());
   runAll(unixSocketTests());
   if (!enterNetworkNamespace()) {

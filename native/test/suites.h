@@ -8,6 +8,7 @@
 namespace overlay {
 
 std::vector<Test> basicTests();
+std::vector<Test> aeadTests();
 std::vector<Test> netlinkMessageTests();
 std::vector<Test> udpTests();
 std::vector<Test> unixSocketTests();

@@ -51,9 +51,8 @@ bool knowsAnswer(const AeadKernel& kernel) {
   batch.messages[DAMAGED].bytes[LENGTHS[DAMAGED] / 2] ^= 1;
   worker->openBatch(key, batch.messages.data(), batch.messages.size());
   for (size_t k = 0; k < LENGTHS.size(); k++) {
-    const bool isOpened = batch.messages[k].isAuthentic &&
-                          std::memcmp(batch.memory[k].data(), plain.memory[k].data(), LENGTHS[k]) == 0;
-    if (isOpened != (k != DAMAGED)) return false;
+    if (batch.messages[k].isAuthentic != (k != DAMAGED)) return false;
+    if (k != DAMAGED && std::memcmp(batch.memory[k].data(), plain.memory[k].data(), LENGTHS[k]) != 0) return false;
   }
   return true;
 }

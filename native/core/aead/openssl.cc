@@ -113,6 +113,7 @@ const AeadKernel OPENSSL_KERNEL{
     "openssl",
     [] { return functions().isWhole(); },
     []() -> std::unique_ptr<AeadWorker> { return std::make_unique<OpensslWorker>(); },
+    nullptr,
 };
 
 }  // namespace overlay

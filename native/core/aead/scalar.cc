@@ -83,7 +83,7 @@ void chachaXor(const uint8_t* key, uint64_t counter, uint32_t block, uint8_t* by
   }
 }
 
-Poly1305::Poly1305(const uint8_t* key) : padLow_(readLe64(key + 16)), padHigh_(readLe64(key + 24)) {
+Poly1305::Poly1305(const uint8_t* key) : pad_(key + 16) {
   const uint64_t low = readLe64(key) & 0x0ffffffc0fffffff;
   const uint64_t high = readLe64(key + 8) & 0x0ffffffc0ffffffc;
   r_[0] = low & MASK_44;
@@ -130,24 +130,26 @@ void Poly1305::addLast(const uint8_t* bytes, size_t size) {
   addBlock(readLe64(last), readLe64(last + 8), 0);
 }
 
-void Poly1305::finish(uint8_t* tag) {
+void finishPoly1305(const std::array<uint64_t, 3>& sum, const uint8_t* pad, uint8_t* tag) {
+  std::array<uint64_t, 3> h = sum;
   // Carried twice, so that every limb is within its bits.
   for (int pass = 0; pass < 2; pass++) {
-    h_[2] += h_[1] >> 44, h_[1] &= MASK_44;
-    h_[0] += 5 * (h_[2] >> 42), h_[2] &= MASK_42;
-    h_[1] += h_[0] >> 44, h_[0] &= MASK_44;
+    h[1] += h[0] >> 44, h[0] &= MASK_44;
+    h[2] += h[1] >> 44, h[1] &= MASK_44;
+    h[0] += 5 * (h[2] >> 42), h[2] &= MASK_42;
   }
+  h[1] += h[0] >> 44, h[0] &= MASK_44;
   // Minus 2^130 - 5, kept if that is not below zero; without a branch.
-  const uint64_t g0 = h_[0] + 5;
-  const uint64_t g1 = h_[1] + (g0 >> 44);
-  const uint64_t g2 = h_[2] + (g1 >> 44);
+  const uint64_t g0 = h[0] + 5;
+  const uint64_t g1 = h[1] + (g0 >> 44);
+  const uint64_t g2 = h[2] + (g1 >> 44);
   const uint64_t keep = 0 - (g2 >> 42);
-  const uint64_t h0 = (h_[0] & ~keep) | (g0 & MASK_44 & keep);
-  const uint64_t h1 = (h_[1] & ~keep) | (g1 & MASK_44 & keep);
-  const uint64_t h2 = (h_[2] & ~keep) | (g2 & MASK_42 & keep);
-  const Wide low = static_cast<Wide>(h0 | (h1 << 44)) + padLow_;
+  const uint64_t h0 = (h[0] & ~keep) | (g0 & MASK_44 & keep);
+  const uint64_t h1 = (h[1] & ~keep) | (g1 & MASK_44 & keep);
+  const uint64_t h2 = (h[2] & ~keep) | (g2 & MASK_42 & keep);
+  const Wide low = static_cast<Wide>(h0 | (h1 << 44)) + readLe64(pad);
   writeLe64(tag, static_cast<uint64_t>(low));
-  writeLe64(tag + 8, ((h1 >> 20) | (h2 << 24)) + padHigh_ + static_cast<uint64_t>(low >> 64));
+  writeLe64(tag + 8, ((h1 >> 20) | (h2 << 24)) + readLe64(pad + 8) + static_cast<uint64_t>(low >> 64));
 }
 
 bool isEqualTag(const uint8_t* a, const uint8_t* b) {
@@ -156,13 +158,17 @@ bool isEqualTag(const uint8_t* a, const uint8_t* b) {
 
 namespace {
 
-void makeTag(const uint8_t* key, const AeadMessage& message, uint8_t* tag) {
-  uint8_t polyKey[CHACHA_BLOCK_BYTES];
-  chachaBlock(chachaState(key, message.counter, 0), polyKey);
+void makeTag(const uint8_t* polyKey, const AeadMessage& message, uint8_t* tag) {
   Poly1305 poly(polyKey);
   poly.addPadded(message.bytes, message.length);
   poly.addLengths(message.length);
   poly.finish(tag);
+}
+
+void makeTagUnder(const uint8_t* key, const AeadMessage& message, uint8_t* tag) {
+  uint8_t polyKey[CHACHA_BLOCK_BYTES];
+  chachaBlock(chachaState(key, message.counter, 0), polyKey);
+  makeTag(polyKey, message, tag);
 }
 
 class ScalarWorker final : public AeadWorker {
@@ -171,7 +177,7 @@ class ScalarWorker final : public AeadWorker {
     for (size_t i = 0; i < count; i++) {
       const AeadMessage& message = messages[i];
       chachaXor(key, message.counter, 1, message.bytes, message.length);
-      makeTag(key, message, message.bytes + message.length);
+      makeTagUnder(key, message, message.bytes + message.length);
     }
   }
 
@@ -179,7 +185,7 @@ class ScalarWorker final : public AeadWorker {
     for (size_t i = 0; i < count; i++) {
       AeadMessage& message = messages[i];
       uint8_t tag[AEAD_TAG_BYTES];
-      makeTag(key, message, tag);
+      makeTagUnder(key, message, tag);
       message.isAuthentic = isEqualTag(tag, message.bytes + message.length);
       if (message.isAuthentic) chachaXor(key, message.counter, 1, message.bytes, message.length);
     }
@@ -192,6 +198,7 @@ const AeadKernel SCALAR_KERNEL{
     "scalar",
     [] { return true; },
     []() -> std::unique_ptr<AeadWorker> { return std::make_unique<ScalarWorker>(); },
+    makeTag,
 };
 
 }  // namespace overlay

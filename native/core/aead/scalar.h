@@ -18,6 +18,9 @@ void chachaBlock(const std::array<uint32_t, 16>& state, uint8_t* to);
 // Exclusive-or of `size` bytes with the key stream, from block `block` on.
 void chachaXor(const uint8_t* key, uint64_t counter, uint32_t block, uint8_t* bytes, size_t size);
 
+// The tag from a sum in limbs of 44, 44 and 42 bits, which may exceed them a little, and the key's second half.
+void finishPoly1305(const std::array<uint64_t, 3>& sum, const uint8_t* pad, uint8_t* tag);
+
 // Section 2.5. Sums with a 130-bit accumulator in three limbs of 44, 44 and 42 bits.
 class Poly1305 {
  public:
@@ -26,18 +29,18 @@ class Poly1305 {
   void addPadded(const uint8_t* bytes, size_t size);
   // The lengths of section 2.8, without additional data.
   void addLengths(uint64_t size);
-  void finish(uint8_t* tag);
+  void finish(uint8_t* tag) const { finishPoly1305(h_, pad_, tag); }
   // The bare function: a short last block has its own end mark.
   void addLast(const uint8_t* bytes, size_t size);
 
  private:
   void addBlock(uint64_t low, uint64_t high, uint64_t mark);
 
-  uint64_t r_[3];
-  uint64_t s_[2];
-  uint64_t h_[3] = {0, 0, 0};
-  uint64_t padLow_;
-  uint64_t padHigh_;
+  std::array<uint64_t, 3> r_;
+  std::array<uint64_t, 2> s_;
+  std::array<uint64_t, 3> h_{};
+  // Of the key, which is the caller's.
+  const uint8_t* const pad_;
 };
 
 // Constant time.
