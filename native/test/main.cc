@@ -56,17 +56,22 @@ void skipAll(const std::vector<Test>& tests, const char* reason) {
 int main() {
   runAll(basicTests());
   runAll(aeadTests());
+  runAll(segmenterTests());
+  runAll(coalescerTests());
+  runAll(tableTests());
   runAll(netlinkMessageTests());
   runAll(unixSocketTests());
   if (!enterNetworkNamespace()) {
     const char* const reason = "no network namespace may be made here";
     runAll(udpTests());
+    runAll(planeTests());
     skipAll(tunTests(), reason);
     skipAll(rtnetlinkTests(), reason);
     return 0;
   }
   checkOk(setLinkUp(1, true));  // lo
   runAll(udpTests());
+  runAll(planeTests());
   runAll(rtnetlinkTests());
   if (::access("/dev/net/tun", R_OK | W_OK) == 0) {
     runAll(tunTests());

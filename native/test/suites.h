@@ -9,6 +9,10 @@ namespace overlay {
 
 std::vector<Test> basicTests();
 std::vector<Test> aeadTests();
+std::vector<Test> segmenterTests();
+std::vector<Test> coalescerTests();
+std::vector<Test> tableTests();
+std::vector<Test> planeTests();
 std::vector<Test> netlinkMessageTests();
 std::vector<Test> udpTests();
 std::vector<Test> unixSocketTests();

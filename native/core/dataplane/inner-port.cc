@@ -4,6 +4,7 @@
 #include <linux/if_tun.h>
 #include <net/if.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 
 #include <array>
 
@@ -15,6 +16,15 @@ constexpr unsigned OFFLOAD_USO4 = 0x20;
 constexpr unsigned OFFLOAD_USO6 = 0x40;
 constexpr unsigned OFFLOAD_TCP = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN;
 
+// What a socket holds of what its other end has not read: some super-packets, or a burst of small ones.
+constexpr int SOCKET_BYTES = 4 << 20;
+
+// The FORCE variant passes the system's limit but needs CAP_NET_ADMIN; with less, more is dropped.
+void growBuffer(int fd) {
+  if (::setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &SOCKET_BYTES, sizeof(SOCKET_BYTES)) == 0) return;
+  (void)::setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &SOCKET_BYTES, sizeof(SOCKET_BYTES));
+}
+
 bool setOffloads(int fd, unsigned offloads) { return ::ioctl(fd, TUNSETOFFLOAD, offloads) == 0; }
 
 }  // namespace
@@ -24,6 +34,7 @@ Result<std::unique_ptr<InnerPort>> InnerPort::open(int fd, bool hasHeaders) {
   if (!own.isOpen()) return lastError("fcntl");
   ifreq request{};
   const bool isTun = ::ioctl(own.get(), TUNGETIFF, &request) == 0;
+  if (!isTun) growBuffer(own.get());
   const bool withHeaders = isTun ? (request.ifr_flags & IFF_VNET_HDR) != 0 : hasHeaders;
   std::unique_ptr<InnerPort> port(new InnerPort(std::move(own), withHeaders));
   if (!withHeaders) return port;
