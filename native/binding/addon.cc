@@ -20,6 +20,8 @@ constexpr uint32_t ADDON_VERSION = 2;
 
 Napi::Value bootNow(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), bootNowMs()); }
 
+Napi::Value aeadKernels(const Napi::CallbackInfo& info) { return fromUsableAeads(info.Env()); }
+
 Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("version", Napi::Number::New(env, ADDON_VERSION));
   exports.Set("addressBytes", Napi::Number::New(env, static_cast<double>(ADDRESS_BYTES)));
@@ -30,6 +32,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exportUnixSocket(env, exports);
   exports.Set("LinkMonitor", MonitorPort::define(env));
   exports.Set("Plane", PlanePort::define(env));
+  exports.Set("aeadKernels", Napi::Function::New<aeadKernels>(env, "aeadKernels"));
   exports.Set("planeLayout", planeLayout(env));
   return exports;
 }

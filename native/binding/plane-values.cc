@@ -140,6 +140,12 @@ Napi::Value fromEvent(Napi::Env env, const PlaneEvent& event) {
   return object;
 }
 
+Napi::Value fromUsableAeads(Napi::Env env) {
+  Napi::Array names = Napi::Array::New(env);
+  for (const std::string& name : usableAeads()) names.Set(names.Length(), Napi::String::New(env, name));
+  return names;
+}
+
 Napi::Object planeLayout(Napi::Env env) {
   Napi::Object layout = Napi::Object::New(env);
   const auto set = [&](const char* name, double value) { layout.Set(name, Napi::Number::New(env, value)); };

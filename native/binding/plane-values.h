@@ -30,6 +30,9 @@ Napi::Value fromDescription(Napi::Env env, const PlaneDescription& description);
 // the kind has it.
 Napi::Value fromEvent(Napi::Env env, const PlaneEvent& event);
 
+// Names of the AEAD's kernels that run here, fastest first.
+Napi::Value fromUsableAeads(Napi::Env env);
+
 // The numbers that src/dataplane/native compares with its own.
 Napi::Object planeLayout(Napi::Env env);
 

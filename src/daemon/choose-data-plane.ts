@@ -15,7 +15,7 @@ import type { DataPlane, DataPlaneListener } from '../dataplane/contract.js'
 import { createNativeDataPlane } from '../dataplane/native/native-data-plane.js'
 import { createPortableDataPlane } from '../dataplane/portable/portable-data-plane.js'
 import { bootNowMs } from '../platform/clock.js'
-import { nativePlaneSource } from '../platform/plane.js'
+import { nativePlaneSource, usableAeads } from '../platform/plane.js'
 import type { TunPort } from '../platform/tun.js'
 import { openUdp } from '../platform/udp.js'
 import type { Crypto } from '../wireguard/crypto.js'
@@ -42,7 +42,6 @@ export function chooseDataPlane(environment: NodeJS.ProcessEnv, crypto: Crypto):
   const kind = pick(environment, 'OVERLAY_DATAPLANE', ['native', 'portable'])
   const hasOffloads = pick(environment, 'OVERLAY_OFFLOADS', ['on', 'off']) === 'on'
   const threads = pickThreads(environment)
-  const aead = environment.OVERLAY_AEAD ?? ''
   if (kind === 'portable') {
     return {
       hasOffloads: false,
@@ -50,6 +49,7 @@ export function chooseDataPlane(environment: NodeJS.ProcessEnv, crypto: Crypto):
         createPortableDataPlane({ ...rest, inner: tun, openOuterPort: openUdp, crypto, nowMs: bootNowMs }),
     }
   }
+  const aead = pickAead(environment)
   return {
     hasOffloads,
     create: ({ tun, ...rest }) =>
@@ -84,6 +84,15 @@ function pickThreads(environment: NodeJS.ProcessEnv): number {
   const threads = Number(text)
   if (/^\d+$/.test(text) && threads >= 1 && threads <= MAX_THREADS) return threads
   throw notAllowed('OVERLAY_THREADS', text, `1 to ${MAX_THREADS}`)
+}
+
+/** Empty for the fastest. */
+function pickAead(environment: NodeJS.ProcessEnv): string {
+  const name = environment.OVERLAY_AEAD
+  if (name === undefined) return ''
+  const usable = usableAeads()
+  if (usable.includes(name)) return name
+  throw notAllowed('OVERLAY_AEAD', name, usable.join(', '))
 }
 
 function notAllowed(variable: string, text: string, allowed: string): AppError {

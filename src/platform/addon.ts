@@ -70,6 +70,8 @@ export interface NativeAddon {
     options: NativePlaneOptions,
     onReady: () => void,
   ) => NativePlane
+  /** Names of the AEAD's kernels that run here, fastest first. */
+  aeadKernels(): string[]
   readonly planeLayout: NativePlaneLayout
   findLink(nameOrIndex: string | number): LinkInfo | undefined
   setLinkUp(index: number, isUp: boolean): void

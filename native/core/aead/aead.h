@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "../result.h"
 
@@ -43,6 +44,9 @@ struct AeadChoice {
 Result<AeadChoice> chooseAead();
 // ENOTSUP if there is none of that name, or not on this machine.
 Result<AeadChoice> chooseAead(const std::string& name);
+
+// Names of those that chooseAead would take, fastest first.
+std::vector<std::string> usableAeads();
 
 // One per thread.
 class Aead {

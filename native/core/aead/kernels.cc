@@ -34,4 +34,12 @@ Result<AeadChoice> chooseAead(const std::string& name) {
   return Error{ENOTSUP, "chooseAead"};
 }
 
+std::vector<std::string> usableAeads() {
+  std::vector<std::string> names;
+  for (const AeadKernel* const kernel : KERNELS) {
+    if (isUsable(*kernel)) names.emplace_back(kernel->name);
+  }
+  return names;
+}
+
 }  // namespace overlay
