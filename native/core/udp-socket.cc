@@ -10,8 +10,6 @@
 namespace overlay {
 namespace {
 
-constexpr int BUFFER_BYTES = 1 << 20;  // room for about 700 full datagrams while JavaScript is busy
-
 union SocketAddress {
   sockaddr any;
   sockaddr_in v4;
@@ -24,12 +22,12 @@ Result<void> setOption(int fd, int level, int name, int value, const char* label
 }
 
 // The FORCE variants pass the system's limit but need CAP_NET_ADMIN; a smaller buffer only loses more.
-void growBuffers(int fd) {
-  if (!setOption(fd, SOL_SOCKET, SO_RCVBUFFORCE, BUFFER_BYTES, "").ok()) {
-    setOption(fd, SOL_SOCKET, SO_RCVBUF, BUFFER_BYTES, "");
+void growBuffers(int fd, int bytes) {
+  if (!setOption(fd, SOL_SOCKET, SO_RCVBUFFORCE, bytes, "").ok()) {
+    setOption(fd, SOL_SOCKET, SO_RCVBUF, bytes, "");
   }
-  if (!setOption(fd, SOL_SOCKET, SO_SNDBUFFORCE, BUFFER_BYTES, "").ok()) {
-    setOption(fd, SOL_SOCKET, SO_SNDBUF, BUFFER_BYTES, "");
+  if (!setOption(fd, SOL_SOCKET, SO_SNDBUFFORCE, bytes, "").ok()) {
+    setOption(fd, SOL_SOCKET, SO_SNDBUF, bytes, "");
   }
 }
 
@@ -83,7 +81,7 @@ Result<UdpSocket> UdpSocket::open(const UdpOptions& options) {
   UniqueFd fd(::socket(domain, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd.isOpen()) return lastError("socket");
   if (Result<void> set = setFamilyOptions(fd.get(), options.family); !set.ok()) return set.error();
-  growBuffers(fd.get());
+  growBuffers(fd.get(), options.bufferBytes);
 
   SocketAddress address{};
   socklen_t size = encodeAddress(options, address);

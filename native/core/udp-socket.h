@@ -21,6 +21,8 @@ struct UdpOptions {
   uint32_t mark = 0;
   // 4 or 16 bytes as `family` says; empty for all addresses.
   ByteView address;
+  // Of each queue. As it is, room for about 700 full datagrams while JavaScript is busy.
+  int bufferBytes = 1 << 20;
 };
 
 class UdpSocket {

@@ -41,7 +41,7 @@ struct Fixture {
     options.blocks = PeerBlocks(blocks.data(), 1);
     options.aead = chooseAead().value();
     plane = std::move(DataPlane::create(options).value());
-    const uint16_t port = plane->openSocket({4, 0, 0, {}}).value().port;
+    const uint16_t port = plane->openSocket(UdpOptions{}).value().port;
     sockaddr_in to{};
     to.sin_family = AF_INET;
     to.sin_port = htons(port);

@@ -39,7 +39,7 @@ struct PlaneUnderTest {
     options.blocks = PeerBlocks(blocks.data(), SLOTS);
     options.aead = chooseAead().value();
     plane = std::move(DataPlane::create(options).value());
-    Result<DataPlane::OpenedSocket> opened = plane->openSocket({4, 0, 0, {}});
+    Result<DataPlane::OpenedSocket> opened = plane->openSocket(UdpOptions{});
     checkOk(opened);
     socket = opened.value().id;
     port = opened.value().port;
@@ -115,7 +115,7 @@ void carriesBothWaysWhileAllChanges() {
         side.plane->setPath(0, side.socket, loopbackAt(other.port));
         break;
       case 3: {
-        Result<DataPlane::OpenedSocket> opened = side.plane->openSocket({4, 0, 0, {}});
+        Result<DataPlane::OpenedSocket> opened = side.plane->openSocket(UdpOptions{});
         checkOk(opened);
         side.plane->setPath(0, opened.value().id, loopbackAt(other.port));
         side.plane->setPath(0, side.socket, loopbackAt(other.port));

@@ -10,7 +10,7 @@ import { concatBytes } from '../../src/base/bytes.js'
 
 export const VIRTIO_HEADER_BYTES = 10
 
-export const GSO_NONE = 0
+const GSO_NONE = 0
 export const GSO_TCP_V4 = 1
 export const GSO_TCP_V6 = 4
 export const GSO_UDP = 5

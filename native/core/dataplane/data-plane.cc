@@ -8,6 +8,13 @@
 #include <utility>
 
 namespace overlay {
+namespace {
+
+// What waits in a socket is what a ping under load waits for: measured, twice as much doubles that and
+// carries nothing more, half as much loses packets.
+constexpr int QUEUE_BYTES = 1 << 19;
+
+}  // namespace
 
 Result<std::unique_ptr<DataPlane>> DataPlane::create(const DataPlaneOptions& options) {
   Result<std::unique_ptr<InnerPort>> inner = InnerPort::open(options.innerFd, options.hasHeaders);
@@ -73,6 +80,7 @@ PlaneDescription DataPlane::describe() const {
 Result<DataPlane::OpenedSocket> DataPlane::openSocket(UdpOptions options) {
   if (isStopped_) return Error{ESHUTDOWN, "socket"};
   if (options.mark == 0) options.mark = mark_;
+  options.bufferBytes = QUEUE_BYTES;
   const uint32_t id = lastSocket_ + 1;
   Result<std::unique_ptr<OuterSocket>> opened = OuterSocket::open(id, options, wanted_);
   if (!opened.ok()) return opened.error();
