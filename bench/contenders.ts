@@ -66,9 +66,25 @@ function tunnel(name: string, daemon: Daemon): Contender {
 function overlayDaemon(command: string, dataPlane: 'native' | 'portable'): Daemon {
   const options = { timeoutMs: START_TIMEOUT_MS, env: { OVERLAY_DATAPLANE: dataPlane } }
   return {
-    device: async (host, interfaceName) => void (await host.run([command, 'device', interfaceName], options)),
+    device: async (host, interfaceName) => {
+      await host.run([command, 'device', interfaceName], options)
+      await requireDataPlane(command, host, interfaceName, dataPlane)
+    },
     up: async (host, file) => void (await host.run([command, 'up', file], options)),
   }
+}
+
+/** A figure under the wrong name would be worse than none. */
+async function requireDataPlane(
+  command: string,
+  host: Host,
+  interfaceName: string,
+  expected: string,
+): Promise<void> {
+  const report = await host.run([command, 'status', interfaceName, '--json'])
+  const { interfaces } = JSON.parse(report) as { interfaces: { dataPlane: string | null }[] }
+  const actual = interfaces[0]?.dataPlane ?? 'none'
+  if (!actual.startsWith(`${expected}, `)) throw new Error(`${interfaceName} runs ${actual}, not ${expected}`)
 }
 
 function peerDaemon(command: readonly string[]): Daemon {
