@@ -4,6 +4,7 @@
       "target_name": "overlay",
       "sources": [
         "native/core/addresses.cc",
+        "native/core/aead/avx2.cc",
         "native/core/aead/avx512.cc",
         "native/core/aead/kernels.cc",
         "native/core/aead/known-answer.cc",

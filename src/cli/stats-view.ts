@@ -34,9 +34,12 @@ const MEANINGS: Readonly<Record<DropReason | HandshakeDropReason, string>> = {
 }
 
 export function formatStats(report: StatusReport): string {
-  return report.interfaces.length === 0
-    ? 'no interface is up'
-    : report.interfaces.map(formatInterface).join('\n\n')
+  const blocks = [
+    ...report.interfaces.map(formatInterface),
+    ...report.crashed.map(({ interface: name, hint }) => `${name}: its daemon died: ${hint}`),
+    ...report.unresponsive.map(({ interface: name, message }) => `${name}: ${message}`),
+  ]
+  return blocks.length === 0 ? 'no interface is up' : blocks.join('\n\n')
 }
 
 function formatInterface(status: InterfaceStatus): string {

@@ -9,33 +9,22 @@
 
 #include "aead.h"
 #include "avx512-lanes.h"
+#include "poly-input.h"
 #include "scalar.h"
 
 namespace overlay {
 namespace avx512 {
 
-constexpr size_t POLY_BLOCK_BYTES = 16;
-// A message whose end is not a whole chunk leaves at most this, with the block of lengths.
 constexpr size_t CHUNK_BYTES = 64;
-constexpr size_t MAX_TAIL_BLOCKS = CHUNK_BYTES / POLY_BLOCK_BYTES + 1;
 
-// Eight messages. What they add is read in chunks of four blocks, and the rest from copies.
+// Eight messages.
 struct PolyGroup {
   // r and 20 r, sums, by limb.
   __m512i r0, r1, r2, s1, s2;
   __m512i h0, h1, h2;
 };
 
-// Whole chunks of each message, and where its next one is.
-struct PolyInput {
-  const uint8_t* at[LANES_64];
-  size_t chunks[LANES_64];
-  alignas(64) uint8_t tails[LANES_64][MAX_TAIL_BLOCKS * POLY_BLOCK_BYTES];
-  size_t tailBlocks[LANES_64];
-  size_t mostChunks = 0;
-  size_t leastChunks = SIZE_MAX;
-  size_t mostTailBlocks = 0;
-};
+using Input = PolyInput<LANES_64, CHUNK_BYTES>;
 
 AVX512_INLINE __m512i mask44() { return _mm512_set1_epi64((1LL << 44) - 1); }
 AVX512_INLINE __m512i mask42() { return _mm512_set1_epi64((1LL << 42) - 1); }
@@ -110,7 +99,7 @@ AVX512_INLINE __mmask8 lanesAbove(const size_t (&counts)[LANES_64], size_t index
   return static_cast<__mmask8>(lanes);
 }
 
-AVX512_INLINE void addChunk(PolyGroup& g, const PolyInput& input, size_t chunk) {
+AVX512_INLINE void addChunk(PolyGroup& g, const Input& input, size_t chunk) {
   __m512i x[8];
   __mmask8 lanes = 0xff;
   if (chunk < input.leastChunks) {
@@ -130,7 +119,7 @@ AVX512_INLINE void addChunk(PolyGroup& g, const PolyInput& input, size_t chunk) 
   multiply(g, x[6], x[7], lanes);
 }
 
-AVX512_INLINE void addTail(PolyGroup& g, const PolyInput& input, size_t block) {
+AVX512_INLINE void addTail(PolyGroup& g, const Input& input, size_t block) {
   alignas(64) uint64_t low[LANES_64];
   alignas(64) uint64_t high[LANES_64];
   for (size_t lane = 0; lane < LANES_64; lane++) {
@@ -158,28 +147,6 @@ AVX512_INLINE void beginGroup(PolyGroup& g, const uint8_t (*keys)[CHACHA_BLOCK_B
   g.h0 = g.h1 = g.h2 = _mm512_setzero_si512();
 }
 
-inline void prepareInput(PolyInput& input, const AeadMessage* const* messages, size_t count) {
-  for (size_t lane = 0; lane < LANES_64; lane++) {
-    // A lane without a message works on nothing.
-    const AeadMessage* const message = lane < count ? messages[lane] : nullptr;
-    const size_t length = message == nullptr ? 0 : message->length;
-    const size_t chunks = length / CHUNK_BYTES;
-    const size_t rest = length % CHUNK_BYTES;
-    const size_t restBlocks = (rest + POLY_BLOCK_BYTES - 1) / POLY_BLOCK_BYTES;
-    uint8_t* const tail = input.tails[lane];
-    std::memset(tail, 0, sizeof(input.tails[lane]));
-    input.at[lane] = message == nullptr ? tail : message->bytes;
-    input.chunks[lane] = chunks;
-    input.tailBlocks[lane] = message == nullptr ? 0 : restBlocks + 1;
-    if (message != nullptr) std::memcpy(tail, message->bytes + chunks * CHUNK_BYTES, rest);
-    const uint64_t bytes = length;
-    std::memcpy(tail + restBlocks * POLY_BLOCK_BYTES + 8, &bytes, sizeof(bytes));
-    input.mostChunks = std::max(input.mostChunks, chunks);
-    input.leastChunks = std::min(input.leastChunks, chunks);
-    input.mostTailBlocks = std::max(input.mostTailBlocks, input.tailBlocks[lane]);
-  }
-}
-
 AVX512_INLINE void finishGroup(const PolyGroup& g, const uint8_t (*keys)[CHACHA_BLOCK_BYTES], size_t count,
                                uint8_t (*tags)[AEAD_TAG_BYTES]) {
   alignas(64) uint64_t h[3][LANES_64];
@@ -195,29 +162,26 @@ AVX512_INLINE void finishGroup(const PolyGroup& g, const uint8_t (*keys)[CHACHA_
 // Tags of up to 16 messages. The two groups go side by side, so that one fills the other's waits.
 AVX512 inline void makeTags(const AeadMessage* const* messages, size_t count, const uint8_t (*keys)[CHACHA_BLOCK_BYTES],
                      uint8_t (*tags)[AEAD_TAG_BYTES]) {
-  PolyInput inputs[2];
   PolyGroup a;
   PolyGroup b;
   const size_t first = std::min(count, LANES_64);
-  prepareInput(inputs[0], messages, first);
+  const Input left(messages, first);
   beginGroup(a, keys);
   if (count <= LANES_64) {
-    for (size_t i = 0; i < inputs[0].mostChunks; i++) addChunk(a, inputs[0], i);
-    for (size_t i = 0; i < inputs[0].mostTailBlocks; i++) addTail(a, inputs[0], i);
+    for (size_t i = 0; i < left.mostChunks; i++) addChunk(a, left, i);
+    for (size_t i = 0; i < left.mostTailBlocks; i++) addTail(a, left, i);
     finishGroup(a, keys, first, tags);
     return;
   }
-  prepareInput(inputs[1], messages + LANES_64, count - LANES_64);
+  const Input right(messages + LANES_64, count - LANES_64);
   beginGroup(b, keys + LANES_64);
-  const size_t chunks = std::max(inputs[0].mostChunks, inputs[1].mostChunks);
-  for (size_t i = 0; i < chunks; i++) {
-    addChunk(a, inputs[0], i);
-    addChunk(b, inputs[1], i);
+  for (size_t i = 0; i < std::max(left.mostChunks, right.mostChunks); i++) {
+    addChunk(a, left, i);
+    addChunk(b, right, i);
   }
-  const size_t tails = std::max(inputs[0].mostTailBlocks, inputs[1].mostTailBlocks);
-  for (size_t i = 0; i < tails; i++) {
-    addTail(a, inputs[0], i);
-    addTail(b, inputs[1], i);
+  for (size_t i = 0; i < std::max(left.mostTailBlocks, right.mostTailBlocks); i++) {
+    addTail(a, left, i);
+    addTail(b, right, i);
   }
   finishGroup(a, keys, first, tags);
   finishGroup(b, keys + LANES_64, count - LANES_64, tags + LANES_64);

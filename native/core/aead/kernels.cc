@@ -7,7 +7,7 @@
 namespace overlay {
 namespace {
 
-constexpr std::array<const AeadKernel*, 3> KERNELS{&AVX512_KERNEL, &OPENSSL_KERNEL, &SCALAR_KERNEL};
+constexpr std::array<const AeadKernel*, 4> KERNELS{&AVX512_KERNEL, &AVX2_KERNEL, &OPENSSL_KERNEL, &SCALAR_KERNEL};
 
 bool isUsable(const AeadKernel& kernel) { return kernel.isAvailable() && knowsAnswer(kernel); }
 

@@ -16,6 +16,7 @@ struct AeadKernel {
 };
 
 extern const AeadKernel AVX512_KERNEL;
+extern const AeadKernel AVX2_KERNEL;
 extern const AeadKernel SCALAR_KERNEL;
 extern const AeadKernel OPENSSL_KERNEL;
 

@@ -47,3 +47,11 @@ test('tells that nothing was dropped, or is up', () => {
   expect(formatStats(reportOf({ ...STATUS, drops: {} }))).toContain('  dropped      nothing')
   expect(formatStats(reportOf())).toBe('no interface is up')
 })
+
+test('tells of interfaces that cannot be asked', () => {
+  const crashed = [{ interface: 'wg1', hint: 'clean up' }]
+  const unresponsive = [{ interface: 'wg2', message: 'no answer' }]
+  expect(formatStats({ interfaces: [], crashed, unresponsive })).toBe(
+    'wg1: its daemon died: clean up\n\nwg2: no answer',
+  )
+})
