@@ -17,8 +17,8 @@ struct Blocks {
   alignas(64) uint32_t number[LANES_32] = {};
   alignas(64) uint32_t counterLow[LANES_32] = {};
   alignas(64) uint32_t counterHigh[LANES_32] = {};
-  uint8_t* at[LANES_32];
-  uint64_t mask[LANES_32];
+  alignas(64) uint8_t* at[LANES_32];
+  alignas(64) uint64_t mask[LANES_32];
   size_t count = 0;
 };
 
@@ -104,10 +104,37 @@ AVX512_INLINE void addBlock(const uint8_t* key, Blocks& blocks, const AeadMessag
   if (blocks.count == LANES_32) runBlocks(key, blocks);
 }
 
+// As many lanes at a time as are free, or as the message has blocks left.
 AVX512_INLINE void addMessage(const uint8_t* key, Blocks& blocks, const AeadMessage& message) {
+  const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  const __m512i places = _mm512_setr_epi64(0, 64, 128, 192, 256, 320, 384, 448);
+  const __m512i counterLow = _mm512_set1_epi32(static_cast<int>(message.counter));
+  const __m512i counterHigh = _mm512_set1_epi32(static_cast<int>(message.counter >> 32));
+  uint8_t* at = message.bytes;
   uint32_t number = 1;
-  for (size_t at = 0; at < message.length; at += CHACHA_BLOCK_BYTES) {
-    addBlock(key, blocks, message, number++, message.bytes + at, message.length - at);
+  for (size_t left = message.length; left > 0;) {
+    const size_t first = blocks.count;
+    const size_t run = std::min(LANES_32 - first, (left + CHACHA_BLOCK_BYTES - 1) / CHACHA_BLOCK_BYTES);
+    const size_t bytes = std::min(left, run * CHACHA_BLOCK_BYTES);
+    const auto mask = static_cast<__mmask16>(((1U << run) - 1) << first);
+    const int firstNumber = static_cast<int>(number - static_cast<uint32_t>(first));
+    const auto firstPlace = reinterpret_cast<long long>(at) - static_cast<long long>(first * CHACHA_BLOCK_BYTES);
+    _mm512_mask_store_epi32(blocks.number, mask, _mm512_add_epi32(_mm512_set1_epi32(firstNumber), lanes));
+    _mm512_mask_store_epi32(blocks.counterLow, mask, counterLow);
+    _mm512_mask_store_epi32(blocks.counterHigh, mask, counterHigh);
+    const __m512i low = _mm512_add_epi64(_mm512_set1_epi64(firstPlace), places);
+    const __m512i high = _mm512_add_epi64(low, _mm512_set1_epi64(LANES_64 * CHACHA_BLOCK_BYTES));
+    _mm512_mask_store_epi64(blocks.at, static_cast<__mmask8>(mask), low);
+    _mm512_mask_store_epi64(blocks.at + LANES_64, static_cast<__mmask8>(mask >> LANES_64), high);
+    _mm512_mask_store_epi64(blocks.mask, static_cast<__mmask8>(mask), _mm512_set1_epi64(-1));
+    _mm512_mask_store_epi64(blocks.mask + LANES_64, static_cast<__mmask8>(mask >> LANES_64), _mm512_set1_epi64(-1));
+    const size_t rest = bytes % CHACHA_BLOCK_BYTES;
+    if (rest != 0) blocks.mask[first + run - 1] = (1ULL << rest) - 1;
+    blocks.count += run;
+    number += static_cast<uint32_t>(run);
+    at += bytes;
+    left -= bytes;
+    if (blocks.count == LANES_32) runBlocks(key, blocks);
   }
 }
 
