@@ -24,20 +24,26 @@ export interface Implementation {
   device(host: Host, interfaceName: string): Promise<void>
 }
 
-export const overlay: Implementation = {
-  name: 'overlay',
-  async up(host, file) {
-    await host.run([overlayCommand, 'up', file], { timeoutMs: UP_TIMEOUT_MS })
-  },
-  async down(host, file) {
-    await host.run([overlayCommand, 'down', file], { timeoutMs: UP_TIMEOUT_MS })
-  },
-  async reload(host, file) {
-    await host.run([overlayCommand, 'up', file, '--reload'], { timeoutMs: UP_TIMEOUT_MS })
-  },
-  async device(host, interfaceName) {
-    await host.run([overlayCommand, 'device', interfaceName], { timeoutMs: UP_TIMEOUT_MS })
-  },
+export const overlay: Implementation = overlayWith('overlay', {})
+
+/** `env`: switches of the daemon, such as which data plane it runs. */
+export function overlayWith(name: string, env: Readonly<Record<string, string>>): Implementation {
+  const options = { timeoutMs: UP_TIMEOUT_MS, env }
+  return {
+    name,
+    async up(host, file) {
+      await host.run([overlayCommand, 'up', file], options)
+    },
+    async down(host, file) {
+      await host.run([overlayCommand, 'down', file], options)
+    },
+    async reload(host, file) {
+      await host.run([overlayCommand, 'up', file, '--reload'], options)
+    },
+    async device(host, interfaceName) {
+      await host.run([overlayCommand, 'device', interfaceName], options)
+    },
+  }
 }
 
 /** Debian's wireguard-go, driven by wg-quick. */

@@ -21,7 +21,18 @@ namespace overlay {
 
 class Peer;
 
+void wipe(void* bytes, size_t size);
+
+// Every copy wipes its keys when it goes.
 struct KeypairMaterial {
+  KeypairMaterial() = default;
+  KeypairMaterial(const KeypairMaterial&) = default;
+  KeypairMaterial& operator=(const KeypairMaterial&) = default;
+  ~KeypairMaterial() {
+    wipe(sendKey.data(), sendKey.size());
+    wipe(receiveKey.data(), receiveKey.size());
+  }
+
   uint32_t localIndex = 0;
   uint32_t remoteIndex = 0;
   std::array<uint8_t, AEAD_KEY_BYTES> sendKey{};
@@ -32,15 +43,9 @@ struct KeypairMaterial {
   uint64_t firstCounter = 0;
 };
 
-void wipe(void* bytes, size_t size);
-
 struct Keypair : Retirable {
   Keypair(Peer& owner, const KeypairMaterial& from)
       : peer(&owner), material(from), nextCounter(from.firstCounter) {}
-  ~Keypair() override {
-    wipe(material.sendKey.data(), material.sendKey.size());
-    wipe(material.receiveKey.data(), material.receiveKey.size());
-  }
 
   // Too old to send or to receive.
   bool isExpired(double nowMs) const { return nowMs - material.createdAtMs >= REJECT_AFTER_TIME_MS; }
