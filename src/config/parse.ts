@@ -132,12 +132,12 @@ class ConfigReader {
       return
     }
     section.keyLines.set(name, earlier ?? line)
-    const wrong = setting.apply(section.draft, value, line)
-    if (wrong === undefined) return
-    if (value === '') this.#findings.fault(line, `${name} has no value`, `allowed: ${allowed}`)
-    else if (setting.isKey) {
-      this.#findings.fault(line, `${name} ${describeKeyFault(compact(value))}`, `allowed: ${allowed}`)
-    } else this.#findings.fault(line, `${name} cannot be ${showValue(wrong)}`, `allowed: ${allowed}`)
+    for (const wrong of setting.apply(section.draft, value, line)) {
+      if (value === '') this.#findings.fault(line, `${name} has no value`, `allowed: ${allowed}`)
+      else if (setting.isKey) {
+        this.#findings.fault(line, `${name} ${describeKeyFault(compact(value))}`, `allowed: ${allowed}`)
+      } else this.#findings.fault(line, `${name} cannot be ${showValue(wrong)}`, `allowed: ${allowed}`)
+    }
   }
 
   #reportUnknownKey(

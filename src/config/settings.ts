@@ -22,8 +22,8 @@ export interface Setting<Draft> {
   readonly repeats: boolean
   /** The value is a key: faults describe it, but do not show it. */
   readonly isKey: boolean
-  /** Takes the value into the draft; gives the part of it that is wrong, if one is. */
-  readonly apply: (draft: Draft, value: string, line: number) => string | undefined
+  /** Takes the value into the draft; gives the parts of it that are wrong. */
+  readonly apply: (draft: Draft, value: string, line: number) => readonly string[]
 }
 
 /** A prefix as written, with host bits, and where. */
@@ -143,7 +143,7 @@ function one<Draft>(
   allowed: string,
   take: (draft: Draft, value: string) => boolean,
 ): Setting<Draft> {
-  const apply = (draft: Draft, value: string) => (value !== '' && take(draft, value) ? undefined : value)
+  const apply = (draft: Draft, value: string) => (value !== '' && take(draft, value) ? [] : [value])
   return { name, allowed, repeats: false, isKey: false, apply }
 }
 
@@ -162,7 +162,7 @@ function list<Draft>(
     const items = value === '' ? [] : value.split(separator).map((item) => item.trim())
     // Blanks at either end of a list that is split at blanks leave an empty item; commas do not.
     const given = separator === BLANKS_OR_COMMAS ? items.filter((item) => item !== '') : items
-    return given.find((item) => !take(draft, item, line))
+    return given.filter((item) => !take(draft, item, line))
   }
   return { name, allowed, repeats: true, isKey: false, apply }
 }
@@ -171,7 +171,7 @@ function list<Draft>(
 function hook(name: string, commands: (draft: InterfaceDraft) => string[]): Setting<InterfaceDraft> {
   const apply = (draft: InterfaceDraft, value: string) => {
     if (value !== '') commands(draft).push(value)
-    return undefined
+    return []
   }
   return { name, allowed: 'a shell command', repeats: true, isKey: false, apply }
 }

@@ -110,12 +110,12 @@ describe('faults', () => {
       'Adress = 10.0.0.1/24',
       'Address = 10.0.0.1/33',
       '[Peer]',
-      'AllowedIPs = 10.0.0.0/8, 1.2.3',
+      'AllowedIPs = 1.2.3, 10.0.0.0/8, 10.0.0.0/40',
       'Endpoint = example.org',
       'PersistentKeepalive = often',
     ].join('\n')
     const issues = issuesOf(text)
-    expect(issues.map((issue) => issue.line)).toEqual([2, 3, 4, 5, 6, 7, 8])
+    expect(issues.map((issue) => issue.line)).toEqual([2, 3, 4, 5, 6, 6, 7, 8])
     const texts = issues.map((issue) => `${issue.message} | ${issue.hint}`)
     expect(texts).toEqual([
       'ListenPort cannot be "70000" | allowed: a number from 0 to 65535',
@@ -123,6 +123,7 @@ describe('faults', () => {
       expect.stringContaining('Address cannot be "10.0.0.1/33"'),
       expect.stringContaining('this [Peer] has no PublicKey'),
       expect.stringContaining('AllowedIPs cannot be "1.2.3"'),
+      expect.stringContaining('AllowedIPs cannot be "10.0.0.0/40"'),
       expect.stringContaining('Endpoint cannot be "example.org"'),
       'PersistentKeepalive cannot be "often" | allowed: off, or seconds from 1 to 65535',
     ])
