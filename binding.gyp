@@ -17,6 +17,7 @@
         "native/core/dataplane/data-plane.cc",
         "native/core/dataplane/epochs.cc",
         "native/core/dataplane/event-queue.cc",
+        "native/core/dataplane/frame-port.cc",
         "native/core/dataplane/inbound-finish.cc",
         "native/core/dataplane/inbound.cc",
         "native/core/dataplane/index-table.cc",

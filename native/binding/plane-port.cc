@@ -1,5 +1,7 @@
 #include "plane-port.h"
 
+#include <cstring>
+
 #include "../core/errno-name.h"
 #include "convert.h"
 #include "plane-values.h"
@@ -11,7 +13,9 @@ Napi::Function PlanePort::define(Napi::Env env) {
                      {
                          InstanceMethod<&PlanePort::describe>("describe"),
                          InstanceMethod<&PlanePort::openSocket>("openSocket"),
+                         InstanceMethod<&PlanePort::openFramePort>("openFramePort"),
                          InstanceMethod<&PlanePort::closeSocket>("closeSocket"),
+                         InstanceMethod<&PlanePort::deliver>("deliver"),
                          InstanceMethod<&PlanePort::setMark>("setMark"),
                          InstanceMethod<&PlanePort::setMtu>("setMtu"),
                          InstanceMethod<&PlanePort::hasPeer>("hasPeer"),
@@ -24,6 +28,7 @@ Napi::Function PlanePort::define(Napi::Env env) {
                          InstanceMethod<&PlanePort::sendKeepalive>("sendKeepalive"),
                          InstanceMethod<&PlanePort::setKeepaliveInterval>("setKeepaliveInterval"),
                          InstanceMethod<&PlanePort::dropStaged>("dropStaged"),
+                         InstanceMethod<&PlanePort::setRoaming>("setRoaming"),
                          InstanceMethod<&PlanePort::sendDatagram>("sendDatagram"),
                          InstanceMethod<&PlanePort::takeEvents>("takeEvents"),
                          InstanceMethod<&PlanePort::isIdle>("isIdle"),
@@ -94,6 +99,21 @@ Napi::Value PlanePort::openSocket(const Napi::CallbackInfo& info) {
   result.Set("socket", Napi::Number::New(env, opened.value().id));
   result.Set("port", Napi::Number::New(env, opened.value().port));
   return result;
+}
+
+Napi::Value PlanePort::openFramePort(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), plane_ ? plane_->openFramePort() : 0);
+}
+
+// (port, remote, port number, bytes, segment bytes): the bytes are opened in place.
+void PlanePort::deliver(const Napi::CallbackInfo& info) {
+  if (!plane_) return;
+  Addresses addresses;
+  const ByteView remote = toBytes(info[1]);
+  if (remote.size == sizeof(addresses.remote)) std::memcpy(addresses.remote, remote.data, remote.size);
+  addresses.remotePort = static_cast<uint16_t>(toUint32(info[2]));
+  const ByteView bytes = toBytes(info[3]);
+  plane_->deliver(toUint32(info[0]), addresses, const_cast<uint8_t*>(bytes.data), bytes.size, toUint32(info[4]));
 }
 
 void PlanePort::closeSocket(const Napi::CallbackInfo& info) {
@@ -174,6 +194,11 @@ void PlanePort::setKeepaliveInterval(const Napi::CallbackInfo& info) {
 
 void PlanePort::dropStaged(const Napi::CallbackInfo& info) {
   if (const std::optional<size_t> slot = toPeerSlot(info)) plane_->dropStaged(*slot);
+}
+
+// (slot, whether)
+void PlanePort::setRoaming(const Napi::CallbackInfo& info) {
+  if (const std::optional<size_t> slot = toPeerSlot(info)) plane_->setRoaming(*slot, toBoolean(info[1]));
 }
 
 // --- events and end ------------------------------------------------------------------------------

@@ -25,6 +25,8 @@ class PlanePort : public Napi::ObjectWrap<PlanePort> {
  private:
   Napi::Value describe(const Napi::CallbackInfo& info);
   Napi::Value openSocket(const Napi::CallbackInfo& info);
+  Napi::Value openFramePort(const Napi::CallbackInfo& info);
+  void deliver(const Napi::CallbackInfo& info);
   void closeSocket(const Napi::CallbackInfo& info);
   void setMark(const Napi::CallbackInfo& info);
   void setMtu(const Napi::CallbackInfo& info);
@@ -38,6 +40,7 @@ class PlanePort : public Napi::ObjectWrap<PlanePort> {
   void sendKeepalive(const Napi::CallbackInfo& info);
   void setKeepaliveInterval(const Napi::CallbackInfo& info);
   void dropStaged(const Napi::CallbackInfo& info);
+  void setRoaming(const Napi::CallbackInfo& info);
   Napi::Value sendDatagram(const Napi::CallbackInfo& info);
   Napi::Value takeEvents(const Napi::CallbackInfo& info);
   Napi::Value isIdle(const Napi::CallbackInfo& info);

@@ -131,6 +131,13 @@ Napi::Value fromEvent(Napi::Env env, const PlaneEvent& event) {
       setKind("sourceChanged");
       setPath(env, object, event);
       break;
+    case PlaneEvent::Kind::frames:
+      setKind("frames");
+      setPath(env, object, event);
+      object.Set("bytes", fromBytes(env, {event.bytes.data(), event.bytes.size()}));
+      object.Set("segmentBytes", Napi::Number::New(env, static_cast<double>(event.segmentBytes)));
+      object.Set("isControl", Napi::Boolean::New(env, event.isControl));
+      break;
     case PlaneEvent::Kind::failed:
       setKind("failed");
       object.Set("errno", Napi::String::New(env, errnoName(event.error.code)));
@@ -152,6 +159,7 @@ Napi::Object planeLayout(Napi::Env env) {
   set("blockFields", static_cast<double>(BLOCK_FIELDS));
   set("dropReasons", static_cast<double>(DROP_REASONS));
   set("allowedIpBytes", static_cast<double>(ALLOWED_IP_BYTES));
+  set("frameHeadroomBytes", static_cast<double>(FRAME_HEADROOM_BYTES));
   set("maxStagedPackets", static_cast<double>(MAX_STAGED_PACKETS));
   set("replayWindowCounters", static_cast<double>(REPLAY_WINDOW_COUNTERS));
   set("keepaliveTimeoutMs", KEEPALIVE_TIMEOUT_MS);

@@ -19,6 +19,7 @@ const MEANINGS: Readonly<Record<DropReason | HandshakeDropReason, string>> = {
   handshakeFailed: 'out: the handshake they waited for did not succeed',
   innerWriteFailed: 'in: the interface did not take it',
   outerSendFailed: 'out: the UDP socket did not take it',
+  frameOverflow: 'out: for a relay: too many waited; the oldest gave way',
   controlOverflow: 'in: more handshake messages than can wait',
   handshakeMalformed: 'in: no WireGuard message',
   handshakeMac1Invalid: 'in: from somebody who does not know our public key',

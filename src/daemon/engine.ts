@@ -197,6 +197,8 @@ export class Engine {
         device.handleSourceChanged(event.localIndex, event.path)
         this.#options.log.debug('peer.roamed', { endpoint: formatEndpoint(event.path.remote) })
         break
+      case 'frames':
+        break // no peer of this engine has a path over a frame port
       case 'failed':
         this.#options.log.warn('dataplane.failed', { syscall: event.syscall, errno: event.errno })
         break

@@ -8,11 +8,15 @@
  * Two implementations pass one compliance suite (test/support/data-plane-suite.ts).
  */
 
+import type { Endpoint } from '../net/endpoint.js'
 import type { IpAddress } from '../net/ip.js'
 import type { Path, SocketId } from '../net/path.js'
 import type { Prefix } from '../net/prefix.js'
 import type { KeypairMaterial } from '../wireguard/keypair-material.js'
 import type { PeerBlocks } from './peer-block.js'
+
+/** Free bytes before the messages of a `frames` event: room for a header in place. */
+export const FRAME_HEADROOM_BYTES = 64
 
 export interface AllowedIp {
   readonly prefix: Prefix
@@ -56,6 +60,19 @@ export type DataPlaneEvent =
       readonly localIndex: number
       readonly path: Path
     }
+  /**
+   * Messages for the far end of a path over a frame port: all of `segmentBytes` but the last. `frame` is
+   * the receiver's to keep; they start FRAME_HEADROOM_BYTES into it.
+   */
+  | {
+      readonly kind: 'frames'
+      readonly port: SocketId
+      readonly remote: Endpoint
+      readonly frame: Uint8Array
+      readonly segmentBytes: number
+      /** Handshakes and probes: they go ahead of data. */
+      readonly isControl: boolean
+    }
   /** A system call failed in a way that does not heal by itself, or for the first time in a row. */
   | {
       readonly kind: 'failed'
@@ -72,7 +89,18 @@ export interface DataPlane {
 
   /** Binds a UDP socket. Throws PlatformError, for instance EADDRINUSE. Gives the port bound. */
   openSocket(options: OuterSocketOptions): { readonly socket: SocketId; readonly port: number }
-  /** Paths over it become unusable; the caller sets others. */
+  /**
+   * A port for paths that TypeScript carries, over a relay or TCP. What is sent there comes as `frames`
+   * events, of which a bounded number waits and the oldest gives way. Its remote endpoints are IPv6
+   * addresses of the caller's making.
+   */
+  openFramePort(): SocketId
+  /**
+   * Messages that came over a frame port, all of `segmentBytes` but the last. Treated as if from a socket;
+   * `bytes` is opened in place and is not to be used afterwards.
+   */
+  deliver(port: SocketId, remote: Endpoint, bytes: Uint8Array, segmentBytes: number): void
+  /** Of a socket or a frame port: paths over it become unusable; the caller sets others. */
   closeSocket(socket: SocketId): void
   /** Sets SO_MARK of all sockets, open ones and later ones. Throws PlatformError, for instance EPERM. */
   setMark(mark: number): void
@@ -93,6 +121,8 @@ export interface DataPlane {
   setAllowedIps(table: readonly AllowedIp[]): void
   /** `undefined`: the peer has no path and its packets are dropped as `noPath`. */
   setPath(slot: number, path: Path | undefined): void
+  /** Whether authentic messages from elsewhere move the peer there, as they do from the start. */
+  setRoaming(slot: number, isRoaming: boolean): void
 
   /**
    * Adds a keypair by the rotation rules of src/wireguard/keypair.ts: an initiator's becomes

@@ -18,6 +18,7 @@ export const DROP_REASONS = [
   'innerWriteFailed', // in: the TUN did not take the packet
   'outerSendFailed', // out: the socket did not take the datagram
   'controlOverflow', // in: handshake and control datagrams over the bound of the event queue
+  'frameOverflow', // out: messages for a relay that gave way to newer ones
 ] as const
 
 export type DropReason = (typeof DROP_REASONS)[number]

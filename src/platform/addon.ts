@@ -101,7 +101,7 @@ export interface NativeAddon {
   sendUnixDatagram(path: string, text: string, timeoutMs: number): void
 }
 
-const ADDON_VERSION = 2 // native/binding/addon.cc
+const ADDON_VERSION = 3 // native/binding/addon.cc
 const ADDRESS_BYTES = 16 // native/core/slab.h
 
 const ADDON_PATH: string = fileURLToPath(new URL('../../build/Release/overlay.node', import.meta.url))

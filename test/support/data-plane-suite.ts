@@ -5,6 +5,7 @@
 
 import { afterEach, beforeEach, describe } from 'vitest'
 import type { DataPlaneFactory, DataPlaneHarness } from './data-plane-harness.js'
+import { frameTests } from './data-plane-suite-frames.js'
 import { inboundTests } from './data-plane-suite-inbound.js'
 import { keypairTests } from './data-plane-suite-keypairs.js'
 import { outboundTests } from './data-plane-suite-outbound.js'
@@ -27,6 +28,7 @@ export function describeDataPlane(name: string, factory: DataPlaneFactory): void
     describe('while no keypair can send', () => stagingTests(() => harness))
     describe('on the way in', () => inboundTests(() => harness))
     describe('with keypairs', () => keypairTests(() => harness))
+    describe('with frame ports', () => frameTests(() => harness))
     describe('with sockets and paths', () => pathTests(() => harness))
   })
 }

@@ -35,7 +35,10 @@ DataPlane::DataPlane(const DataPlaneOptions& options, std::unique_ptr<InnerPort>
 DataPlane::~DataPlane() { stop(); }
 
 void DataPlane::startThreads(size_t count, AeadChoice aead) {
-  const size_t each = std::clamp<size_t>(count, 1, Epochs::MAX_READERS / 2);
+  // The last reader is whoever delivers frames.
+  constexpr size_t FRAMES_READER = Epochs::MAX_READERS - 1;
+  const size_t each = std::clamp<size_t>(count, 1, FRAMES_READER / 2);
+  frames_ = std::make_unique<InboundThread>(inbound_, FRAMES_READER, aead);
   // Signals are the event loop's: threads inherit the mask of their maker.
   sigset_t all;
   sigset_t before;
@@ -60,6 +63,7 @@ void DataPlane::stop() {
     if (hasPeer(slot)) removePeer(slot);
   }
   while (!sockets_.empty()) closeSocket(sockets_.begin()->first);
+  while (!framePorts_.empty()) closeSocket(framePorts_.begin()->first);
   plane_.events.take();
 }
 
@@ -92,22 +96,46 @@ Result<DataPlane::OpenedSocket> DataPlane::openSocket(UdpOptions options) {
   return OpenedSocket{id, socket.port()};
 }
 
+uint32_t DataPlane::openFramePort() {
+  const uint32_t id = ++lastSocket_;
+  framePorts_[id] = std::make_unique<FramePort>(id, plane_.events, plane_.blocks);
+  return id;
+}
+
 void DataPlane::closeSocket(uint32_t id) {
-  const auto found = sockets_.find(id);
-  if (found == sockets_.end()) return;
-  const OuterSocket* const socket = found->second.get();
+  OuterPort* const port = findPort(id);
+  if (port == nullptr) return;
+  const auto socket = sockets_.find(id);
   {
     const std::lock_guard<std::mutex> lock(plane_.lock);
-    inbound_.unwatch(*socket);
-    for (const std::atomic<Peer*>& place : plane_.peers) {
-      Peer* const peer = place.load();
-      const Path* const path = peer == nullptr ? nullptr : peer->path.load();
-      if (path != nullptr && path->socket == socket) plane_.setPath(*peer, nullptr);
-    }
+    if (socket != sockets_.end()) inbound_.unwatch(*socket->second);
+    forgetPaths(*port);
   }
   // Its port is free when this returns.
   plane_.epochs.synchronize();
-  sockets_.erase(found);
+  sockets_.erase(id);
+  framePorts_.erase(id);
+}
+
+OuterPort* DataPlane::findPort(uint32_t id) {
+  if (const auto socket = sockets_.find(id); socket != sockets_.end()) return socket->second.get();
+  const auto frames = framePorts_.find(id);
+  return frames == framePorts_.end() ? nullptr : frames->second.get();
+}
+
+void DataPlane::forgetPaths(const OuterPort& port) {
+  for (const std::atomic<Peer*>& place : plane_.peers) {
+    Peer* const peer = place.load();
+    const Path* const path = peer == nullptr ? nullptr : peer->path.load();
+    if (path != nullptr && path->socket == &port) plane_.setPath(*peer, nullptr);
+  }
+}
+
+void DataPlane::deliver(uint32_t port, const Addresses& addresses, uint8_t* bytes, size_t size, size_t segmentBytes) {
+  const auto found = framePorts_.find(port);
+  if (isStopped_ || found == framePorts_.end() || size == 0) return;
+  const auto segment = static_cast<uint16_t>(std::min<size_t>(segmentBytes, UINT16_MAX));
+  frames_->deliver(*found->second, Received{bytes, size, DatagramInfo{addresses, 0, segment}});
 }
 
 Result<void> DataPlane::setMark(uint32_t mark) {
@@ -119,8 +147,8 @@ Result<void> DataPlane::setMark(uint32_t mark) {
 }
 
 bool DataPlane::sendDatagram(uint32_t socket, const DatagramInfo& info, ByteView bytes) {
-  const auto found = sockets_.find(socket);
-  return found != sockets_.end() && bytes.size > 0 && found->second->sendOne(info, bytes);
+  OuterPort* const port = findPort(socket);
+  return port != nullptr && bytes.size > 0 && port->sendOne(info, bytes);
 }
 
 // --- peers ---------------------------------------------------------------------------------------
@@ -157,14 +185,16 @@ void DataPlane::setAllowedIps(const std::vector<AllowedIp>& table) {
 }
 
 void DataPlane::setPath(size_t slot, uint32_t socket, const Addresses& addresses) {
-  const auto found = sockets_.find(socket);
-  if (found == sockets_.end()) {
+  OuterPort* const port = findPort(socket);
+  if (port == nullptr) {
     clearPath(slot);
     return;
   }
   const std::lock_guard<std::mutex> lock(plane_.lock);
-  plane_.setPath(peerIn(slot), std::make_unique<const Path>(*found->second, addresses));
+  plane_.setPath(peerIn(slot), std::make_unique<const Path>(*port, addresses));
 }
+
+void DataPlane::setRoaming(size_t slot, bool isRoaming) { peerIn(slot).isRoaming.store(isRoaming); }
 
 void DataPlane::clearPath(size_t slot) {
   const std::lock_guard<std::mutex> lock(plane_.lock);

@@ -10,6 +10,7 @@
 #include <string>
 #include <thread>
 
+#include "frame-port.h"
 #include "inbound.h"
 #include "outbound.h"
 
@@ -57,7 +58,11 @@ class DataPlane {
     uint16_t port;
   };
   Result<OpenedSocket> openSocket(UdpOptions options);
+  // A port whose trains become events, and that receives what deliver() is given.
+  uint32_t openFramePort();
   void closeSocket(uint32_t id);
+  // Datagrams that came by a frame port, all of `segmentBytes` but the last; opened where they are.
+  void deliver(uint32_t port, const Addresses& addresses, uint8_t* bytes, size_t size, size_t segmentBytes);
   Result<void> setMark(uint32_t mark);
   void setMtu(uint32_t mtu) { plane_.mtu.store(mtu); }
 
@@ -76,6 +81,8 @@ class DataPlane {
   // Of persistent keepalives, 0 for none: TypeScript sends them, the data plane only when that is stalled.
   void setKeepaliveInterval(size_t slot, double intervalMs);
   void dropStaged(size_t slot);
+  // False: messages from elsewhere do not move the peer.
+  void setRoaming(size_t slot, bool isRoaming);
   bool sendDatagram(uint32_t socket, const DatagramInfo& info, ByteView bytes);
 
   // Readable while events wait.
@@ -102,7 +109,13 @@ class DataPlane {
   Outbound outbound_;
   Inbound inbound_;
   std::vector<std::thread> threads_;
+  OuterPort* findPort(uint32_t id);
+  void forgetPaths(const OuterPort& port);
+
   std::map<uint32_t, std::unique_ptr<OuterSocket>> sockets_;
+  std::map<uint32_t, std::unique_ptr<FramePort>> framePorts_;
+  // Opens what frame ports bring, on the caller's thread.
+  std::unique_ptr<InboundThread> frames_;
   uint32_t lastSocket_ = 0;
   // For sockets that are opened without one.
   uint32_t mark_ = 0;

@@ -21,6 +21,20 @@ bool EventQueue::tryPushDatagram(PlaneEvent event) {
   return true;
 }
 
+std::vector<EventQueue::DroppedFrames> EventQueue::pushFrames(PlaneEvent event) {
+  std::vector<DroppedFrames> dropped;
+  const std::lock_guard<std::mutex> lock(mutex_);
+  frameBytes_ += event.bytes.size();
+  while (frameBytes_ > MAX_FRAME_BYTES && !frames_.empty()) {
+    frameBytes_ -= frames_.front().bytes.size();
+    dropped.push_back({frames_.front().slot, frames_.front().messages});
+    frames_.pop_front();
+  }
+  frames_.push_back(std::move(event));
+  ask(bootNowMs());
+  return dropped;
+}
+
 void EventQueue::pushSource(PlaneEvent event) {
   const std::lock_guard<std::mutex> lock(mutex_);
   for (PlaneEvent& waiting : events_) {
@@ -37,7 +51,11 @@ std::vector<PlaneEvent> EventQueue::take() {
   datagramBytes_ = 0;
   dueSinceMs_ = 0;
   wakeUp_.reset();
-  return std::exchange(events_, {});
+  std::vector<PlaneEvent> taken = std::exchange(events_, {});
+  for (PlaneEvent& frame : frames_) taken.push_back(std::move(frame));
+  frames_.clear();
+  frameBytes_ = 0;
+  return taken;
 }
 
 void EventQueue::probe(double nowMs) {

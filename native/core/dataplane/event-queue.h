@@ -8,6 +8,7 @@
 
 #include <array>
 #include <cstdint>
+#include <deque>
 #include <mutex>
 #include <vector>
 
@@ -19,7 +20,7 @@
 namespace overlay {
 
 struct PlaneEvent {
-  enum class Kind { datagram, handshakeNeeded, keypairConfirmed, sourceChanged, failed };
+  enum class Kind { datagram, handshakeNeeded, keypairConfirmed, sourceChanged, failed, frames };
 
   Kind kind = Kind::failed;
   size_t slot = 0;
@@ -32,6 +33,10 @@ struct PlaneEvent {
   int family = 4;
   Addresses addresses;
   std::vector<uint8_t> bytes;
+  // Of frames: bytes of each message but the last, how many, and whether they are no transport data.
+  size_t segmentBytes = 0;
+  size_t messages = 0;
+  bool isControl = false;
   Error error;
 };
 
@@ -40,12 +45,21 @@ class EventQueue {
   // Datagrams that wait for the event loop, and their bytes.
   static constexpr size_t MAX_DATAGRAMS = 1024;
   static constexpr size_t MAX_DATAGRAM_BYTES = 1 << 20;
+  // Frames that wait: about 20 ms of what a relay carries.
+  static constexpr size_t MAX_FRAME_BYTES = 1 << 20;
+
+  struct DroppedFrames {
+    size_t slot;
+    size_t messages;
+  };
 
   int fd() const { return wakeUp_.fd(); }
 
   void push(PlaneEvent event);
   // False if too many wait already.
   bool tryPushDatagram(PlaneEvent event);
+  // The oldest frames give way to new ones; gives those.
+  std::vector<DroppedFrames> pushFrames(PlaneEvent event);
   // Replaces a waiting one of the same slot: only the newest source counts.
   void pushSource(PlaneEvent event);
   // All that wait, oldest first; none after a probe alone.
@@ -63,6 +77,8 @@ class EventQueue {
   WakeUp wakeUp_;
   std::mutex mutex_;
   std::vector<PlaneEvent> events_;
+  std::deque<PlaneEvent> frames_;
+  size_t frameBytes_ = 0;
   // Since when a take() is due; 0 if none is.
   double dueSinceMs_ = 0;
   size_t datagrams_ = 0;

@@ -11,14 +11,19 @@ namespace overlay {
 // Passes the finishing turn and leaves the epoch, with messages or without.
 void InboundThread::finishBatch(uint64_t ticket) {
   shared_.finishing_.waitFor(ticket);
+  finishMessages();
+  shared_.finishing_.pass();
+  plane_.epochs.leave(reader_);
+}
+
+void InboundThread::finishMessages() {
+  const std::lock_guard<std::mutex> lock(shared_.finishLock_);
   // Between batches allowed IPs and peers may change.
   known_ = KnownSource{};
   for (size_t i = 0; i < messages_.size(); i++) finishMessage(messages_[i], toOpen_[i]);
   commitCounts();
   coalescer_.flush();
   messages_.clear();
-  shared_.finishing_.pass();
-  plane_.epochs.leave(reader_);
 }
 
 void InboundThread::finishMessage(const Message& message, const AeadMessage& opened) {
@@ -34,8 +39,10 @@ void InboundThread::finishMessage(const Message& message, const AeadMessage& ope
   }
   commit(message);
   const DatagramInfo& info = message.received->info;
-  const Path* const path = peer.path.load();
-  if (path == nullptr || !path->isWayOf(*socket_, info.addresses)) learnPath(peer, keypair, info);
+  if (peer.isRoaming.load(std::memory_order_relaxed)) {
+    const Path* const path = peer.path.load();
+    if (path == nullptr || !path->isWayOf(*port_, info.addresses)) learnPath(peer, keypair, info);
+  }
   if (peer.rotation.next() == &keypair) confirm(peer, keypair);
   const Keypair* const current = peer.rotation.current();
   if (current != nullptr && current->isRenewalDueOnReceive(nowMs_)) plane_.raiseHandshake(peer);
@@ -76,14 +83,14 @@ void InboundThread::commitCounts() {
 void InboundThread::learnPath(Peer& peer, const Keypair& keypair, const DatagramInfo& info) {
   const std::lock_guard<std::mutex> lock(plane_.lock);
   // Removed, or its socket closed, while the message was opened.
-  if (!plane_.isPresent(peer) || !shared_.isWatched(*socket_)) return;
-  plane_.setPath(peer, std::make_unique<const Path>(*socket_, info.addresses));
+  if (!plane_.isPresent(peer) || !shared_.isWatched(*port_)) return;
+  plane_.setPath(peer, std::make_unique<const Path>(*port_, info.addresses));
   PlaneEvent event;
   event.kind = PlaneEvent::Kind::sourceChanged;
   event.slot = peer.slot;
   event.localIndex = keypair.material.localIndex;
-  event.socket = socket_->id();
-  event.family = socket_->family();
+  event.socket = port_->id();
+  event.family = port_->family();
   event.addresses = info.addresses;
   plane_.events.pushSource(std::move(event));
 }

@@ -53,9 +53,9 @@ void Inbound::unwatch(const OuterSocket& socket) {
   publish(std::move(sockets));
 }
 
-bool Inbound::isWatched(const OuterSocket& socket) const {
+bool Inbound::isWatched(const OuterPort& port) const {
   const std::vector<OuterSocket*>& all = sockets_.load()->all;
-  return std::find(all.begin(), all.end(), &socket) != all.end();
+  return std::any_of(all.begin(), all.end(), [&](const OuterSocket* socket) { return socket == &port; });
 }
 
 void Inbound::publish(std::unique_ptr<Sockets> sockets) {
@@ -91,6 +91,18 @@ void InboundThread::run() noexcept {
   }
 }
 
+void InboundThread::deliver(OuterPort& port, const Received& received) {
+  plane_.epochs.enter(reader_);
+  nowMs_ = bootNowMs();
+  port_ = &port;
+  messages_.clear();
+  toOpen_.clear();
+  sortTrain(received);
+  open();
+  finishMessages();
+  plane_.epochs.leave(reader_);
+}
+
 // Returns inside an epoch, with datagrams; without only at the end.
 void InboundThread::receiveBatch() {
   received_ = 0;
@@ -113,10 +125,11 @@ void InboundThread::receiveFrom(const Inbound::Ready& ready) {
   const auto found = std::find_if(sockets.begin(), sockets.end(),
                                   [&](const OuterSocket* socket) { return socket->id() == ready.id; });
   if (found == sockets.end()) return;
-  socket_ = *found;
+  OuterSocket& socket = **found;
+  port_ = &socket;
   // An error that an earlier datagram has left would make it look readable for ever.
-  if (ready.hasError) socket_->takeError();
-  received_ = socket_->receive(buffers_);
+  if (ready.hasError) socket.takeError();
+  received_ = socket.receive(buffers_);
   nowMs_ = bootNowMs();
   // With fewer than asked for it is empty: what comes next is epoll's to tell.
   if (!buffers_.isFull(received_)) return;
@@ -144,16 +157,17 @@ void InboundThread::wait(bool isPatient) {
 void InboundThread::sortDatagrams() {
   messages_.clear();
   toOpen_.clear();
-  for (size_t i = 0; i < received_; i++) {
-    const Received& received = buffers_.at(i);
-    const size_t segmentBytes = received.segmentBytes();
-    size_t at = 0;
-    do {
-      const size_t size = std::min(segmentBytes, received.size - at);
-      sortDatagram(received, received.bytes + at, size);
-      at += size;
-    } while (at < received.size);
-  }
+  for (size_t i = 0; i < received_; i++) sortTrain(buffers_.at(i));
+}
+
+void InboundThread::sortTrain(const Received& received) {
+  const size_t segmentBytes = received.segmentBytes();
+  size_t at = 0;
+  do {
+    const size_t size = std::min(segmentBytes, received.size - at);
+    sortDatagram(received, received.bytes + at, size);
+    at += size;
+  } while (at < received.size);
 }
 
 void InboundThread::sortDatagram(const Received& received, uint8_t* bytes, size_t size) {
@@ -185,8 +199,8 @@ void InboundThread::sortDatagram(const Received& received, uint8_t* bytes, size_
 void InboundThread::handleControl(const Received& received, const uint8_t* bytes, size_t size) {
   PlaneEvent event;
   event.kind = PlaneEvent::Kind::datagram;
-  event.socket = socket_->id();
-  event.family = socket_->family();
+  event.socket = port_->id();
+  event.family = port_->family();
   event.addresses = received.info.addresses;
   event.bytes.assign(bytes, bytes + size);
   if (plane_.events.tryPushDatagram(std::move(event))) return;

@@ -21,6 +21,7 @@
 
 #include <deque>
 #include <memory>
+#include <mutex>
 
 #include "../boot-clock.h"
 #include "coalescer.h"
@@ -45,7 +46,7 @@ class Inbound {
   Result<void> watch(OuterSocket& socket);
   // No thread touches it any more when the plane's epochs have been synchronized.
   void unwatch(const OuterSocket& socket);
-  bool isWatched(const OuterSocket& socket) const;
+  bool isWatched(const OuterPort& port) const;
   void stop();
 
  private:
@@ -72,6 +73,8 @@ class Inbound {
   std::atomic<uint64_t> tickets_{0};
   Turn reading_;
   Turn finishing_;
+  // Held while a batch is finished: datagrams of frame ports come by no turn.
+  std::mutex finishLock_;
   // Sockets that may have datagrams. Of the reading turn.
   std::deque<Ready> ready_;
   size_t batchesSinceWait_ = 0;
@@ -85,6 +88,8 @@ class InboundThread final : PacketSink {
 
   // Returns after stop().
   void run() noexcept;
+  // Instead of run(): datagrams that came by a frame port, opened where they are.
+  void deliver(OuterPort& port, const Received& received);
 
  private:
   // A transport message on its way: what was received, and what may be opened of it.
@@ -98,11 +103,13 @@ class InboundThread final : PacketSink {
   void receiveFrom(const Inbound::Ready& ready);
   void wait(bool isPatient);
   void sortDatagrams();
+  void sortTrain(const Received& received);
   void sortDatagram(const Received& received, uint8_t* bytes, size_t size);
   void handleControl(const Received& received, const uint8_t* bytes, size_t size);
   void open();
 
   void finishBatch(uint64_t ticket);
+  void finishMessages();
   void finishMessage(const Message& message, const AeadMessage& opened);
   void commit(const Message& message);
   void commitCounts();
@@ -119,7 +126,7 @@ class InboundThread final : PacketSink {
   ReceiveBuffers buffers_;
   Coalescer coalescer_;
   double nowMs_ = 0;
-  OuterSocket* socket_ = nullptr;
+  OuterPort* port_ = nullptr;
   size_t received_ = 0;
   std::vector<Message> messages_;
   std::vector<AeadMessage> toOpen_;

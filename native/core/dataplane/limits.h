@@ -22,6 +22,8 @@ constexpr double REKEY_ON_RECEIVE_MS = 165'000;
 constexpr double KEEPALIVE_TIMEOUT_MS = 10'000;
 constexpr uint64_t REPLAY_WINDOW_COUNTERS = 8192;
 constexpr size_t MAX_STAGED_PACKETS = 128;
+// Before the messages of a frame: room for the header that TypeScript writes.
+constexpr size_t FRAME_HEADROOM_BYTES = 64;
 
 // Why something was dropped: index of a drop counter.
 enum class Drop : uint32_t {
@@ -39,8 +41,9 @@ enum class Drop : uint32_t {
   innerWriteFailed,
   outerSendFailed,
   controlOverflow,
+  frameOverflow,
 };
-constexpr size_t DROP_REASONS = 14;
+constexpr size_t DROP_REASONS = 15;
 
 // Fields of a peer's block, in doubles.
 constexpr size_t BLOCK_FIELDS = 32;

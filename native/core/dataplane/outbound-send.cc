@@ -101,10 +101,10 @@ void OutboundThread::seal() {
 
 // One call per socket, as long as its messages stand together.
 void OutboundThread::sendTrains() {
-  std::array<Train, OuterSocket::MAX_TRAINS> trains;
-  std::array<size_t, OuterSocket::MAX_TRAINS> firsts;
+  std::array<Train, OuterPort::MAX_TRAINS> trains;
+  std::array<size_t, OuterPort::MAX_TRAINS> firsts;
   for (size_t at = 0; at < messages_.size();) {
-    OuterSocket* const socket = messages_[at].path->socket;
+    OuterPort* const socket = messages_[at].path->socket;
     size_t count = 0;
     parts_.clear();
     while (at < messages_.size() && count < trains.size() && messages_[at].path->socket == socket) {
@@ -123,13 +123,13 @@ void OutboundThread::layTrain(size_t first, Train& train) {
   const Message& head = messages_[first];
   const size_t firstPart = parts_.size();
   parts_.push_back({head.bytes, head.size});
-  train = Train{head.path, head.tos, nullptr, 0, head.size, head.size, 1, 0};
+  train = Train{head.path, head.tos, nullptr, 0, head.size, head.size, 1, head.peer->slot, 0};
   const bool mayJoin =
       head.path->socket->sendsTrains() && nowMs_ >= head.path->singleUntilMs.load(std::memory_order_relaxed);
-  const size_t limit = mayJoin ? OuterSocket::MAX_TRAIN_COUNT : 1;
+  const size_t limit = mayJoin ? OuterPort::MAX_TRAIN_COUNT : 1;
   for (size_t i = first + 1; i < messages_.size() && train.count < limit; i++) {
     const Message& next = messages_[i];
-    const bool fits = next.size <= train.segmentBytes && train.totalBytes + next.size <= OuterSocket::MAX_TRAIN_BYTES;
+    const bool fits = next.size <= train.segmentBytes && train.totalBytes + next.size <= OuterPort::MAX_TRAIN_BYTES;
     if (next.path != head.path || next.tos != head.tos || !fits) break;
     iovec& last = parts_.back();
     if (static_cast<uint8_t*>(last.iov_base) + last.iov_len == next.bytes) last.iov_len += next.size;

@@ -18,7 +18,7 @@
 #include "../boot-clock.h"
 #include "inner-port.h"
 #include "keepalives.h"
-#include "outer-socket.h"
+#include "outer-port.h"
 #include "plane-state.h"
 #include "segmenter.h"
 #include "turn.h"

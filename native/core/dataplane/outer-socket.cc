@@ -54,7 +54,7 @@ void OuterSocket::send(Train* trains, size_t count, double nowMs) {
     header.msg_iov = const_cast<iovec*>(train.parts);
     header.msg_iovlen = train.partCount;
     const auto segment = static_cast<uint16_t>(train.count > 1 ? train.segmentBytes : 0);
-    encodeInfo(header, envelopes[i], family_, {train.path->addresses, train.tos, segment}, true);
+    encodeInfo(header, envelopes[i], family(), {train.path->addresses, train.tos, segment}, true);
   }
   for (size_t at = 0; at < end;) {
     const int sent = ::sendmmsg(fd(), &messages[at], static_cast<unsigned>(end - at), MSG_DONTWAIT);
@@ -102,7 +102,7 @@ bool OuterSocket::sendMessage(const iovec* parts, size_t partCount, const Datagr
   header.msg_iovlen = partCount;
   bool hasSource = true;
   for (int attempt = 0; attempt < MAX_RETRIES; attempt++) {
-    encodeInfo(header, envelope, family_, info, hasSource);
+    encodeInfo(header, envelope, family(), info, hasSource);
     if (::sendmsg(fd(), &header, MSG_DONTWAIT) >= 0) return true;
     const int code = errno;
     if (code == EAGAIN) {
@@ -132,7 +132,7 @@ bool OuterSocket::sendOne(const DatagramInfo& info, ByteView bytes) {
   header.msg_iovlen = 1;
   bool hasSource = true;
   for (int attempt = 0; attempt < MAX_RETRIES; attempt++) {
-    encodeInfo(header, envelope, family_, info, hasSource);
+    encodeInfo(header, envelope, family(), info, hasSource);
     if (::sendmsg(fd(), &header, MSG_DONTWAIT) >= 0) return true;
     if (hasSource && mayBlameSource(errno)) hasSource = false;
     else if (errno != EINTR && errno != ECONNREFUSED) return false;

@@ -23,6 +23,8 @@ class Peer : public Retirable {
   std::atomic<const Path*> path{nullptr};
   // `handshakeNeeded` was raised, and nothing has come of it yet.
   std::atomic<bool> isHandshakeRaised{false};
+  // Whether it is answered where its messages come from; else its path is for TypeScript to choose.
+  std::atomic<bool> isRoaming{true};
   // The table of allowed IPs was set while it was there, so what the table says of its slot is meant for it.
   std::atomic<bool> isRouted{false};
   // Of persistent keepalives; 0 for none.

@@ -6,6 +6,7 @@
  */
 
 import { AppError, ERROR_CODES } from '../../base/errors.js'
+import type { Endpoint } from '../../net/endpoint.js'
 import { ipFromBytes } from '../../net/ip.js'
 import type { Path, SocketId } from '../../net/path.js'
 import {
@@ -19,12 +20,13 @@ import {
   REPLAY_WINDOW_COUNTERS,
 } from '../../wireguard/constants.js'
 import type { KeypairMaterial } from '../../wireguard/keypair-material.js'
-import type {
-  AllowedIp,
-  DataPlane,
-  DataPlaneEvent,
-  DataPlaneListener,
-  OuterSocketOptions,
+import {
+  type AllowedIp,
+  type DataPlane,
+  type DataPlaneEvent,
+  type DataPlaneListener,
+  FRAME_HEADROOM_BYTES,
+  type OuterSocketOptions,
 } from '../contract.js'
 import { DROP_REASONS } from '../drop-reasons.js'
 import { PeerBlocks } from '../peer-block.js'
@@ -89,6 +91,14 @@ class NativeDataPlane implements DataPlane {
     return this.#source.openSocket(this.#plane, options)
   }
 
+  openFramePort(): SocketId {
+    return this.#plane.openFramePort()
+  }
+
+  deliver(port: SocketId, remote: Endpoint, bytes: Uint8Array, segmentBytes: number): void {
+    this.#plane.deliver(port, remote.address.bytes, remote.port, bytes, segmentBytes)
+  }
+
   closeSocket(socket: SocketId): void {
     this.#plane.closeSocket(socket)
   }
@@ -129,6 +139,10 @@ class NativeDataPlane implements DataPlane {
   setPath(slot: number, path: Path | undefined): void {
     const native: [] | NativePath = path === undefined ? [] : nativePath(path)
     this.#plane.setPath(this.#checked(slot), ...native)
+  }
+
+  setRoaming(slot: number, isRoaming: boolean): void {
+    this.#plane.setRoaming(this.#checked(slot), isRoaming)
   }
 
   installKeypair(slot: number, material: KeypairMaterial): readonly number[] {
@@ -200,6 +214,11 @@ function toEvent(event: NativePlaneEvent): DataPlaneEvent {
       return { kind: 'sourceChanged', slot: event.slot, localIndex: event.localIndex, path: toPath(event) }
     case 'failed':
       return { kind: 'failed', syscall: event.syscall, errno: event.errno, socket: undefined }
+    case 'frames': {
+      const { socket, remote } = toPath(event)
+      const { bytes, segmentBytes, isControl } = event
+      return { kind: 'frames', port: socket, remote, frame: bytes, segmentBytes, isControl }
+    }
     case 'handshakeNeeded':
       return { kind: 'handshakeNeeded', slot: event.slot }
     case 'keypairConfirmed':
@@ -226,6 +245,7 @@ function requireLayout(layout: NativePlaneLayout): void {
     blockFields: PeerBlocks.bytesFor(0) / Float64Array.BYTES_PER_ELEMENT,
     dropReasons: DROP_REASONS.length,
     allowedIpBytes: ALLOWED_IP_BYTES,
+    frameHeadroomBytes: FRAME_HEADROOM_BYTES,
     maxStagedPackets: MAX_STAGED_PACKETS,
     replayWindowCounters: REPLAY_WINDOW_COUNTERS,
     keepaliveTimeoutMs: KEEPALIVE_TIMEOUT_MS,

@@ -41,6 +41,12 @@ export type NativePlaneEvent =
       readonly slot: number
       readonly localIndex: number
     } & NativeDatagramAddress)
+  | ({
+      readonly kind: 'frames'
+      readonly bytes: Uint8Array
+      readonly segmentBytes: number
+      readonly isControl: boolean
+    } & NativeDatagramAddress)
   | { readonly kind: 'failed'; readonly errno: string; readonly syscall: string }
 
 /** All calls are synchronous. Slots of the calls that take one, but addPeer, hold a peer. */
@@ -53,6 +59,8 @@ export interface NativePlane {
     mark: number,
     address: Uint8Array | undefined,
   ): { socket: number; port: number }
+  openFramePort(): number
+  deliver(port: number, remote: Uint8Array, remotePort: number, bytes: Uint8Array, segmentBytes: number): void
   closeSocket(socket: number): void
   setMark(mark: number): void
   setMtu(mtu: number): void
@@ -62,6 +70,7 @@ export interface NativePlane {
   /** Entries as native/binding/plane-values.h lays them out. */
   setAllowedIps(entries: Uint8Array): void
   setPath(slot: number, ...path: [] | NativePath): void
+  setRoaming(slot: number, isRoaming: boolean): void
   installKeypair(
     slot: number,
     localIndex: number,
@@ -96,6 +105,7 @@ export interface NativePlaneLayout {
   readonly blockFields: number
   readonly dropReasons: number
   readonly allowedIpBytes: number
+  readonly frameHeadroomBytes: number
   readonly maxStagedPackets: number
   readonly replayWindowCounters: number
   readonly keepaliveTimeoutMs: number

@@ -84,7 +84,7 @@ export class Inbound {
       return
     }
     this.#commit(live, length)
-    if (live.peer.path.learnFrom(socket, family, this.#headers, i)) {
+    if (live.peer.isRoaming && live.peer.path.learnFrom(socket, family, this.#headers, i)) {
       this.#raiseSource(live, pathOfDatagram(socket, family, this.#headers, i))
     }
     if (live.keypair === live.peer.rotation.next) this.#confirm(live)

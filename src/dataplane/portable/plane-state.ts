@@ -24,6 +24,8 @@ export class PeerState {
   readonly staged: Uint8Array[] = []
   /** `handshakeNeeded` was raised, and nothing has come of it yet. */
   isHandshakeRaised = false
+  /** Whether messages from elsewhere move the path. */
+  isRoaming = true
   /** The table of allowed IPs was set while it was there, so what the table says of its slot is meant for it. */
   isRouted = false
 

@@ -7,6 +7,7 @@
  * runs: see event-queue.ts.
  */
 
+import type { Endpoint } from '../../net/endpoint.js'
 import type { Path, SocketId } from '../../net/path.js'
 import type { Crypto } from '../../wireguard/crypto.js'
 import { Keypair } from '../../wireguard/keypair.js'
@@ -16,6 +17,7 @@ import { DROP } from '../drop-reasons.js'
 import type { PeerBlocks } from '../peer-block.js'
 import type { InnerPort, OpenOuterPort } from '../ports.js'
 import { EventQueue } from './event-queue.js'
+import { FramePort } from './frame-port.js'
 import { Inbound } from './inbound.js'
 import { OrderedClock } from './ordered-clock.js'
 import { Outbound } from './outbound.js'
@@ -48,6 +50,7 @@ class PortableDataPlane implements DataPlane {
   readonly #inbound: Inbound
   readonly #controlHeaders = createDatagramHeaders(1)
   readonly #controlPath = new PackedPath()
+  readonly #framePorts = new Map<SocketId, FramePort>()
   #lastSocket: SocketId = 0
   /** For sockets that are opened without one. */
   #mark = 0
@@ -85,10 +88,25 @@ class PortableDataPlane implements DataPlane {
     return { socket, port: port.port }
   }
 
+  openFramePort(): SocketId {
+    this.#lastSocket += 1
+    const socket = this.#lastSocket
+    const port = new FramePort(socket, this.#plane.events)
+    this.#plane.sockets.set(socket, port)
+    this.#framePorts.set(socket, port)
+    port.onReadable = () => this.#inbound.handleReadable(socket, port)
+    return socket
+  }
+
+  deliver(port: SocketId, remote: Endpoint, bytes: Uint8Array, segmentBytes: number): void {
+    this.#framePorts.get(port)?.deliver(remote, bytes, segmentBytes)
+  }
+
   closeSocket(socket: SocketId): void {
     const port = this.#plane.sockets.get(socket)
     if (port === undefined) return
     this.#plane.sockets.delete(socket)
+    this.#framePorts.delete(socket)
     port.onReadable = undefined
     port.close()
     for (const peer of this.#plane.peers) if (peer?.path.socket === socket) peer.path.set(undefined)
@@ -123,6 +141,10 @@ class PortableDataPlane implements DataPlane {
 
   setPath(slot: number, path: Path | undefined): void {
     this.#peer(slot).path.set(path)
+  }
+
+  setRoaming(slot: number, isRoaming: boolean): void {
+    this.#peer(slot).isRoaming = isRoaming
   }
 
   installKeypair(slot: number, material: KeypairMaterial): readonly number[] {
@@ -161,7 +183,9 @@ class PortableDataPlane implements DataPlane {
     this.#controlPath.set(path)
     this.#controlPath.writeTo(this.#controlHeaders, 0)
     this.#controlHeaders.tos[0] = tos
-    return port.sendBatch(slabOfOne(bytes), this.#controlHeaders, 1) === 1
+    const isTaken = port.sendBatch(slabOfOne(bytes), this.#controlHeaders, 1) === 1
+    this.#plane.events.deliver()
+    return isTaken
   }
 
   async stop(): Promise<void> {
