@@ -23,7 +23,7 @@ export interface CommandInput {
 
 export interface Command {
   readonly name: string
-  /** Positional arguments in yargs' notation, such as `[target]`; empty if there are none. */
+  /** Positional arguments in yargs' notation, such as `[target]` or `<servers..>`; empty if there are none. */
   readonly positionals: string
   readonly about: string
   readonly options: Readonly<Record<string, CommandOption>>

@@ -5,7 +5,19 @@ import { device } from './commands/device.js'
 import { down } from './commands/down.js'
 import { check, strip } from './commands/files.js'
 import { genkey, genpsk, pubkey } from './commands/keys.js'
+import { netcheck } from './commands/netcheck.js'
 import { status } from './commands/status.js'
 import { up } from './commands/up.js'
 
-export const COMMANDS: readonly Command[] = [up, down, status, genkey, pubkey, genpsk, check, strip, device]
+export const COMMANDS: readonly Command[] = [
+  up,
+  down,
+  status,
+  genkey,
+  pubkey,
+  genpsk,
+  check,
+  strip,
+  device,
+  netcheck,
+]

@@ -29,7 +29,6 @@ export async function parseCommandLine(
     .help()
     .alias('help', 'h')
     .version(programVersion())
-    .parserConfiguration({ 'duplicate-arguments-array': false })
     .wrap(Math.min(100, process.stdout.columns ?? 100))
     .demandCommand(1, 'which command?')
     .strict()
@@ -53,17 +52,27 @@ function addCommand(parser: Argv, command: Command, found: Invocation[]): void {
       return sub
     },
     (args) => {
-      const positional = args.target ?? args.interface
+      const positionals = positionalNames(command).flatMap((name) => args[name] ?? [])
       found.push({
         command,
         input: {
-          words: positional === undefined ? [] : [String(positional)],
-          has: (option) => args[option] === true,
-          output: { isJson: args.json === true, isVerbose: args.verbose === true },
+          words: positionals.map(String),
+          has: (option) => isGiven(args[option]),
+          output: { isJson: isGiven(args.json), isVerbose: isGiven(args.verbose) },
         },
       })
     },
   )
+}
+
+/** `<servers..>` and `[target]` -> servers, target. */
+function positionalNames(command: Command): string[] {
+  return command.positionals.split(' ').flatMap((word) => /[a-z]+/.exec(word)?.[0] ?? [])
+}
+
+/** A flag that is given twice comes as a list. */
+function isGiven(value: unknown): boolean {
+  return Array.isArray(value) ? value.at(-1) === true : value === true
 }
 
 function toYargsOptions(options: Readonly<Record<string, CommandOption>>): Record<string, Options> {

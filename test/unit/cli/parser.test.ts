@@ -36,6 +36,16 @@ describe('the command line', () => {
     expect(invocation?.input.output).toEqual({ isJson: true, isVerbose: false })
   })
 
+  it('takes any number of words where a command wants them', async () => {
+    const invocation = await parse('netcheck 192.0.2.1 [2001:db8::1]:3478 007 --json')
+    expect(invocation?.input.words).toEqual(['192.0.2.1', '[2001:db8::1]:3478', '007'])
+    expect(invocation?.input.output.isJson).toBe(true)
+  })
+
+  it('takes a flag that is given twice as given', async () => {
+    expect((await parse('status --json --json --watch --watch'))?.input.has('watch')).toBe(true)
+  })
+
   it('knows short flags', async () => {
     expect((await parse('device wg0 -f'))?.input.has('foreground')).toBe(true)
   })

@@ -1,0 +1,42 @@
+/** `overlay netcheck`: what NAT is in the way, and whether UDP comes through. */
+
+import { UsageError } from '../../base/errors.js'
+import { type HostEndpoint, tryParseHostEndpoint } from '../../net/endpoint.js'
+import { tryParseIp } from '../../net/ip.js'
+import { STUN_DEFAULT_PORT } from '../../paths/stun.js'
+import type { Command } from '../command.js'
+import { printJson, printLine } from '../output.js'
+
+export const netcheck: Command = {
+  name: 'netcheck',
+  positionals: '<servers..>',
+  about: 'ask STUN servers, as host or host:port, what NAT is in the way',
+  options: {},
+  examples: [
+    ['overlay netcheck stun.example.org', 'one server; with two addresses it can tell everything'],
+    ['overlay netcheck 192.0.2.1:3478 [2001:db8::1]:3478 --json', 'several, for programs'],
+  ],
+  async run({ words, output }) {
+    const servers = words.map(parseServer)
+    const { runNetcheck } = await import('../../daemon/netcheck.js')
+    const report = await runNetcheck(servers)
+    if (output.isJson) printJson(report)
+    else {
+      const { formatNetcheck } = await import('../netcheck-view.js')
+      printLine(formatNetcheck(report))
+    }
+    return report.ipv4?.udp === true || report.ipv6?.udp === true ? 0 : 1
+  },
+}
+
+function parseServer(text: string): HostEndpoint {
+  const host = text.replace(/^stun:/, '')
+  const isBareV6 = tryParseIp(host)?.family === 6
+  const server =
+    tryParseHostEndpoint(host) ??
+    tryParseHostEndpoint(isBareV6 ? `[${host}]:${STUN_DEFAULT_PORT}` : `${host}:${STUN_DEFAULT_PORT}`)
+  if (server !== undefined) return server
+  throw new UsageError(`"${text}" is no server`, {
+    hint: 'write host, host:port, 192.0.2.1:3478 or [2001:db8::1]:3478',
+  })
+}

@@ -1,0 +1,49 @@
+/** `overlay netcheck` as text for people: what was seen, and what it means for reaching others. Pure. */
+
+import type { FamilyReport, NetcheckReport } from '../daemon/netcheck.js'
+import type { Filtering, Mapping, PortChoice } from '../paths/nat.js'
+
+const MAPPINGS: Readonly<Record<Mapping, string>> = {
+  none: 'none: the address is this machine’s own',
+  endpointIndependent: 'easy: one external port for all destinations (endpoint-independent)',
+  addressDependent: 'hard: another external port for each destination address (address-dependent)',
+  addressAndPortDependent:
+    'hard: another external port for each destination (address-and-port-dependent, “symmetric”)',
+  unknown: 'not known: it takes two servers, or one with two addresses',
+}
+
+const FILTERINGS: Readonly<Record<Filtering, string>> = {
+  endpointIndependent: 'open: anybody reaches a port that is in use',
+  addressDependent: 'by address: answers come from addresses that were sent to',
+  addressAndPortDependent: 'strict: answers come only from the address and port that was sent to',
+  unknown: 'not known: it takes a server with two addresses',
+}
+
+export function formatNetcheck(report: NetcheckReport): string {
+  return [...familyLines('IPv4', report.ipv4), ...familyLines('IPv6', report.ipv6)].join('\n')
+}
+
+function familyLines(name: string, report: FamilyReport | null): string[] {
+  if (report === null) return [`${name}: not asked: no server with such an address, or none here`]
+  if (!report.udp) {
+    const servers = report.servers.map(({ endpoint }) => endpoint).join(', ')
+    return [`${name}: UDP does not come through, or nobody answers at ${servers}`]
+  }
+  const rows: [string, string][] = [
+    ['seen as', report.mapped ?? ''],
+    ['NAT', MAPPINGS[report.mapping]],
+    ['filtering', FILTERINGS[report.filtering]],
+  ]
+  if (report.ports !== null) rows.push(['ports', describePorts(report.ports)])
+  if (report.hairpin !== null) rows.push(['hairpin', report.hairpin ? 'yes' : 'no'])
+  for (const { endpoint, rttMs } of report.servers) {
+    rows.push(['server', `${endpoint} ${rttMs === null ? 'does not answer' : `answers in ${rttMs} ms`}`])
+  }
+  return [`${name}: UDP works`, ...rows.map(([title, text]) => `  ${`${title}:`.padEnd(11)}${text}`)]
+}
+
+function describePorts(ports: PortChoice): string {
+  return ports.kind === 'sequential'
+    ? `in order, each ${ports.step} above the one before`
+    : `at random from ${ports.low} to ${ports.high}`
+}

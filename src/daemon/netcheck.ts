@@ -1,0 +1,141 @@
+/**
+ * Drives one NatSurvey for each family over real sockets: what stands between this machine and the
+ * world. Needs no privilege and no running tunnel.
+ */
+
+import { randomBytes } from 'node:crypto'
+import { lookup } from 'node:dns/promises'
+import { networkInterfaces } from 'node:os'
+import { AppError, ERROR_CODES } from '../base/errors.js'
+import { type Endpoint, formatEndpoint, formatHostEndpoint, type HostEndpoint } from '../net/endpoint.js'
+import { type IpAddress, tryParseIp } from '../net/ip.js'
+import type { Filtering, Mapping, PortChoice } from '../paths/nat.js'
+import { NatSurvey, type SurveySend } from '../paths/nat-survey.js'
+import { bootNowMs } from '../platform/clock.js'
+import { type DatagramSocket, openDatagramSocket } from '../platform/datagram-socket.js'
+import { createWakeUp } from './wake-up.js'
+
+/** What is known of one family of addresses. */
+export interface FamilyReport {
+  /** Whether any server answered over UDP. */
+  readonly udp: boolean
+  /** `address:port` as the world saw it, or null. */
+  readonly mapped: string | null
+  readonly mapping: Mapping
+  readonly filtering: Filtering
+  readonly ports: PortChoice | null
+  readonly hairpin: boolean | null
+  readonly servers: readonly { readonly endpoint: string; readonly rttMs: number | null }[]
+}
+
+export interface NetcheckReport {
+  /** Null if no server has an address of this family, or this machine has none. */
+  readonly ipv4: FamilyReport | null
+  readonly ipv6: FamilyReport | null
+}
+
+/** Throws AppError naming each server that cannot be resolved. */
+export async function runNetcheck(servers: readonly HostEndpoint[]): Promise<NetcheckReport> {
+  const endpoints = await resolveAll(servers)
+  const ofFamily = (family: 4 | 6) => endpoints.filter(({ address }) => address.family === family)
+  const [ipv4, ipv6] = await Promise.all([surveyFamily(4, ofFamily(4)), surveyFamily(6, ofFamily(6))])
+  return { ipv4, ipv6 }
+}
+
+async function resolveAll(servers: readonly HostEndpoint[]): Promise<Endpoint[]> {
+  const failures: string[] = []
+  const found = await Promise.all(
+    servers.map(async (server) => {
+      try {
+        const answers = await lookup(server.host, { all: true })
+        return answers.map(({ address }) => toEndpoint(address, server.port))
+      } catch (error) {
+        const code = error instanceof Error && 'code' in error ? String(error.code) : String(error)
+        failures.push(`cannot resolve ${formatHostEndpoint(server)}: ${code}`)
+        return []
+      }
+    }),
+  )
+  if (failures.length > 0) {
+    const hint = 'check the name and the name servers: getent hosts NAME'
+    throw new AppError(ERROR_CODES.platform, failures.join('\n'), { hint })
+  }
+  return found.flat().filter((endpoint) => endpoint !== undefined)
+}
+
+function toEndpoint(text: string, port: number): Endpoint | undefined {
+  const address = tryParseIp(text)
+  return address && { address, port, scopeId: 0 }
+}
+
+async function surveyFamily(family: 4 | 6, servers: readonly Endpoint[]): Promise<FamilyReport | null> {
+  if (servers.length === 0) return null
+  const survey = new NatSurvey({
+    servers,
+    ownAddresses: ownAddresses(),
+    random: (length) => new Uint8Array(randomBytes(length)),
+  })
+  const isAvailable = await drive(survey, family)
+  if (!isAvailable) return null
+  const report = survey.report()
+  return {
+    udp: report.mapped !== undefined,
+    mapped: report.mapped === undefined ? null : formatEndpoint(report.mapped),
+    mapping: report.mapping,
+    filtering: report.filtering,
+    ports: report.ports ?? null,
+    hairpin: report.hairpin ?? null,
+    servers: report.servers.map(({ server, rttMs }) => ({
+      endpoint: formatEndpoint(server),
+      rttMs: rttMs === undefined ? null : Math.round(rttMs * 10) / 10,
+    })),
+  }
+}
+
+/** Resolves when the survey is done and its sockets are closed. False if the machine lacks the family. */
+async function drive(survey: NatSurvey, family: 4 | 6): Promise<boolean> {
+  const sockets = new Map<number, Promise<DatagramSocket | undefined>>()
+  let finish: () => void = () => undefined
+  const done = new Promise<void>((resolve) => {
+    finish = resolve
+  })
+
+  function turn(step: (nowMs: number, sends: SurveySend[]) => void): void {
+    const sends: SurveySend[] = []
+    step(bootNowMs(), sends)
+    for (const send of sends) void carry(send)
+    wakeUp.at(survey.nextDeadlineMs())
+    if (survey.isDone) finish()
+  }
+
+  const wakeUp = createWakeUp(bootNowMs, () => turn((nowMs, sends) => survey.handleTimeout(nowMs, sends)))
+
+  function socketOf(number: number): Promise<DatagramSocket | undefined> {
+    const open =
+      sockets.get(number) ??
+      openDatagramSocket(family, (from, bytes) =>
+        turn((nowMs, sends) => survey.handleDatagram(number, from, bytes, nowMs, sends)),
+      )
+    sockets.set(number, open)
+    return open
+  }
+
+  async function carry({ socket, to, bytes }: SurveySend): Promise<void> {
+    const open = await socketOf(socket)
+    open?.send(to, bytes)
+  }
+
+  const isAvailable = (await socketOf(0)) !== undefined
+  if (isAvailable) {
+    turn((nowMs, sends) => survey.start(nowMs, sends))
+    await done
+  }
+  for (const open of sockets.values()) await (await open)?.close()
+  return isAvailable
+}
+
+function ownAddresses(): IpAddress[] {
+  return Object.values(networkInterfaces())
+    .flatMap((addresses) => addresses ?? [])
+    .flatMap(({ address }) => tryParseIp(address.split('%')[0] ?? '') ?? [])
+}

@@ -1,0 +1,39 @@
+/** A UDP socket for a few datagrams of no hurry: questions and answers, not packets. */
+
+import { createSocket, type Socket } from 'node:dgram'
+import type { Endpoint } from '../net/endpoint.js'
+import { formatIp, tryParseIp } from '../net/ip.js'
+
+export type DatagramHandler = (from: Endpoint, bytes: Uint8Array) => void
+
+export interface DatagramSocket {
+  /** A datagram that cannot be sent counts as lost on the way: UDP promises no more. */
+  send(to: Endpoint, bytes: Uint8Array): void
+  close(): Promise<void>
+}
+
+/** On a port of the system's choice. Undefined if the machine does not speak this family. */
+export async function openDatagramSocket(
+  family: 4 | 6,
+  onDatagram: DatagramHandler,
+): Promise<DatagramSocket | undefined> {
+  const socket = createSocket({ type: family === 4 ? 'udp4' : 'udp6', ipv6Only: family === 6 })
+  const isBound = await new Promise<boolean>((resolve) => {
+    socket.once('error', () => resolve(false))
+    socket.bind(0, () => resolve(true))
+  })
+  socket.on('error', () => undefined) // ICMP errors of datagrams that were sent
+  if (!isBound) return undefined
+  socket.on('message', (bytes, info) => {
+    const address = tryParseIp(info.address.split('%')[0] ?? '')
+    if (address !== undefined) onDatagram({ address, port: info.port, scopeId: 0 }, new Uint8Array(bytes))
+  })
+  return {
+    send: (to, bytes) => socket.send(bytes, to.port, formatIp(to.address), () => undefined),
+    close: async () => await closeSocket(socket),
+  }
+}
+
+async function closeSocket(socket: Socket): Promise<void> {
+  await new Promise<void>((resolve) => socket.close(() => resolve()))
+}
