@@ -32,6 +32,7 @@ const TEST_PROGRAMS = {
   ping: 'iputils-ping',
   curl: 'curl',
   turnserver: 'coturn',
+  miniupnpd: 'miniupnpd-nftables',
 }
 
 class SetupError extends Error {}

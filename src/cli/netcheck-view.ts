@@ -1,6 +1,6 @@
 /** `overlay netcheck` as text for people: what was seen, and what it means for reaching others. Pure. */
 
-import type { FamilyReport, NetcheckReport } from '../daemon/netcheck.js'
+import type { FamilyReport, NetcheckReport, RouterReport } from '../daemon/netcheck.js'
 import type { Filtering, Mapping, PortChoice } from '../paths/nat.js'
 
 const MAPPINGS: Readonly<Record<Mapping, string>> = {
@@ -20,7 +20,17 @@ const FILTERINGS: Readonly<Record<Filtering, string>> = {
 }
 
 export function formatNetcheck(report: NetcheckReport): string {
-  return [...familyLines('IPv4', report.ipv4), ...familyLines('IPv6', report.ipv6)].join('\n')
+  const { ipv4, ipv6, router } = report
+  const lines = [...familyLines('IPv4', ipv4), ...familyLines('IPv6', ipv6)]
+  if (router !== null) lines.push(describeRouter(router))
+  return lines.join('\n')
+}
+
+function describeRouter({ address, pcp, natPmp, upnp, external }: RouterReport): string {
+  const spoken = [pcp && 'PCP', natPmp && 'NAT-PMP', upnp && 'UPnP'].filter((name) => name !== false)
+  if (spoken.length === 0) return `router ${address}: maps no ports on request`
+  const known = external === null ? '' : `; it says its external address is ${external}`
+  return `router ${address}: maps ports on request, by ${spoken.join(', ')}${known}`
 }
 
 function familyLines(name: string, report: FamilyReport | null): string[] {

@@ -1,6 +1,6 @@
 /**
- * Drives one NatSurvey for each family over real sockets: what stands between this machine and the
- * world. Needs no privilege and no running tunnel.
+ * Drives surveys over real sockets: what stands between this machine and the world. One of the NAT for
+ * each family, and one of the router. Needs no privilege and no running tunnel.
  */
 
 import { randomBytes } from 'node:crypto'
@@ -8,11 +8,13 @@ import { lookup } from 'node:dns/promises'
 import { networkInterfaces } from 'node:os'
 import { AppError, ERROR_CODES } from '../base/errors.js'
 import { type Endpoint, formatEndpoint, formatHostEndpoint, type HostEndpoint } from '../net/endpoint.js'
-import { type IpAddress, tryParseIp } from '../net/ip.js'
+import { formatIp, type IpAddress, tryParseIp } from '../net/ip.js'
+import { GatewaySurvey } from '../paths/gateway-survey.js'
 import type { Filtering, Mapping, PortChoice } from '../paths/nat.js'
 import { NatSurvey, type SurveySend } from '../paths/nat-survey.js'
 import { bootNowMs } from '../platform/clock.js'
 import { type DatagramSocket, openDatagramSocket } from '../platform/datagram-socket.js'
+import { routeTo } from '../platform/network.js'
 import { createWakeUp } from './wake-up.js'
 
 /** What is known of one family of addresses. */
@@ -28,18 +30,45 @@ export interface FamilyReport {
   readonly servers: readonly { readonly endpoint: string; readonly rttMs: number | null }[]
 }
 
+/** What the next router speaks. */
+export interface RouterReport {
+  readonly address: string
+  readonly pcp: boolean
+  readonly natPmp: boolean
+  readonly upnp: boolean
+  /** The external address as the router says, or null. */
+  readonly external: string | null
+}
+
 export interface NetcheckReport {
   /** Null if no server has an address of this family, or this machine has none. */
   readonly ipv4: FamilyReport | null
   readonly ipv6: FamilyReport | null
+  /** Null if there is no router on the way to the IPv4 servers. */
+  readonly router: RouterReport | null
 }
 
 /** Throws AppError naming each server that cannot be resolved. */
 export async function runNetcheck(servers: readonly HostEndpoint[]): Promise<NetcheckReport> {
   const endpoints = await resolveAll(servers)
   const ofFamily = (family: 4 | 6) => endpoints.filter(({ address }) => address.family === family)
-  const [ipv4, ipv6] = await Promise.all([surveyFamily(4, ofFamily(4)), surveyFamily(6, ofFamily(6))])
-  return { ipv4, ipv6 }
+  const [ipv4, ipv6, router] = await Promise.all([
+    surveyFamily(4, ofFamily(4)),
+    surveyFamily(6, ofFamily(6)),
+    surveyRouter(ofFamily(4)[0]),
+  ])
+  return { ipv4, ipv6, router }
+}
+
+/** Of the router on the way to `server`. */
+async function surveyRouter(server: Endpoint | undefined): Promise<RouterReport | null> {
+  const route = server && routeTo(server.address)
+  if (route?.gateway?.family !== 4 || route.source === undefined) return null
+  const survey = new GatewaySurvey({ gateway: route.gateway, ownAddress: route.source })
+  await drive(survey, 4)
+  const { external, ...protocols } = survey.report()
+  const address = formatIp(route.gateway)
+  return { address, ...protocols, external: external === undefined ? null : formatIp(external) }
 }
 
 async function resolveAll(servers: readonly HostEndpoint[]): Promise<Endpoint[]> {
@@ -92,8 +121,17 @@ async function surveyFamily(family: 4 | 6, servers: readonly Endpoint[]): Promis
   }
 }
 
+/** A machine that asks and ends: it names its sockets by number. */
+interface Survey {
+  readonly isDone: boolean
+  start(nowMs: number, sends: SurveySend[]): void
+  handleDatagram(socket: number, from: Endpoint, bytes: Uint8Array, nowMs: number, sends: SurveySend[]): void
+  handleTimeout(nowMs: number, sends: SurveySend[]): void
+  nextDeadlineMs(): number
+}
+
 /** Resolves when the survey is done and its sockets are closed. False if the machine lacks the family. */
-async function drive(survey: NatSurvey, family: 4 | 6): Promise<boolean> {
+async function drive(survey: Survey, family: 4 | 6): Promise<boolean> {
   const sockets = new Map<number, Promise<DatagramSocket | undefined>>()
   let finish: () => void = () => undefined
   const done = new Promise<void>((resolve) => {

@@ -18,7 +18,7 @@ const SERVERS = ['203.0.113.10', '203.0.113.11', '2001:db8:2::10', '2001:db8:2::
 /** Enough for all that a survey opens, and for what it sends again. */
 const SEQUENCE_PORTS = 512
 
-requirement('netcheck', ['nft', 'turnserver', 'ip'], () => {
+requirement('netcheck', ['nft', 'turnserver', 'miniupnpd', 'ip'], () => {
   const lab = new Lab()
   let client: Host
   let router: Host
@@ -133,6 +133,33 @@ requirement('netcheck', ['nft', 'turnserver', 'ip'], () => {
       expect(code).toBe(1)
       expect(stdout).toContain('UDP does not come through')
     })
+  })
+
+  test('tells what mapping protocols the router speaks', async () => {
+    const silent = await report('out: oifname wan masquerade')
+    expect(silent.router).toMatchObject({ address: '192.168.1.1', pcp: false, natPmp: false, upnp: false })
+    const config = lab.file(
+      [
+        'ext_ifname=wan',
+        'listening_ip=lan',
+        // It refuses to serve behind an address that is set aside for documentation.
+        'ext_ip=5.5.5.5',
+        'enable_natpmp=yes',
+        'enable_upnp=yes',
+        'secure_mode=yes',
+        'uuid=00000000-0000-0000-0000-000000000000',
+        'allow 1024-65535 192.168.1.0/24 1024-65535',
+      ].join('\n'),
+    )
+    const daemon = router.start(['miniupnpd', '-d', '-f', config, '-P', join(lab.directory, 'upnp.pid')])
+    try {
+      await until('the router answers', async () => {
+        const { router: found } = await report('out: oifname wan masquerade')
+        return found?.pcp && found.natPmp && found.upnp && found.external === '5.5.5.5'
+      })
+    } finally {
+      await daemon.stop('SIGKILL')
+    }
   })
 
   test('says it in words', async () => {
