@@ -1,0 +1,210 @@
+/**
+ * Disco: the probe messages by which two nodes find a path between them. They share sockets with
+ * WireGuard and STUN, and only the two of a pair can read, make or even attribute them.
+ *
+ * | offset | size | field |
+ * | 0  | 4  | magic 6f 76 6c 01: "ovl", version 1; neither a WireGuard type nor a STUN message |
+ * | 4  | 8  | tag: names the sender to this receiver only |
+ * | 12 | 24 | nonce, random |
+ * | 36 | n  | XChaCha20-Poly1305(pair key, type 1 · body · zero padding), the 12 bytes before the nonce as data |
+ *
+ * | type | body |
+ * | 1 ping | txid 12 |
+ * | 2 pong | txid 12 · endpoint 18 that the ping came from |
+ * | 3 call | mapping 1 · lowest port 2 · highest port 2 · count 1 · count × (kind 1 · endpoint 18) |
+ *
+ * An endpoint is an address of 16 bytes, v4-mapped if need be, and a port of 2; numbers are big-endian.
+ * Pair key κ = KDF1("overlay disco v1", DH(tunnel keys)), the sender's tag Mac(κ, its public key) cut to 8
+ * bytes: no public key is on the wire, and a stranger's datagram costs one look into a map.
+ *
+ * A longer body is read as far as it is known and an unknown type is nothing, so that later versions can
+ * say more. An answer is never longer than its question: pings are padded to a pong at least.
+ */
+
+import { concatBytes, equalBytes, formatHex } from '../base/bytes.js'
+import type { Endpoint } from '../net/endpoint.js'
+import { ipFromBytes } from '../net/ip.js'
+import type { Crypto, DhPrivateKey, RandomBytes } from '../wireguard/crypto.js'
+import { kdf1 } from '../wireguard/kdf.js'
+import type { PublicKey } from '../wireguard/keys.js'
+import type { Mapping } from './nat.js'
+
+const MAGIC = Uint8Array.of(0x6f, 0x76, 0x6c, 0x01)
+const LABEL = new TextEncoder().encode('overlay disco v1')
+const TAG_END = 12
+const NONCE_END = 36
+const SEAL_TAG_BYTES = 16
+const TRANSACTION_ID_BYTES = 12
+const ENDPOINT_BYTES = 18
+const PING = 1
+const PONG = 2
+const CALL = 3
+const PONG_BYTES: number = 1 + TRANSACTION_ID_BYTES + ENDPOINT_BYTES
+/** Bound on what one call may make its receiver try. */
+export const MAX_CANDIDATES = 32
+/** Of a datagram: what an Ethernet carries. */
+const MAX_DATAGRAM_BYTES = 1500
+
+/** In the order of their numbers on the wire. */
+const MAPPINGS: readonly Mapping[] = [
+  'unknown',
+  'none',
+  'endpointIndependent',
+  'addressDependent',
+  'addressAndPortDependent',
+]
+const KINDS = ['local', 'reflexive', 'mapped', 'tcp'] as const
+
+interface Candidate {
+  /** Own address, as a server saw it, asked of the router, or reached by TCP. */
+  readonly kind: (typeof KINDS)[number]
+  readonly endpoint: Endpoint
+}
+
+export type DiscoMessage =
+  /** `sizeBytes`: of the whole datagram; what got through tells the path's MTU. */
+  | { readonly kind: 'ping'; readonly transactionId: Uint8Array; readonly sizeBytes: number }
+  | { readonly kind: 'pong'; readonly transactionId: Uint8Array; readonly observed: Endpoint }
+  | {
+      readonly kind: 'call'
+      readonly mapping: Mapping
+      /** Of external ports; both 0 if not known. */
+      readonly ports: readonly [low: number, high: number]
+      /** At most MAX_CANDIDATES. */
+      readonly candidates: readonly Candidate[]
+    }
+
+export function isDisco(bytes: Uint8Array): boolean {
+  return bytes.length >= NONCE_END + SEAL_TAG_BYTES && equalBytes(bytes.subarray(0, MAGIC.length), MAGIC)
+}
+
+/** Key of the map from senders to pairs. `bytes`: isDisco. */
+export function discoTagOf(bytes: Uint8Array): string {
+  return formatHex(bytes.subarray(MAGIC.length, TAG_END))
+}
+
+/** What one pair of nodes shares. Costs one Diffie-Hellman to make. */
+export class DiscoPair {
+  readonly #crypto: Crypto
+  readonly #key: Uint8Array
+  readonly #sendPrefix: Uint8Array
+  /** As discoTagOf gives it for datagrams of the remote. */
+  readonly remoteTag: string
+
+  private constructor(crypto: Crypto, key: Uint8Array, own: PublicKey, remote: PublicKey) {
+    this.#crypto = crypto
+    this.#key = key
+    this.#sendPrefix = concatBytes(MAGIC, tagOf(crypto, key, own))
+    this.remoteTag = formatHex(tagOf(crypto, key, remote))
+  }
+
+  /** Undefined for a remote key of low order. */
+  static tryCreate(crypto: Crypto, own: DhPrivateKey, remote: PublicKey): DiscoPair | undefined {
+    const secret = own.sharedSecret(remote)
+    if (secret === undefined) return undefined
+    const key = kdf1(crypto, LABEL, secret)
+    secret.fill(0)
+    return new DiscoPair(crypto, key, own.publicKey, remote)
+  }
+
+  seal(message: DiscoMessage, random: RandomBytes): Uint8Array {
+    const nonce = random(NONCE_END - TAG_END)
+    const prefix = this.#sendPrefix
+    return concatBytes(prefix, nonce, this.#crypto.xseal(this.#key, nonce, encode(message), prefix))
+  }
+
+  /** `bytes`: isDisco, with the tag of the remote. Undefined if it is not authentic or not understood. */
+  open(bytes: Uint8Array): DiscoMessage | undefined {
+    if (bytes.length > MAX_DATAGRAM_BYTES) return undefined
+    const nonce = bytes.subarray(TAG_END, NONCE_END)
+    const plain = this.#crypto.xopen(this.#key, nonce, bytes.subarray(NONCE_END), bytes.subarray(0, TAG_END))
+    return plain && decode(plain, bytes.length)
+  }
+
+  wipe(): void {
+    this.#key.fill(0)
+  }
+}
+
+function tagOf(crypto: Crypto, key: Uint8Array, publicKey: PublicKey): Uint8Array {
+  return crypto.mac(key, publicKey).subarray(0, TAG_END - MAGIC.length)
+}
+
+// --- bodies ------------------------------------------------------------------------------------
+
+function encode(message: DiscoMessage): Uint8Array {
+  switch (message.kind) {
+    case 'ping': {
+      const wanted = message.sizeBytes - NONCE_END - SEAL_TAG_BYTES
+      const plain = new Uint8Array(Math.max(PONG_BYTES, wanted))
+      plain[0] = PING
+      plain.set(message.transactionId, 1)
+      return plain
+    }
+    case 'pong':
+      return concatBytes(Uint8Array.of(PONG), message.transactionId, encodeEndpoint(message.observed))
+    case 'call': {
+      const candidates = message.candidates.slice(0, MAX_CANDIDATES)
+      const [low, high] = message.ports
+      const head = Uint8Array.of(CALL, MAPPINGS.indexOf(message.mapping), low >> 8, low, high >> 8, high)
+      const entries = candidates.map(({ kind, endpoint }) =>
+        concatBytes(Uint8Array.of(KINDS.indexOf(kind)), encodeEndpoint(endpoint)),
+      )
+      return concatBytes(head, Uint8Array.of(candidates.length), ...entries)
+    }
+  }
+}
+
+function decode(plain: Uint8Array, sizeBytes: number): DiscoMessage | undefined {
+  const transactionId = plain.slice(1, 1 + TRANSACTION_ID_BYTES)
+  switch (plain[0]) {
+    case PING:
+      // A shorter one would make the answer longer than the question.
+      return plain.length < PONG_BYTES ? undefined : { kind: 'ping', transactionId, sizeBytes }
+    case PONG: {
+      const observed = tryDecodeEndpoint(plain, 1 + TRANSACTION_ID_BYTES)
+      return observed && { kind: 'pong', transactionId, observed }
+    }
+    case CALL:
+      return tryDecodeCall(plain)
+    default:
+      return undefined
+  }
+}
+
+/** Candidates of an unknown kind, and those that are no endpoint, are left out. */
+function tryDecodeCall(plain: Uint8Array): DiscoMessage | undefined {
+  const headBytes = 7
+  const entryBytes = 1 + ENDPOINT_BYTES
+  const count = plain[headBytes - 1]
+  if (count === undefined || count > MAX_CANDIDATES) return undefined
+  if (plain.length < headBytes + count * entryBytes) return undefined
+  const view = viewOf(plain)
+  const candidates: Candidate[] = []
+  for (let at = headBytes; at < headBytes + count * entryBytes; at += entryBytes) {
+    const kind = KINDS[plain[at] as number]
+    const endpoint = tryDecodeEndpoint(plain, at + 1)
+    if (kind !== undefined && endpoint !== undefined) candidates.push({ kind, endpoint })
+  }
+  const mapping = MAPPINGS[plain[1] as number] ?? 'unknown'
+  return { kind: 'call', mapping, ports: [view.getUint16(2), view.getUint16(4)], candidates }
+}
+
+const V4_MAPPED = Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff)
+
+function encodeEndpoint({ address, port }: Endpoint): Uint8Array {
+  const prefix = address.family === 4 ? V4_MAPPED : new Uint8Array(0)
+  return concatBytes(prefix, address.bytes, Uint8Array.of(port >> 8, port))
+}
+
+function tryDecodeEndpoint(bytes: Uint8Array, at: number): Endpoint | undefined {
+  if (bytes.length < at + ENDPOINT_BYTES) return undefined
+  const port = viewOf(bytes).getUint16(at + 16)
+  const isV4 = equalBytes(bytes.subarray(at, at + 12), V4_MAPPED)
+  const address = ipFromBytes(bytes.subarray(isV4 ? at + 12 : at, at + 16))
+  return port === 0 ? undefined : { address, port, scopeId: 0 }
+}
+
+function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+}
