@@ -131,6 +131,11 @@ export function recipientOf({ type, bytes }: RawFrame): Uint8Array | undefined {
   return bytes.length < start + least ? undefined : bytes.subarray(FRAME_HEADER_BYTES, start)
 }
 
+/** Of the first message of a frame that has a recipient: a WireGuard or probe message tells its kind by it. */
+export function firstMessageByte({ type, bytes }: RawFrame): number | undefined {
+  return bytes[FRAME_HEADER_BYTES + IDENTITY_BYTES + (type === FRAME.batch ? 2 : 0)]
+}
+
 /** Undefined if its type is not known or its body too short. borrowed: the frame. */
 export function decodeFrame({ type, bytes }: RawFrame): RelayFrame | undefined {
   const body = bytes.subarray(FRAME_HEADER_BYTES)
