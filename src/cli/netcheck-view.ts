@@ -1,6 +1,6 @@
 /** `overlay netcheck` as text for people: what was seen, and what it means for reaching others. Pure. */
 
-import type { FamilyReport, NetcheckReport, RouterReport } from '../daemon/netcheck.js'
+import type { FamilyReport, NetcheckReport, ProxyReport, RouterReport } from '../daemon/netcheck.js'
 import type { Filtering, Mapping, PortChoice } from '../paths/nat.js'
 
 const MAPPINGS: Readonly<Record<Mapping, string>> = {
@@ -20,10 +20,16 @@ const FILTERINGS: Readonly<Record<Filtering, string>> = {
 }
 
 export function formatNetcheck(report: NetcheckReport): string {
-  const { ipv4, ipv6, router } = report
+  const { ipv4, ipv6, router, proxy } = report
   const lines = [...familyLines('IPv4', ipv4), ...familyLines('IPv6', ipv6)]
   if (router !== null) lines.push(describeRouter(router))
+  if (proxy !== null) lines.push(describeProxy(proxy))
   return lines.join('\n')
+}
+
+function describeProxy({ endpoint, variable, needsCredentials, connectMs }: ProxyReport): string {
+  const reach = connectMs === null ? 'takes no connection' : `takes connections, in ${connectMs} ms`
+  return `proxy ${endpoint}, from ${variable}${needsCredentials ? ' with credentials' : ''}: ${reach}`
 }
 
 function describeRouter({ address, pcp, natPmp, upnp, external }: RouterReport): string {

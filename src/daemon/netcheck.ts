@@ -7,6 +7,7 @@ import { randomBytes } from 'node:crypto'
 import { lookup } from 'node:dns/promises'
 import { networkInterfaces } from 'node:os'
 import { AppError, ERROR_CODES } from '../base/errors.js'
+import type { ProxySettings } from '../config/proxy.js'
 import { type Endpoint, formatEndpoint, formatHostEndpoint, type HostEndpoint } from '../net/endpoint.js'
 import { formatIp, type IpAddress, tryParseIp } from '../net/ip.js'
 import { GatewaySurvey } from '../paths/gateway-survey.js'
@@ -15,6 +16,7 @@ import { NatSurvey, type SurveySend } from '../paths/nat-survey.js'
 import { bootNowMs } from '../platform/clock.js'
 import { type DatagramSocket, openDatagramSocket } from '../platform/datagram-socket.js'
 import { routeTo } from '../platform/network.js'
+import { timeTcpConnect } from '../platform/tcp-reach.js'
 import { createWakeUp } from './wake-up.js'
 
 /** What is known of one family of addresses. */
@@ -40,24 +42,59 @@ export interface RouterReport {
   readonly external: string | null
 }
 
+/** The HTTP proxy of the environment. */
+export interface ProxyReport {
+  readonly endpoint: string
+  /** The variable that names it. */
+  readonly variable: string
+  readonly needsCredentials: boolean
+  /** Until it took a connection; null if it did not. */
+  readonly connectMs: number | null
+}
+
 export interface NetcheckReport {
   /** Null if no server has an address of this family, or this machine has none. */
   readonly ipv4: FamilyReport | null
   readonly ipv6: FamilyReport | null
   /** Null if there is no router on the way to the IPv4 servers. */
   readonly router: RouterReport | null
+  /** Null if the environment names none. */
+  readonly proxy: ProxyReport | null
 }
 
+const PROXY_TIMEOUT_MS = 3000
+
 /** Throws AppError naming each server that cannot be resolved. */
-export async function runNetcheck(servers: readonly HostEndpoint[]): Promise<NetcheckReport> {
+export async function runNetcheck(
+  servers: readonly HostEndpoint[],
+  proxySettings: ProxySettings | undefined,
+): Promise<NetcheckReport> {
   const endpoints = await resolveAll(servers)
   const ofFamily = (family: 4 | 6) => endpoints.filter(({ address }) => address.family === family)
-  const [ipv4, ipv6, router] = await Promise.all([
+  const [ipv4, ipv6, router, proxy] = await Promise.all([
     surveyFamily(4, ofFamily(4)),
     surveyFamily(6, ofFamily(6)),
     surveyRouter(ofFamily(4)[0]),
+    checkProxy(proxySettings),
   ])
-  return { ipv4, ipv6, router }
+  return { ipv4, ipv6, router, proxy }
+}
+
+async function checkProxy(settings: ProxySettings | undefined): Promise<ProxyReport | null> {
+  if (settings === undefined) return null
+  const { endpoint, variable, needsCredentials } = settings
+  const connectMs = await timeTcpConnect(endpoint, PROXY_TIMEOUT_MS, bootNowMs)
+  return {
+    endpoint: formatHostEndpoint(endpoint),
+    variable,
+    needsCredentials,
+    connectMs: connectMs === undefined ? null : roundMs(connectMs),
+  }
+}
+
+/** To a tenth: more would be noise. */
+function roundMs(ms: number): number {
+  return Math.round(ms * 10) / 10
 }
 
 /** Of the router on the way to `server`. */
@@ -116,7 +153,7 @@ async function surveyFamily(family: 4 | 6, servers: readonly Endpoint[]): Promis
     hairpin: report.hairpin ?? null,
     servers: report.servers.map(({ server, rttMs }) => ({
       endpoint: formatEndpoint(server),
-      rttMs: rttMs === undefined ? null : Math.round(rttMs * 10) / 10,
+      rttMs: rttMs === undefined ? null : roundMs(rttMs),
     })),
   }
 }

@@ -162,6 +162,20 @@ requirement('netcheck', ['nft', 'turnserver', 'miniupnpd', 'ip'], () => {
     }
   })
 
+  test('tells whether the proxy of the environment takes connections, and never its password', async () => {
+    await translate('out: oifname wan masquerade')
+    // coturn takes TCP connections on the same ports.
+    for (const [port, reach] of [
+      [3478, 'takes connections, in'],
+      [3999, 'takes no connection'],
+    ]) {
+      const env = { https_proxy: `http://ada:s3cret@203.0.113.10:${port}` }
+      const text = await client.run([OVERLAY, 'netcheck', '203.0.113.10'], { env })
+      expect(text).toContain(`proxy 203.0.113.10:${port}, from https_proxy with credentials: ${reach}`)
+      expect(text).not.toContain('s3cret')
+    }
+  })
+
   test('says it in words', async () => {
     await translate('out: oifname wan masquerade')
     const text = await client.run([OVERLAY, 'netcheck', '203.0.113.10'])

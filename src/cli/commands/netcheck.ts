@@ -18,8 +18,9 @@ export const netcheck: Command = {
   ],
   async run({ words, output }) {
     const servers = words.map(parseServer)
+    const { proxyFromEnvironment } = await import('../../config/proxy.js')
     const { runNetcheck } = await import('../../daemon/netcheck.js')
-    const report = await runNetcheck(servers)
+    const report = await runNetcheck(servers, proxyFromEnvironment(process.env))
     if (output.isJson) printJson(report)
     else {
       const { formatNetcheck } = await import('../netcheck-view.js')

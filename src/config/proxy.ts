@@ -1,0 +1,42 @@
+/**
+ * The HTTP proxy that the environment names, by the usual variables. Lower case wins, as with curl; a
+ * variable that is set but empty switches it off.
+ *
+ * The credentials in it are secrets: they are no part of what this gives, nor of any message.
+ */
+
+import { AppError, ERROR_CODES } from '../base/errors.js'
+import type { HostEndpoint } from '../net/endpoint.js'
+import { tryParseHostEndpoint } from '../net/endpoint.js'
+
+/** In the order in which they count. */
+const VARIABLES = ['https_proxy', 'HTTPS_PROXY', 'all_proxy', 'ALL_PROXY'] as const
+const DEFAULT_PORTS: Readonly<Record<string, number>> = { 'http:': 80, 'https:': 443 }
+
+export interface ProxySettings {
+  /** The variable it comes from. */
+  readonly variable: string
+  readonly endpoint: HostEndpoint
+  readonly needsCredentials: boolean
+}
+
+/** Undefined if there is none. Throws AppError if what is there is no proxy that HTTP can use. */
+export function proxyFromEnvironment(
+  environment: Readonly<Record<string, string | undefined>>,
+): ProxySettings | undefined {
+  const variable = VARIABLES.find((name) => environment[name] !== undefined)
+  const text = variable === undefined ? '' : (environment[variable] ?? '').trim()
+  if (variable === undefined || text === '') return undefined
+  const url = tryParseUrl(text.includes('://') ? text : `http://${text}`)
+  const defaultPort = url && DEFAULT_PORTS[url.protocol]
+  const endpoint =
+    url && defaultPort && tryParseHostEndpoint(`${url.hostname}:${url.port === '' ? defaultPort : url.port}`)
+  if (url && endpoint) return { variable, endpoint, needsCredentials: url.username !== '' }
+  throw new AppError(ERROR_CODES.config, `the variable ${variable} names no HTTP proxy`, {
+    hint: 'write http://host:port or http://user:password@host:port, or unset it',
+  })
+}
+
+function tryParseUrl(text: string): URL | undefined {
+  return URL.canParse(text) ? new URL(text) : undefined
+}

@@ -1,0 +1,23 @@
+/** Whether anybody accepts TCP connections at an endpoint. */
+
+import { connect } from 'node:net'
+import type { HostEndpoint } from '../net/endpoint.js'
+
+/** Ms until the connection was accepted; undefined if it was not within `timeoutMs`. Nothing is sent. */
+export async function timeTcpConnect(
+  endpoint: HostEndpoint,
+  timeoutMs: number,
+  nowMs: () => number,
+): Promise<number | undefined> {
+  const startMs = nowMs()
+  return await new Promise((resolve) => {
+    const socket = connect({ host: endpoint.host, port: endpoint.port, timeout: timeoutMs })
+    const finish = (result: number | undefined): void => {
+      socket.destroy()
+      resolve(result)
+    }
+    socket.once('connect', () => finish(nowMs() - startMs))
+    socket.once('timeout', () => finish(undefined))
+    socket.on('error', () => finish(undefined))
+  })
+}
