@@ -31,6 +31,7 @@ const TEST_PROGRAMS = {
   ip: 'iproute2',
   ping: 'iputils-ping',
   curl: 'curl',
+  conntrack: 'conntrack',
   turnserver: 'coturn',
   miniupnpd: 'miniupnpd-nftables',
 }

@@ -18,7 +18,7 @@ const SERVERS = ['203.0.113.10', '203.0.113.11', '2001:db8:2::10', '2001:db8:2::
 /** Enough for all that a survey opens, and for what it sends again. */
 const SEQUENCE_PORTS = 512
 
-requirement('netcheck', ['nft', 'turnserver', 'miniupnpd', 'ip'], () => {
+requirement('netcheck', ['nft', 'conntrack', 'turnserver', 'miniupnpd', 'ip'], () => {
   const lab = new Lab()
   let client: Host
   let router: Host
@@ -63,6 +63,7 @@ requirement('netcheck', ['nft', 'turnserver', 'miniupnpd', 'ip'], () => {
       chain pass { type filter hook forward priority 0; ${part(rules, 'pass')} }
     }`
     await router.run('nft -f -', { input: table })
+    await router.run('conntrack -F')
   }
 
   async function report(rules: string): Promise<NetcheckReport> {
