@@ -34,9 +34,11 @@ import {
 
 /** When a question is sent again, in ms after it was first sent. */
 const RESEND_AFTER_MS = [100, 300, 700, 1300] as const
+/** In the second round many questions get no answer by nature: the last resend that is waited for. */
+const LAST_RESEND_MS = 700
 /** Without any answer for so long, UDP does not come through. */
 const SILENCE_MS = 3000
-/** How long the other servers are waited for once one has answered, and the second round in all. */
+/** How long the other servers are waited for once one has answered, and the second round at most. */
 const PATIENCE_MS = 1500
 const RANGE_SOCKETS = 12 // facts: 12 samples give the range within a few percent, in one round trip
 const MAX_SERVERS = 4
@@ -245,7 +247,10 @@ export class NatSurvey {
   }
 
   #roundEndMs(): number {
-    if (this.#round === 'rest') return this.#roundStartMs + PATIENCE_MS
+    if (this.#round === 'rest') {
+      const slowestMs = Math.max(...this.#all('mapping').map(({ answer }) => answer?.rttMs ?? 0))
+      return this.#roundStartMs + Math.min(PATIENCE_MS, LAST_RESEND_MS + 3 * slowestMs)
+    }
     const silentUntilMs = this.#roundStartMs + SILENCE_MS
     return Math.min(silentUntilMs, (this.#firstAnswerMs ?? silentUntilMs) + PATIENCE_MS)
   }

@@ -104,6 +104,15 @@ describe('a survey of the NAT', () => {
     expect(sent).toBe(7)
   })
 
+  it('waits for what gets no answer no longer than resends and round trips need', () => {
+    const nat = new SimulatedNat({
+      mapping: 'endpointIndependent',
+      filtering: 'addressAndPortDependent',
+      ports: 'preserved',
+    })
+    expect(survey({ nat }).tookMs).toBe(2 * RTT_MS + 700 + 3 * RTT_MS)
+  })
+
   it('learns the range of ports of a carrier block', () => {
     const nat = new SimulatedNat({
       mapping: 'addressAndPortDependent',
