@@ -104,12 +104,13 @@ function scopeOf(zone: string | undefined): number {
   return index
 }
 
-function codeOf(error: unknown): string {
+/** Code of a failed look-up; throws what is none. */
+export function codeOf(error: unknown): string {
   if (error instanceof Error && 'code' in error && typeof error.code === 'string') return error.code
   throw error
 }
 
-function describeFailure(code: string): string {
+export function describeFailure(code: string): string {
   if (code === 'ENOTFOUND') return 'there is no such name'
   if (code === 'EAI_AGAIN') return 'no name server answered'
   if (code === 'ENODEV') return 'there is no such interface'

@@ -17,6 +17,7 @@ import { bootNowMs } from '../platform/clock.js'
 import { type DatagramSocket, openDatagramSocket } from '../platform/datagram-socket.js'
 import { routeTo } from '../platform/network.js'
 import { timeTcpConnect } from '../platform/tcp-reach.js'
+import { codeOf, describeFailure } from './endpoint-resolver.js'
 import { createWakeUp } from './wake-up.js'
 
 /** What is known of one family of addresses. */
@@ -116,8 +117,7 @@ async function resolveAll(servers: readonly HostEndpoint[]): Promise<Endpoint[]>
         const answers = await lookup(server.host, { all: true })
         return answers.map(({ address }) => toEndpoint(address, server.port))
       } catch (error) {
-        const code = error instanceof Error && 'code' in error ? String(error.code) : String(error)
-        failures.push(`cannot resolve ${formatHostEndpoint(server)}: ${code}`)
+        failures.push(`cannot resolve ${formatHostEndpoint(server)}: ${describeFailure(codeOf(error))}`)
         return []
       }
     }),

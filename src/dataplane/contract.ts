@@ -96,7 +96,7 @@ export interface DataPlane {
    */
   openFramePort(): SocketId
   /**
-   * Messages that came over a frame port, all of `segmentBytes` but the last. Treated as if from a socket;
+   * Messages that came over a frame port, all of `segmentBytes` but the last; 0: a single one. Treated as if from a socket;
    * `bytes` is opened in place and is not to be used afterwards.
    */
   deliver(port: SocketId, remote: Endpoint, bytes: Uint8Array, segmentBytes: number): void

@@ -23,7 +23,7 @@
 
 import { concatBytes, equalBytes, formatHex } from '../base/bytes.js'
 import type { Endpoint } from '../net/endpoint.js'
-import { ipFromBytes } from '../net/ip.js'
+import { ENDPOINT_BYTES, encodeEndpoint, tryDecodeEndpoint } from '../net/endpoint-bytes.js'
 import type { Crypto, DhPrivateKey, RandomBytes } from '../wireguard/crypto.js'
 import { kdf1 } from '../wireguard/kdf.js'
 import type { PublicKey } from '../wireguard/keys.js'
@@ -35,7 +35,6 @@ const TAG_END = 12
 const NONCE_END = 36
 const SEAL_TAG_BYTES = 16
 const TRANSACTION_ID_BYTES = 12
-const ENDPOINT_BYTES = 18
 const PING = 1
 const PONG = 2
 const CALL = 3
@@ -188,21 +187,6 @@ function tryDecodeCall(plain: Uint8Array): DiscoMessage | undefined {
   }
   const mapping = MAPPINGS[plain[1] as number] ?? 'unknown'
   return { kind: 'call', mapping, ports: [view.getUint16(2), view.getUint16(4)], candidates }
-}
-
-const V4_MAPPED = Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff)
-
-function encodeEndpoint({ address, port }: Endpoint): Uint8Array {
-  const prefix = address.family === 4 ? V4_MAPPED : new Uint8Array(0)
-  return concatBytes(prefix, address.bytes, Uint8Array.of(port >> 8, port))
-}
-
-function tryDecodeEndpoint(bytes: Uint8Array, at: number): Endpoint | undefined {
-  if (bytes.length < at + ENDPOINT_BYTES) return undefined
-  const port = viewOf(bytes).getUint16(at + 16)
-  const isV4 = equalBytes(bytes.subarray(at, at + 12), V4_MAPPED)
-  const address = ipFromBytes(bytes.subarray(isV4 ? at + 12 : at, at + 16))
-  return port === 0 ? undefined : { address, port, scopeId: 0 }
 }
 
 function viewOf(bytes: Uint8Array): DataView {

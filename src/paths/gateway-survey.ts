@@ -13,6 +13,7 @@
 
 import { concatBytes } from '../base/bytes.js'
 import type { Endpoint } from '../net/endpoint.js'
+import { mappedAddressBytes } from '../net/endpoint-bytes.js'
 import { equalIp, formatIp, type IpAddress, ipFromBytes } from '../net/ip.js'
 import type { SurveySend } from './nat-survey.js'
 
@@ -118,8 +119,7 @@ export class GatewaySurvey {
 }
 
 function pcpAnnounce(ownAddress: IpAddress): Uint8Array {
-  const mappedPrefix = Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff)
-  return concatBytes(Uint8Array.of(2, 0, 0, 0, 0, 0, 0, 0), mappedPrefix, ownAddress.bytes)
+  return concatBytes(Uint8Array.of(2, 0, 0, 0, 0, 0, 0, 0), mappedAddressBytes(ownAddress))
 }
 
 function ssdpSearch(): Uint8Array {

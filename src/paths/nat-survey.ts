@@ -35,12 +35,12 @@ import {
 /** When a question is sent again, in ms after it was first sent. */
 const RESEND_AFTER_MS = [100, 300, 700, 1300] as const
 /** In the second round many questions get no answer by nature: the last resend that is waited for. */
-const LAST_RESEND_MS = 700
+const LAST_RESEND_MS = RESEND_AFTER_MS[2]
 /** Without any answer for so long, UDP does not come through. */
 const SILENCE_MS = 3000
 /** How long the other servers are waited for once one has answered, and the second round at most. */
 const PATIENCE_MS = 1500
-const RANGE_SOCKETS = 12 // facts: 12 samples give the range within a few percent, in one round trip
+const RANGE_SOCKETS = 12 // samples: enough for the range of a block within a fifth, in one round trip
 const MAX_SERVERS = 4
 
 /** Sockets by number; the driver opens each when it is first sent from. */
@@ -161,6 +161,7 @@ export class NatSurvey {
   report(): SurveyReport {
     const mapping = this.#mapping()
     const ports = this.#all('range').flatMap(({ answer }) => answer?.mapped?.port ?? [])
+    const [hairpin] = this.#all('hairpin')
     const asked = this.#options.servers.slice(0, MAX_SERVERS)
     return {
       servers: asked.map((server) => ({ server, rttMs: this.#rttOf(server) })),
@@ -168,7 +169,7 @@ export class NatSurvey {
       mapping,
       filtering: this.#filtering(),
       ports: portChoiceOf(ports),
-      hairpin: this.#all('hairpin')[0] && this.#all('hairpin')[0]?.answer !== undefined,
+      hairpin: hairpin && hairpin.answer !== undefined,
     }
   }
 
@@ -258,9 +259,9 @@ export class NatSurvey {
   // --- what is known ---------------------------------------------------------------------------
 
   #open(): Question[] {
-    const current = this.#round === 'mapping' ? 'mapping' : undefined
+    const isFirstRound = this.#round === 'mapping'
     return [...this.#questions.values()].filter(
-      ({ answer, purpose }) => answer === undefined && (purpose === 'mapping') === (current === 'mapping'),
+      ({ answer, purpose }) => answer === undefined && (purpose === 'mapping') === isFirstRound,
     )
   }
 

@@ -19,17 +19,15 @@
  * they are known, and unknown types are passed over: later versions may say more.
  */
 
-import { concatBytes, equalBytes } from '../base/bytes.js'
+import { concatBytes } from '../base/bytes.js'
 import type { Endpoint } from '../net/endpoint.js'
-import { ipFromBytes } from '../net/ip.js'
+import { encodeEndpoint, tryDecodeEndpoint } from '../net/endpoint-bytes.js'
 
 export const IDENTITY_BYTES = 32
 const FRAME_HEADER_BYTES = 3
 /** The length field's bound is the protocol's: 16 bits. */
 const MAX_BODY_BYTES = 0xffff
 const MAX_PING_BYTES = 64
-const ENDPOINT_BYTES = 18
-const V4_MAPPED = Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff)
 
 const FRAME = {
   send: 1,
@@ -102,9 +100,8 @@ export function encodeStatus(state: (typeof STATES)[number], delayMs: number): U
   return encode(FRAME.status, body)
 }
 
-export function encodeObserved({ address, port }: Endpoint): Uint8Array {
-  const prefix = address.family === 4 ? V4_MAPPED : new Uint8Array(0)
-  return encode(FRAME.observed, prefix, address.bytes, Uint8Array.of(port >> 8, port))
+export function encodeObserved(endpoint: Endpoint): Uint8Array {
+  return encode(FRAME.observed, encodeEndpoint(endpoint))
 }
 
 /**
@@ -169,20 +166,12 @@ export function decodeFrame({ type, bytes }: RawFrame): RelayFrame | undefined {
         : { kind: 'status', state, delayMs: view.getUint32(1) }
     }
     case FRAME.observed: {
-      const endpoint = tryDecodeEndpoint(body)
+      const endpoint = tryDecodeEndpoint(body, 0)
       return endpoint && { kind: 'observed', endpoint }
     }
     default:
       return undefined
   }
-}
-
-function tryDecodeEndpoint(body: Uint8Array): Endpoint | undefined {
-  if (body.length < ENDPOINT_BYTES) return undefined
-  const isV4 = equalBytes(body.subarray(0, V4_MAPPED.length), V4_MAPPED)
-  const address = ipFromBytes(body.subarray(isV4 ? V4_MAPPED.length : 0, 16))
-  const port = viewOf(body).getUint16(16)
-  return port === 0 ? undefined : { address, port, scopeId: 0 }
 }
 
 function viewOf(bytes: Uint8Array): DataView {

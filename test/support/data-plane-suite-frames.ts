@@ -64,6 +64,8 @@ export function frameTests(harnessOf: HarnessOf): void {
     expect(await harness.takePackets()).toEqual([FROM_PEER_0, FROM_PEER_0])
     harness.plane.deliver(port, RELAY, first, first.length)
     expect(await harness.takePackets()).toEqual([])
+    harness.plane.deliver(port, RELAY, far.seal(FROM_PEER_0), 0)
+    expect(await harness.takePackets()).toEqual([FROM_PEER_0])
   })
 
   test('what is delivered and no transport data comes up as a datagram of the port', async () => {

@@ -36,7 +36,8 @@ function parseServer(text: string): HostEndpoint {
   const server =
     tryParseHostEndpoint(host) ??
     tryParseHostEndpoint(isBareV6 ? `[${host}]:${STUN_DEFAULT_PORT}` : `${host}:${STUN_DEFAULT_PORT}`)
-  if (server !== undefined) return server
+  // A zone has no meaning to a server beyond this link, which is no place to see a NAT from.
+  if (server !== undefined && !server.host.includes('%')) return server
   throw new UsageError(`"${text}" is no server`, {
     hint: 'write host, host:port, 192.0.2.1:3478 or [2001:db8::1]:3478',
   })

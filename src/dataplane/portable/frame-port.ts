@@ -31,8 +31,9 @@ export class FramePort implements OuterPort {
 
   deliver(remote: Endpoint, bytes: Uint8Array, segmentBytes: number): void {
     this.#remote = remote
-    for (let at = 0; at < bytes.length; at += segmentBytes) {
-      this.#waiting.push(bytes.subarray(at, Math.min(bytes.length, at + segmentBytes)))
+    const stepBytes = segmentBytes === 0 ? bytes.length : segmentBytes
+    for (let at = 0; at < bytes.length; at += stepBytes) {
+      this.#waiting.push(bytes.subarray(at, Math.min(bytes.length, at + stepBytes)))
     }
     while (this.#waiting.length > 0 && this.onReadable !== undefined) this.onReadable()
   }
