@@ -14,6 +14,8 @@ export interface ApiRequest<T> {
   readonly socket: string
   readonly method: 'GET' | 'POST'
   readonly path: string
+  /** Sent as JSON. */
+  readonly body?: unknown
   readonly answer: ZodType<T>
   readonly timeoutMs: number
 }
@@ -56,7 +58,7 @@ async function exchange(request: ApiRequest<unknown>): Promise<{ status: number;
       })
     })
     call.on('error', (error) => reject(exchangeTimeout.aborted ? timedOut(socket, timeoutMs) : error))
-    call.end()
+    call.end(request.body === undefined ? undefined : JSON.stringify(request.body))
   })
 }
 

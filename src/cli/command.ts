@@ -7,10 +7,12 @@
 
 import type { Output } from './output.js'
 
-/** A flag: given or not. */
+/** A flag, given or not; or, with `value`, an option that takes one. */
 export interface CommandOption {
   readonly about: string
   readonly alias?: string
+  /** What the help calls the value. */
+  readonly value?: string
 }
 
 export interface CommandInput {
@@ -18,6 +20,8 @@ export interface CommandInput {
   readonly words: readonly string[]
   /** Whether a flag was given. */
   has(option: string): boolean
+  /** Of an option that takes one; the last counts. */
+  value(option: string): string | undefined
   readonly output: Output
 }
 

@@ -4,6 +4,7 @@ import type { Command } from './command.js'
 import { device } from './commands/device.js'
 import { down } from './commands/down.js'
 import { check, strip } from './commands/files.js'
+import { hub } from './commands/hub.js'
 import { genkey, genpsk, pubkey } from './commands/keys.js'
 import { netcheck } from './commands/netcheck.js'
 import { status } from './commands/status.js'
@@ -20,4 +21,5 @@ export const COMMANDS: readonly Command[] = [
   strip,
   device,
   netcheck,
+  hub,
 ]

@@ -58,6 +58,7 @@ function addCommand(parser: Argv, command: Command, found: Invocation[]): void {
         input: {
           words: positionals.map(String),
           has: (option) => isGiven(args[option]),
+          value: (option) => lastText(args[option]),
           output: { isJson: isGiven(args.json), isVerbose: isGiven(args.verbose) },
         },
       })
@@ -75,10 +76,21 @@ function isGiven(value: unknown): boolean {
   return Array.isArray(value) ? value.at(-1) === true : value === true
 }
 
+function lastText(value: unknown): string | undefined {
+  const last: unknown = Array.isArray(value) ? value.at(-1) : value
+  return typeof last === 'string' ? last : undefined
+}
+
 function toYargsOptions(options: Readonly<Record<string, CommandOption>>): Record<string, Options> {
   const entries = Object.entries(options).map(([name, option]): [string, Options] => [
     name,
-    { type: 'boolean', describe: option.about, ...(option.alias !== undefined && { alias: option.alias }) },
+    {
+      describe: option.about,
+      ...(option.value === undefined
+        ? { type: 'boolean' }
+        : { type: 'string', requiresArg: true, defaultDescription: option.value }),
+      ...(option.alias !== undefined && { alias: option.alias }),
+    },
   ])
   return Object.fromEntries(entries)
 }

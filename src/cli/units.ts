@@ -1,4 +1,6 @@
-/** Numbers in words for people: spans of time, amounts of data. Pure. */
+/** Numbers in words for people, and the other way: spans of time, amounts of data, tables. Pure. */
+
+import { UsageError } from '../base/errors.js'
 
 const SPANS: readonly (readonly [string, number])[] = [
   ['day', 86_400],
@@ -33,4 +35,29 @@ export function formatBytes(bytes: number): string {
   }
   const digits = unit === 0 || value >= 100 ? 0 : value >= 10 ? 1 : 2
   return `${value.toFixed(digits)} ${BINARY_UNITS[unit]}`
+}
+
+const DURATION_UNITS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400 }
+
+/** `90s`, `15m`, `24h`, `7d` -> seconds. `option`: what messages call it. Throws UsageError. */
+export function parseDuration(text: string, option: string): number {
+  const [, count = '', unit = ''] = /^(\d{1,6})([smhd])$/.exec(text) ?? []
+  const seconds = Number(count) * (DURATION_UNITS[unit] ?? 0)
+  if (seconds > 0) return seconds
+  throw new UsageError(`${option} cannot be "${text}"`, {
+    hint: 'write a number and s, m, h or d, such as 24h',
+  })
+}
+
+/** Columns as wide as their widest cell. */
+export function formatTable(rows: readonly (readonly string[])[]): string {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)))
+  return rows
+    .map((row) =>
+      row
+        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n')
 }

@@ -1,26 +1,8 @@
-/**
- * The local API: HTTP over a unix socket, see local-api-schema.ts for what is said.
- *
- * Who may speak is decided by the file system: the run directory is closed to other users. Requests
- * have no body; what comes as one is thrown away, within limits. Answers to errors are made here and
- * only here.
- */
+/** The local API of one interface, see local-api-schema.ts for what is said. */
 
-import { chmodSync } from 'node:fs'
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import { AppError, ERROR_CODES } from '../base/errors.js'
 import type { Logger } from '../base/log.js'
-import { removeFile } from '../platform/run-directory.js'
-import { toPlatformError } from '../platform/system-error.js'
-import { failureOf } from './api-failure.js'
+import { type Route, startApiServer } from './api-server.js'
 import type { InterfaceStatus, ReloadResult, StopResult } from './local-api-schema.js'
-
-const SOCKET_MODE = 0o600
-const MAX_CLIENTS = 64
-const MAX_HEADER_BYTES = 8192
-const MAX_BODY_BYTES = 65_536
-const REQUEST_TIMEOUT_MS = 5000
-const CLOSE_TIMEOUT_MS = 1000
 
 export interface LocalApiHandlers {
   status(): InterfaceStatus
@@ -37,93 +19,13 @@ export interface LocalApiOptions {
   readonly requestTimeoutMs?: number
 }
 
-type Route = () => unknown
-
-/** The caller owns the interface's journal, so a socket file that is there already is a dead one. */
+/** The caller owns the interface's journal. */
 export async function startLocalApi(options: LocalApiOptions): Promise<{ stop(): Promise<void> }> {
-  const { path, handlers, log, requestTimeoutMs = REQUEST_TIMEOUT_MS } = options
+  const { handlers, ...rest } = options
   const routes = new Map<string, Route>([
     ['GET /v1/status', () => handlers.status()],
     ['POST /v1/reload', async () => await handlers.reload()],
     ['POST /v1/stop', async () => await handlers.stop()],
   ])
-  const server = createServer(
-    {
-      maxHeaderSize: MAX_HEADER_BYTES,
-      requestTimeout: requestTimeoutMs,
-      connectionsCheckingInterval: requestTimeoutMs / 5,
-      keepAlive: false,
-    },
-    (request, response) => void answer(request, response, { routes, log }),
-  )
-  server.maxConnections = MAX_CLIENTS
-  server.maxRequestsPerSocket = 1
-  removeFile(path)
-  await listen(server, path)
-  return { stop: async () => await close(server, path) }
-}
-
-async function listen(server: Server, path: string): Promise<void> {
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', (error) => {
-      try {
-        reject(toPlatformError(error, `cannot listen on ${path}`, 'run as root'))
-      } catch (fault) {
-        reject(fault)
-      }
-    })
-    server.listen(path, () => {
-      chmodSync(path, SOCKET_MODE)
-      resolve()
-    })
-  })
-}
-
-/** Lets answers under way finish, but not for ever. */
-async function close(server: Server, path: string): Promise<void> {
-  const timer = setTimeout(() => server.closeAllConnections(), CLOSE_TIMEOUT_MS)
-  await new Promise<void>((resolve) => {
-    server.close(() => resolve())
-    server.closeIdleConnections()
-  })
-  clearTimeout(timer)
-  removeFile(path)
-}
-
-interface Border {
-  readonly routes: ReadonlyMap<string, Route>
-  readonly log: Logger
-}
-
-async function answer(request: IncomingMessage, response: ServerResponse, border: Border): Promise<void> {
-  discardBody(request)
-  const { method = '', url = '' } = request
-  const route = border.routes.get(`${method} ${url}`)
-  if (route === undefined) {
-    const known = [...border.routes.keys()].join(', ')
-    send(response, 404, failureOf(new AppError(ERROR_CODES.usage, 'no such request', { hint: known })))
-    return
-  }
-  try {
-    send(response, 200, await route())
-  } catch (error) {
-    if (!(error instanceof AppError)) border.log.error('api.failed', { reason: String(error) })
-    send(response, 500, failureOf(error))
-  }
-}
-
-function discardBody(request: IncomingMessage): void {
-  let sizeBytes = 0
-  request.on('data', (chunk: Buffer) => {
-    sizeBytes += chunk.length
-    if (sizeBytes > MAX_BODY_BYTES) request.destroy()
-  })
-  request.on('error', () => undefined)
-}
-
-function send(response: ServerResponse, status: number, body: unknown): void {
-  const text = JSON.stringify(body)
-  response.on('error', () => undefined)
-  response.writeHead(status, { 'Content-Type': 'application/json', Connection: 'close' })
-  response.end(text)
+  return await startApiServer({ ...rest, routes })
 }

@@ -1,5 +1,5 @@
 /**
- * Relay frames <-> bytes, and the reader that cuts them out of a stream.
+ * Relay frames <-> bytes. The reader that cuts them out of a stream is in frame-reader.ts.
  *
  * | offset | size | field |
  * | 0 | 1 | type |
@@ -13,6 +13,11 @@
  * | 6 peer gone | identity 32 · reason 1: 0 not here, 1 left |
  * | 7 status | state 1: 0 healthy, 1 rate-limited, 2 restarting · delay 4, in ms |
  * | 8 observed | endpoint 18: the client's, as the relay sees it |
+ * | 9 hello | identity 32: who the client says it is; its first frame |
+ * | 10 challenge | random 32 · the relay's key 32 |
+ * | 11 proof | signature 64 over random · the relay's key · ticket, which may be empty |
+ * | 12 welcome | nothing |
+ * | 13 refused | reason 1: 0 proof, 1 ticket, 2 full |
  *
  * The identity of a send is who it is for; the relay puts the sender's in its place, so that forwarding
  * changes 33 bytes and moves none. A batch keeps its type both ways. Longer bodies are read as far as
@@ -24,7 +29,7 @@ import type { Endpoint } from '../net/endpoint.js'
 import { encodeEndpoint, tryDecodeEndpoint } from '../net/endpoint-bytes.js'
 
 export const IDENTITY_BYTES = 32
-const FRAME_HEADER_BYTES = 3
+export const FRAME_HEADER_BYTES = 3
 /** The length field's bound is the protocol's: 16 bits. */
 const MAX_BODY_BYTES = 0xffff
 const MAX_PING_BYTES = 64
@@ -38,11 +43,23 @@ const FRAME = {
   peerGone: 6,
   status: 7,
   observed: 8,
+  hello: 9,
+  challenge: 10,
+  proof: 11,
+  welcome: 12,
+  refused: 13,
 } as const
 
 /** In the order of their numbers. */
 const GONE_REASONS = ['notHere', 'left'] as const
 const STATES = ['healthy', 'rateLimited', 'restarting'] as const
+const REFUSALS = ['proof', 'ticket', 'full'] as const
+export type RelayRefusal = (typeof REFUSALS)[number]
+
+export const CHALLENGE_BYTES = 32
+const SIGNATURE_BYTES = 64
+/** Label of the signature in a proof. */
+export const RELAY_PROOF_LABEL = 'overlay relay proof v1'
 
 export type RelayFrame =
   /** `identity`: the other end, whichever way it goes. */
@@ -60,6 +77,11 @@ export type RelayFrame =
     }
   | { readonly kind: 'status'; readonly state: (typeof STATES)[number]; readonly delayMs: number }
   | { readonly kind: 'observed'; readonly endpoint: Endpoint }
+  | { readonly kind: 'hello'; readonly identity: Uint8Array }
+  | { readonly kind: 'challenge'; readonly random: Uint8Array; readonly relayKey: Uint8Array }
+  | { readonly kind: 'proof'; readonly signature: Uint8Array; readonly ticket: Uint8Array }
+  | { readonly kind: 'welcome' }
+  | { readonly kind: 'refused'; readonly reason: RelayRefusal }
 
 /** Where a frame lies in a stream's bytes. borrowed: valid until the next call of the reader. */
 export interface RawFrame {
@@ -102,6 +124,46 @@ export function encodeStatus(state: (typeof STATES)[number], delayMs: number): U
 
 export function encodeObserved(endpoint: Endpoint): Uint8Array {
   return encode(FRAME.observed, encodeEndpoint(endpoint))
+}
+
+export function encodeHello(identity: Uint8Array): Uint8Array {
+  return encode(FRAME.hello, identity)
+}
+
+export function encodeChallenge(random: Uint8Array, relayKey: Uint8Array): Uint8Array {
+  return encode(FRAME.challenge, random, relayKey)
+}
+
+export function encodeProof(signature: Uint8Array, ticket: Uint8Array): Uint8Array {
+  return encode(FRAME.proof, signature, ticket)
+}
+
+export function encodeWelcome(): Uint8Array {
+  return encode(FRAME.welcome)
+}
+
+export function encodeRefused(reason: RelayRefusal): Uint8Array {
+  return encode(FRAME.refused, Uint8Array.of(REFUSALS.indexOf(reason)))
+}
+
+/**
+ * Puts the header of a send or a batch into the free bytes before messages. `frame`: messages from
+ * `headroom` on, at least RELAY_HEADER_BYTES. borrowed: the frame.
+ */
+export function frameInPlace(
+  frame: Uint8Array,
+  headroom: number,
+  identity: Uint8Array,
+  segmentBytes: number,
+): Uint8Array {
+  const isBatch = frame.length - headroom > segmentBytes
+  const start = headroom - FRAME_HEADER_BYTES - IDENTITY_BYTES - (isBatch ? 2 : 0)
+  const out = frame.subarray(start)
+  const bodyBytes = out.length - FRAME_HEADER_BYTES
+  out.set([isBatch ? FRAME.batch : FRAME.send, bodyBytes >> 8, bodyBytes & 0xff])
+  out.set(identity, FRAME_HEADER_BYTES)
+  if (isBatch) out.set([segmentBytes >> 8, segmentBytes & 0xff], FRAME_HEADER_BYTES + IDENTITY_BYTES)
+  return out
 }
 
 /**
@@ -169,6 +231,26 @@ export function decodeFrame({ type, bytes }: RawFrame): RelayFrame | undefined {
       const endpoint = tryDecodeEndpoint(body, 0)
       return endpoint && { kind: 'observed', endpoint }
     }
+    case FRAME.hello:
+      return body.length < IDENTITY_BYTES ? undefined : { kind: 'hello', identity }
+    case FRAME.challenge:
+      return rest.length < CHALLENGE_BYTES
+        ? undefined
+        : { kind: 'challenge', random: identity, relayKey: rest.subarray(0, CHALLENGE_BYTES) }
+    case FRAME.proof:
+      return body.length < SIGNATURE_BYTES
+        ? undefined
+        : {
+            kind: 'proof',
+            signature: body.subarray(0, SIGNATURE_BYTES),
+            ticket: body.subarray(SIGNATURE_BYTES),
+          }
+    case FRAME.welcome:
+      return { kind: 'welcome' }
+    case FRAME.refused: {
+      const reason = REFUSALS[body[0] ?? -1]
+      return reason && { kind: 'refused', reason }
+    }
     default:
       return undefined
   }
@@ -176,56 +258,4 @@ export function decodeFrame({ type, bytes }: RawFrame): RelayFrame | undefined {
 
 function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
-}
-
-/**
- * Cuts a stream into frames. Frames that lie whole in one chunk are not copied. What is cut by the end of a
- * chunk waits in a buffer that grows with what has come, not with what a header promises, and so costs a
- * sender as much as it costs us.
- */
-export class FrameReader {
-  #buffer = new Uint8Array(0)
-  #filled = 0
-
-  /** Calls `onFrame` for each frame that is whole now. `chunk`: the frames point into it. */
-  push(chunk: Uint8Array, onFrame: (frame: RawFrame) => void): void {
-    let rest = chunk
-    while (this.#filled > 0 && rest.length > 0) {
-      const wanted = missingBytes(this.#buffer, this.#filled)
-      this.#append(rest.subarray(0, wanted))
-      rest = rest.subarray(wanted)
-      if (this.#filled < FRAME_HEADER_BYTES || missingBytes(this.#buffer, this.#filled) > 0) continue
-      const bytes = this.#buffer.subarray(0, this.#filled)
-      this.#buffer = new Uint8Array(0)
-      this.#filled = 0
-      onFrame({ type: bytes[0] as number, bytes })
-    }
-    while (rest.length >= FRAME_HEADER_BYTES && missingBytes(rest, rest.length) <= 0) {
-      const end = FRAME_HEADER_BYTES + bodyLength(rest)
-      onFrame({ type: rest[0] as number, bytes: rest.subarray(0, end) })
-      rest = rest.subarray(end)
-    }
-    if (rest.length > 0) this.#append(rest)
-  }
-
-  #append(bytes: Uint8Array): void {
-    const filled = this.#filled + bytes.length
-    if (filled > this.#buffer.length) {
-      const grown = new Uint8Array(Math.max(filled, 2 * this.#buffer.length))
-      grown.set(this.#buffer.subarray(0, this.#filled))
-      this.#buffer = grown
-    }
-    this.#buffer.set(bytes, this.#filled)
-    this.#filled = filled
-  }
-}
-
-/** Until the header, then until the frame is whole; 0 or less if more is there. */
-function missingBytes(bytes: Uint8Array, filled: number): number {
-  if (filled < FRAME_HEADER_BYTES) return FRAME_HEADER_BYTES - filled
-  return FRAME_HEADER_BYTES + bodyLength(bytes) - filled
-}
-
-function bodyLength(bytes: Uint8Array): number {
-  return ((bytes[1] as number) << 8) | (bytes[2] as number)
 }

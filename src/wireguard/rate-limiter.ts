@@ -8,10 +8,12 @@
 
 import type { IpAddress } from '../net/ip.js'
 
-const TOKENS_PER_S = 20
-const BURST_TOKENS = 5
-/** Time in which an empty bucket fills up: sweeping more often would find little. */
-const SWEEP_INTERVAL_MS: number = (BURST_TOKENS / TOKENS_PER_S) * 1000
+export interface RateLimit {
+  readonly tokensPerS: number
+  readonly burst: number
+}
+
+const HANDSHAKE_LIMIT: RateLimit = { tokensPerS: 20, burst: 5 }
 /** About 2 MB. */
 const MAX_SOURCES = 16_384
 
@@ -26,7 +28,12 @@ type SourceKey = number | bigint
 
 export class RateLimiter {
   readonly #buckets: Map<SourceKey, Bucket> = new Map()
+  readonly #limit: RateLimit
   #nextSweepMs = Number.NEGATIVE_INFINITY
+
+  constructor(limit: RateLimit = HANDSHAKE_LIMIT) {
+    this.#limit = limit
+  }
 
   /** Sources with a bucket. */
   get size(): number {
@@ -38,7 +45,7 @@ export class RateLimiter {
     this.#sweep(nowMs)
     const bucket = this.#bucketOf(sourceKey(source), nowMs)
     if (bucket === undefined) return false
-    bucket.tokens = tokensAt(bucket, nowMs)
+    bucket.tokens = this.#tokensAt(bucket, nowMs)
     bucket.updatedAtMs = nowMs
     if (bucket.tokens < 1) return false
     bucket.tokens -= 1
@@ -49,23 +56,25 @@ export class RateLimiter {
     const known = this.#buckets.get(key)
     if (known !== undefined) return known
     if (this.#buckets.size >= MAX_SOURCES) return undefined
-    const full = { tokens: BURST_TOKENS, updatedAtMs: nowMs }
+    const full = { tokens: this.#limit.burst, updatedAtMs: nowMs }
     this.#buckets.set(key, full)
     return full
   }
 
   #sweep(nowMs: number): void {
     if (nowMs < this.#nextSweepMs) return
-    this.#nextSweepMs = nowMs + SWEEP_INTERVAL_MS
+    // The time in which an empty bucket fills up: sweeping more often would find little.
+    const { burst, tokensPerS } = this.#limit
+    this.#nextSweepMs = nowMs + (burst / tokensPerS) * 1000
     for (const [key, bucket] of this.#buckets) {
-      if (tokensAt(bucket, nowMs) >= BURST_TOKENS) this.#buckets.delete(key)
+      if (this.#tokensAt(bucket, nowMs) >= burst) this.#buckets.delete(key)
     }
   }
-}
 
-function tokensAt(bucket: Bucket, nowMs: number): number {
-  const earned = ((nowMs - bucket.updatedAtMs) * TOKENS_PER_S) / 1000
-  return Math.min(BURST_TOKENS, bucket.tokens + earned)
+  #tokensAt(bucket: Bucket, nowMs: number): number {
+    const { burst, tokensPerS } = this.#limit
+    return Math.min(burst, bucket.tokens + ((nowMs - bucket.updatedAtMs) * tokensPerS) / 1000)
+  }
 }
 
 function sourceKey(source: IpAddress): SourceKey {

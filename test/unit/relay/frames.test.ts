@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { FrameReader } from '../../../src/relay/frame-reader.js'
 import {
   decodeFrame,
   encodeBatch,
@@ -9,7 +10,6 @@ import {
   encodePong,
   encodeSend,
   encodeStatus,
-  FrameReader,
   IDENTITY_BYTES,
   type RawFrame,
   readdress,

@@ -1,0 +1,65 @@
+/**
+ * Join tokens: one string with what a node needs to enrol. `ovl1_` and base64url of JSON, behind it four
+ * bytes of hash, so that a torn copy is noticed before anybody is asked.
+ *
+ * It holds a secret: no message shows a token, not even one that is wrong.
+ */
+
+import { concatBytes, equalBytes, formatBase64, tryParseBase64 } from '../base/bytes.js'
+import { AppError, ERROR_CODES } from '../base/errors.js'
+import { type HostEndpoint, tryParseHostEndpoint } from '../net/endpoint.js'
+import type { Crypto } from '../wireguard/crypto.js'
+import { formatKeyBase64, type PublicKey, tryParseKeyBase64 } from '../wireguard/keys.js'
+
+const PREFIX = 'ovl1_'
+const CHECK_BYTES = 4
+const MAX_TOKEN_LENGTH = 2048
+const HINT = 'copy the whole line that this printed: overlay hub token create'
+
+export interface JoinToken {
+  readonly hub: HostEndpoint
+  readonly hubKey: PublicKey
+  /** Base64. */
+  readonly secret: string
+}
+
+export function formatJoinToken(crypto: Crypto, token: JoinToken): string {
+  const { hub, hubKey, secret } = token
+  const fields = { h: hub.host, p: hub.port, k: formatKeyBase64(hubKey), s: secret }
+  const body = new TextEncoder().encode(JSON.stringify(fields))
+  const text = formatBase64(concatBytes(body, crypto.hash(body).subarray(0, CHECK_BYTES)))
+  return PREFIX + text.replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '')
+}
+
+/** Throws AppError. */
+export function parseJoinToken(crypto: Crypto, text: string): JoinToken {
+  const token = tryParse(crypto, text.trim())
+  if (token !== undefined) return token
+  throw new AppError(ERROR_CODES.usage, 'that is no join token, or a part of it is missing', { hint: HINT })
+}
+
+function tryParse(crypto: Crypto, text: string): JoinToken | undefined {
+  if (!text.startsWith(PREFIX) || text.length > MAX_TOKEN_LENGTH) return undefined
+  const base64 = text.slice(PREFIX.length).replaceAll('-', '+').replaceAll('_', '/')
+  const bytes = tryParseBase64(base64.padEnd(Math.ceil(base64.length / 4) * 4, '='))
+  if (bytes === undefined || bytes.length <= CHECK_BYTES) return undefined
+  const body = bytes.subarray(0, -CHECK_BYTES)
+  if (!equalBytes(crypto.hash(body).subarray(0, CHECK_BYTES), bytes.subarray(-CHECK_BYTES))) return undefined
+  const fields = tryParseJson(body)
+  const { h, p, k, s } = fields ?? {}
+  if (typeof h !== 'string' || typeof k !== 'string' || typeof s !== 'string') return undefined
+  const host = h.includes(':') ? `[${h}]` : h
+  const hub = tryParseHostEndpoint(`${host}:${p}`)
+  const hubKey = tryParseKeyBase64<PublicKey>(k)
+  if (hub === undefined || hubKey === undefined || tryParseBase64(s) === undefined) return undefined
+  return { hub, hubKey, secret: s }
+}
+
+function tryParseJson(bytes: Uint8Array): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(new TextDecoder().decode(bytes))
+    return typeof value === 'object' && value !== null ? { ...value } : undefined
+  } catch {
+    return undefined
+  }
+}

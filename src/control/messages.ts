@@ -1,0 +1,206 @@
+/**
+ * What node and hub say to each other: one JSON value a message, each sealed by the session (noise-nk.ts).
+ *
+ * | node → hub | when |
+ * | hello | first: who it is, proven for this session; with a token's secret if it is new |
+ * | update | its tunnel key or its home relay changed |
+ * | signal | a sealed message for another node, while no relay carries it |
+ * | ping | from time to time |
+ * | leave | it goes for good |
+ *
+ * | hub → node | when |
+ * | welcome | answers hello: the network, its own place in it, relays, STUN servers |
+ * | nodes | after welcome in parts, the last with `isComplete`; later whatever changed |
+ * | signal, ticket, pong | |
+ * | refused | the session ends; in words that a person can act on |
+ *
+ * The border of both: sizes are limited here, and unknown fields dropped.
+ */
+
+import { z } from 'zod'
+import type { HostEndpoint } from '../net/endpoint.js'
+import type { SignedTunnelKey } from './tunnel-key.js'
+
+/** Of one message, before it is sealed. */
+export const MAX_MESSAGE_BYTES: number = 64 * 1024
+/** Keeps a message of nodes below MAX_MESSAGE_BYTES. */
+export const MAX_NODES_PER_MESSAGE = 64
+export const MAX_LOCAL_PREFIXES = 64
+/** A DNS label (RFC 1123), so that it can stand in a name. */
+export const NODE_NAME: RegExp = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/
+
+/** Where a relay is, and the key that proves who it is. */
+export interface RelayInfo {
+  /** Base64. */
+  readonly key: string
+  readonly host: string
+  readonly port: number
+}
+
+/** What a node may know of another. */
+export interface NodeInfo {
+  /** Base64. */
+  readonly identity: string
+  readonly name: string
+  readonly v4: string
+  readonly v6: string
+  readonly tunnelKey: SignedTunnelKey
+  /** Key of the relay that it is connected to, if it is. */
+  readonly homeRelay: string | null
+  readonly isOnline: boolean
+}
+
+export interface Hello {
+  readonly type: 'hello'
+  readonly version: 1
+  readonly identity: string
+  /** Over the session's handshake hash. */
+  readonly proof: string
+  readonly tunnelKey: SignedTunnelKey
+  /** Of a join token; only a node that is new needs one. */
+  readonly secret?: string | undefined
+  readonly name?: string | undefined
+  /** v4 prefixes that this node sees by itself, so that its lease does not collide with them. */
+  readonly localPrefixes: readonly string[]
+}
+
+export type NodeMessage =
+  | Hello
+  | {
+      readonly type: 'update'
+      readonly tunnelKey?: SignedTunnelKey | undefined
+      readonly homeRelay?: string | null | undefined
+    }
+  | { readonly type: 'signal'; readonly to: string; readonly body: string }
+  | { readonly type: 'ping' }
+  | { readonly type: 'leave' }
+
+export interface Welcome {
+  readonly type: 'welcome'
+  readonly network: string
+  readonly prefix4: string
+  readonly prefix6: string
+  readonly name: string
+  readonly v4: string
+  readonly v6: string
+  readonly relays: readonly RelayInfo[]
+  readonly stun: readonly HostEndpoint[]
+  readonly ticket: string
+}
+
+export interface Refusal {
+  readonly type: 'refused'
+  readonly code: 'token' | 'name' | 'pending' | 'removed' | 'address' | 'malformed' | 'busy'
+  readonly message: string
+  readonly hint: string
+}
+
+export interface NodesMessage {
+  readonly type: 'nodes'
+  readonly changed: readonly NodeInfo[]
+  readonly removed: readonly string[]
+  /** Ends the list that follows a welcome: whoever was not in it is no node any more. */
+  readonly isComplete?: boolean | undefined
+}
+
+export type HubMessage =
+  | Welcome
+  | NodesMessage
+  | { readonly type: 'signal'; readonly from: string; readonly body: string }
+  | { readonly type: 'ticket'; readonly ticket: string }
+  | { readonly type: 'pong' }
+  | Refusal
+
+const key = z.string().length(44)
+const address = z.string().max(64)
+const host = z.string().min(1).max(253)
+const port = z.number().int().min(1).max(65535)
+const name = z.string().regex(NODE_NAME)
+const signalBody = z.string().max(4096)
+
+const signedTunnelKey: z.ZodType<SignedTunnelKey> = z.object({
+  key,
+  notBefore: z.number().int().min(0),
+  notAfter: z.number().int().min(0),
+  signature: z.string().length(88),
+})
+
+const relayInfo: z.ZodType<RelayInfo> = z.object({ key, host, port })
+
+export const nodeInfo: z.ZodType<NodeInfo> = z.object({
+  identity: key,
+  name,
+  v4: address,
+  v6: address,
+  tunnelKey: signedTunnelKey,
+  homeRelay: key.nullable(),
+  isOnline: z.boolean(),
+})
+
+export const nodeMessage: z.ZodType<NodeMessage> = z.discriminatedUnion('type', [
+  z.object({
+    type: z.literal('hello'),
+    version: z.literal(1),
+    identity: key,
+    proof: z.string().length(88),
+    tunnelKey: signedTunnelKey,
+    secret: z.string().max(64).optional(),
+    name: z.string().max(63).optional(),
+    localPrefixes: z.array(address).max(MAX_LOCAL_PREFIXES),
+  }),
+  z.object({
+    type: z.literal('update'),
+    tunnelKey: signedTunnelKey.optional(),
+    homeRelay: key.nullable().optional(),
+  }),
+  z.object({ type: z.literal('signal'), to: key, body: signalBody }),
+  z.object({ type: z.literal('ping') }),
+  z.object({ type: z.literal('leave') }),
+])
+
+export const hubMessage: z.ZodType<HubMessage> = z.discriminatedUnion('type', [
+  z.object({
+    type: z.literal('welcome'),
+    network: name,
+    prefix4: address,
+    prefix6: address,
+    name,
+    v4: address,
+    v6: address,
+    relays: z.array(relayInfo).max(64),
+    stun: z.array(z.object({ host, port })).max(16),
+    ticket: z.string().max(256),
+  }),
+  z.object({
+    type: z.literal('nodes'),
+    changed: z.array(nodeInfo).max(MAX_NODES_PER_MESSAGE),
+    removed: z.array(key).max(MAX_NODES_PER_MESSAGE),
+    isComplete: z.boolean().optional(),
+  }),
+  z.object({ type: z.literal('signal'), from: key, body: signalBody }),
+  z.object({ type: z.literal('ticket'), ticket: z.string().max(256) }),
+  z.object({ type: z.literal('pong') }),
+  z.object({
+    type: z.literal('refused'),
+    code: z.enum(['token', 'name', 'pending', 'removed', 'address', 'malformed', 'busy']),
+    message: z.string().max(500),
+    hint: z.string().max(500),
+  }),
+])
+
+/** Label of the proof in a hello. */
+export const PROOF_LABEL = 'overlay control proof v1'
+
+export function encodeMessage(message: NodeMessage | HubMessage): Uint8Array {
+  return new TextEncoder().encode(JSON.stringify(message))
+}
+
+/** Undefined if it is none, or too long. */
+export function tryDecodeMessage<T>(schema: z.ZodType<T>, bytes: Uint8Array): T | undefined {
+  if (bytes.length > MAX_MESSAGE_BYTES) return undefined
+  try {
+    return schema.safeParse(JSON.parse(new TextDecoder().decode(bytes))).data
+  } catch {
+    return undefined
+  }
+}

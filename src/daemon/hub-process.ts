@@ -1,0 +1,318 @@
+/** Composes and runs one hub: store, control sessions, relay, STUN, and its administration. */
+
+import { randomBytes } from 'node:crypto'
+import type { ZodType } from 'zod'
+import { AppError, ERROR_CODES } from '../base/errors.js'
+import { createLogger, type Logger } from '../base/log.js'
+import { formatJoinToken } from '../control/join-token.js'
+import { isTicketValid } from '../control/ticket.js'
+import { Hub, type HubEffect } from '../hub/hub.js'
+import { ControlServer } from '../hub/io/control-server.js'
+import { FrontDoor } from '../hub/io/front-door.js'
+import { openSqliteStore } from '../hub/io/sqlite-store.js'
+import { StunServer } from '../hub/io/stun-server.js'
+import { createNetwork, Registry, type RegistryOptions } from '../hub/registry.js'
+import type { NodeRecord, Store } from '../hub/store.js'
+import { tryParseIp } from '../net/ip.js'
+import { bootNowMs, wallNowMs } from '../platform/clock.js'
+import { notifyServiceManager } from '../platform/notify.js'
+import { programVersion } from '../platform/version.js'
+import { RelayServer } from '../relay/io/relay-server.js'
+import { nodeCrypto } from '../wireguard/crypto-node.js'
+import { type Route, startApiServer } from './api-server.js'
+import {
+  type AuditEntry,
+  backupOrder,
+  type HubNode,
+  type HubStatus,
+  nodeOrder,
+  renameOrder,
+  tokenOrder,
+} from './hub-schema.js'
+import {
+  type HubPaths,
+  type HubSecrets,
+  type HubSettings,
+  readHubSecrets,
+  readHubSettings,
+  writeHubState,
+} from './hub-state.js'
+import { standardErrorLog } from './log-file.js'
+
+const AUDIT_ENTRIES = 1000
+const SWEEP_INTERVAL_MS = 10_000
+const TICKET_INTERVAL_MS: number = 12 * 3600_000
+
+const random = (length: number): Uint8Array => new Uint8Array(randomBytes(length))
+
+/** Makes a new hub. Throws AppError. */
+export async function initHub(
+  paths: HubPaths,
+  settings: HubSettings,
+  network: { readonly name: string; readonly needsApproval: boolean },
+): Promise<void> {
+  writeHubState(paths, settings)
+  const store = await openSqliteStore(paths.store)
+  try {
+    createNetwork(registryOptions(store), network)
+  } finally {
+    store.close()
+  }
+}
+
+export interface HubRequest {
+  readonly paths: HubPaths
+  readonly isVerbose: boolean
+  /** Bytes a second that one client of the relay may send. */
+  readonly maxBytesPerS: number
+  readonly onReady: (status: HubStatus) => void
+}
+
+/** Resolves when a signal has ended it. Throws AppError if it does not start. */
+export async function runHub(request: HubRequest): Promise<void> {
+  const { paths } = request
+  const settings = readHubSettings(paths)
+  const secrets = readHubSecrets(paths, nodeCrypto)
+  const log = createLogger({
+    level: request.isVerbose ? 'debug' : 'info',
+    write: (line) => standardErrorLog().writeLine(line),
+    wallNowMs,
+  })
+  const store = await openSqliteStore(paths.store)
+  const stack: (() => unknown)[] = [() => store.close()]
+  try {
+    const host = new HubHost(request, { settings, secrets, store, log })
+    stack.push(() => host.stop())
+    await host.start(stack)
+    request.onReady(host.status())
+    notifyServiceManager('READY=1')
+    await untilSignal()
+    notifyServiceManager('STOPPING=1')
+  } finally {
+    for (const undo of stack.reverse()) await undo()
+  }
+}
+
+async function untilSignal(): Promise<void> {
+  await new Promise<void>((resolve) => {
+    process.once('SIGTERM', () => resolve()).once('SIGINT', () => resolve())
+  })
+}
+
+function registryOptions(store: Store): RegistryOptions {
+  return { store, crypto: nodeCrypto, random, wallNowMs }
+}
+
+interface Parts {
+  readonly settings: HubSettings
+  readonly secrets: HubSecrets
+  readonly store: Store
+  readonly log: Logger
+}
+
+class HubHost {
+  readonly #request: HubRequest
+  readonly #parts: Parts
+  readonly #registry: Registry
+  readonly #hub: Hub
+  readonly #control: ControlServer
+  readonly #relay: RelayServer
+  #door: FrontDoor | undefined
+  #stun: StunServer | undefined
+  readonly #timers: NodeJS.Timeout[] = []
+
+  constructor(request: HubRequest, parts: Parts) {
+    this.#request = request
+    this.#parts = parts
+    const { settings, secrets, store } = parts
+    const { identity } = secrets
+    this.#registry = new Registry(registryOptions(store))
+    const { address: host, port, stunPort } = settings
+    this.#hub = new Hub({
+      registry: this.#registry,
+      crypto: nodeCrypto,
+      identity,
+      relays: () => [{ key: identity.text, host, port }, ...settings.relays],
+      stun: [
+        { host, port: stunPort },
+        { host, port: stunPort + 1 },
+      ],
+      wallNowMs,
+    })
+    this.#relay = new RelayServer(
+      {
+        identity,
+        random,
+        isAdmitted: (client, ticket) => isTicketValid(identity.publicKey, ticket, client, wallNowMs()),
+        maxBytesPerS: request.maxBytesPerS,
+      },
+      bootNowMs,
+    )
+    this.#control = new ControlServer({
+      hub: this.#hub,
+      crypto: nodeCrypto,
+      random,
+      key: secrets.session,
+      nowMs: bootNowMs,
+      onRevoked: (client) => this.#relay.revoke(client),
+    })
+  }
+
+  async start(stack: (() => unknown)[]): Promise<void> {
+    const { settings, secrets, log } = this.#parts
+    this.#door = await FrontDoor.open({
+      host: undefined,
+      port: settings.port,
+      certificate: secrets.certificate,
+      onRelay: (stream, remote) => this.#relay.accept(stream, remote),
+      onControl: (socket, remote) => this.#control.accept(socket, remote),
+    })
+    stack.push(async () => await this.#door?.close())
+    this.#stun = await StunServer.open({
+      addresses: settings.stunAddresses.flatMap((text) => tryParseIp(text) ?? []),
+      port: settings.stunPort,
+      nowMs: bootNowMs,
+    })
+    stack.push(async () => await this.#stun?.close())
+    const api = await startApiServer({ path: this.#request.paths.socket, routes: this.#routes(), log })
+    stack.push(async () => await api.stop())
+    this.#every(SWEEP_INTERVAL_MS, (effects) => this.#hub.handleTimeout(effects))
+    this.#every(TICKET_INTERVAL_MS, (effects) => this.#hub.renewTickets(effects))
+    log.info('hub.ready', { network: this.#registry.network.name, port: settings.port, pid: process.pid })
+  }
+
+  stop(): void {
+    for (const timer of this.#timers) clearInterval(timer)
+    this.#control.stop()
+    this.#relay.stop()
+  }
+
+  status(): HubStatus {
+    const { settings } = this.#parts
+    const { name, prefix4, prefix6, needsApproval } = this.#registry.network
+    return {
+      network: name,
+      prefix4,
+      prefix6,
+      needsApproval,
+      address: settings.address,
+      port: settings.port,
+      stunPort: settings.stunPort,
+      nodes: this.#registry.nodeCount,
+      online: this.#hub.onlineCount,
+      relayClients: this.#relay.clientCount,
+      pid: process.pid,
+      version: programVersion(),
+      memoryBytes: process.memoryUsage().rss,
+      counters: this.#counters(),
+    }
+  }
+
+  #counters(): Record<string, number> {
+    const relay = Object.entries(this.#relay.totals()).map(([name, value]) => [`relay.${name}`, value])
+    const control = Object.entries(this.#hub.counters).map(([name, value]) => [`control.${name}`, value])
+    return Object.fromEntries([
+      ...control,
+      ['control.rateLimited', this.#control.rateLimited],
+      ['connections.turnedAway', this.#door?.turnedAway ?? 0],
+      ['stun.answered', this.#stun?.answered ?? 0],
+      ['stun.ignored', this.#stun?.ignored ?? 0],
+      ...relay,
+    ])
+  }
+
+  #every(intervalMs: number, work: (effects: HubEffect[]) => void): void {
+    this.#timers.push(setInterval(() => this.#control.carryOut(work), intervalMs))
+  }
+
+  #routes(): Map<string, Route> {
+    const changeNode =
+      (change: (node: NodeRecord, effects: HubEffect[]) => NodeRecord | undefined): Route =>
+      (body) => {
+        const node = this.#registry.require(checked(nodeOrder, body).node)
+        return this.#describe(this.#control.carryOut((effects) => change(node, effects)) ?? node)
+      }
+    return new Map<string, Route>([
+      ['GET /v1/hub', () => this.status()],
+      ['GET /v1/nodes', () => [...this.#registry.nodes].map((node) => this.#describe(node))],
+      ['GET /v1/audit', () => this.#registry.audit(AUDIT_ENTRIES).map(describeAudit)],
+      ['POST /v1/tokens', (body) => this.#createToken(body)],
+      [
+        'POST /v1/nodes/remove',
+        changeNode((node, effects) => {
+          this.#hub.remove(node, effects)
+          return undefined
+        }),
+      ],
+      ['POST /v1/nodes/approve', changeNode((node, effects) => this.#hub.approve(node, effects))],
+      ['POST /v1/nodes/rename', (body) => this.#rename(body)],
+      ['POST /v1/backup', async (body) => await this.#backup(body)],
+    ])
+  }
+
+  #createToken(body: unknown): { token: string } {
+    const order = checked(tokenOrder, body)
+    const { settings, secrets } = this.#parts
+    const secret = this.#registry.createToken({
+      nodeName: order.name,
+      tags: order.tags,
+      uses: order.uses,
+      lifetimeMs: order.expiresS * 1000,
+      isEphemeral: order.isEphemeral,
+    })
+    const hub = { host: settings.address, port: settings.port }
+    return { token: formatJoinToken(nodeCrypto, { hub, hubKey: secrets.session.publicKey, secret }) }
+  }
+
+  #rename(body: unknown): HubNode {
+    const { node: wanted, name } = checked(renameOrder, body)
+    const node = this.#registry.require(wanted)
+    return this.#describe(this.#control.carryOut((effects) => this.#hub.rename(node, name, effects)))
+  }
+
+  async #backup(body: unknown): Promise<{ path: string }> {
+    const { path } = checked(backupOrder, body)
+    try {
+      await this.#registry.backup(path)
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error)
+      throw new AppError(ERROR_CODES.platform, `cannot write a backup to ${path}: ${reason}`, {
+        hint: 'give the path of a new file in a directory that exists',
+        cause: error,
+      })
+    }
+    return { path }
+  }
+
+  #describe(node: NodeRecord): HubNode {
+    const { identity, name, v4, tags, state, isEphemeral } = node
+    return {
+      identity,
+      name,
+      v4,
+      v6: this.#hub.addressOf(identity),
+      tags,
+      state,
+      isEphemeral,
+      isOnline: this.#hub.isOnline(identity),
+      createdAt: new Date(node.createdAtMs).toISOString(),
+      lastSeenAt: new Date(node.lastSeenMs).toISOString(),
+    }
+  }
+}
+
+function describeAudit(record: { atMs: number; event: string; subject: string; detail: string }): AuditEntry {
+  const { atMs, ...rest } = record
+  return { at: new Date(atMs).toISOString(), ...rest }
+}
+
+/** The border of the administration. */
+function checked<T>(schema: ZodType<T>, body: unknown): T {
+  const { success, data, error } = schema.safeParse(body)
+  if (success) return data
+  const [issue] = error.issues
+  const place = issue?.path.join('.') ?? ''
+  throw new AppError(ERROR_CODES.usage, `the request is wrong at "${place}": ${issue?.message ?? ''}`, {
+    hint: 'see: overlay hub --help',
+  })
+}

@@ -1,0 +1,121 @@
+/**
+ * What is said to a hub over its socket (hub.sock in its state directory): HTTP/1.1, JSON both ways.
+ *
+ * | request | body | answer |
+ * | GET /v1/hub | | HubStatus |
+ * | GET /v1/nodes | | HubNode[] |
+ * | GET /v1/audit | | AuditEntry[], newest first |
+ * | POST /v1/tokens | TokenOrder | { token } |
+ * | POST /v1/nodes/remove, /approve | { node } | HubNode |
+ * | POST /v1/nodes/rename | { node, name } | HubNode |
+ * | POST /v1/backup | { path } | { path } |
+ */
+
+import { z } from 'zod'
+
+export interface HubStatus {
+  readonly network: string
+  readonly prefix4: string
+  readonly prefix6: string
+  /** Where nodes reach it. */
+  readonly address: string
+  readonly port: number
+  readonly stunPort: number
+  readonly needsApproval: boolean
+  readonly nodes: number
+  readonly online: number
+  readonly relayClients: number
+  readonly pid: number
+  readonly version: string
+  readonly memoryBytes: number
+  /** Since the start. */
+  readonly counters: Readonly<Record<string, number>>
+}
+
+export interface HubNode {
+  readonly identity: string
+  readonly name: string
+  readonly v4: string
+  readonly v6: string
+  readonly tags: readonly string[]
+  readonly state: 'approved' | 'pending'
+  readonly isEphemeral: boolean
+  readonly isOnline: boolean
+  /** RFC 3339. */
+  readonly createdAt: string
+  readonly lastSeenAt: string
+}
+
+export interface AuditEntry {
+  readonly at: string
+  readonly event: string
+  readonly subject: string
+  readonly detail: string
+}
+
+export interface TokenOrder {
+  /** Empty: the node chooses. */
+  readonly name: string
+  readonly tags: readonly string[]
+  readonly uses: number
+  readonly expiresS: number
+  readonly isEphemeral: boolean
+}
+
+const count = z.number().min(0)
+const text = z.string().max(4096)
+
+export const hubStatus: z.ZodType<HubStatus> = z.object({
+  network: text,
+  prefix4: text,
+  prefix6: text,
+  address: text,
+  port: count,
+  stunPort: count,
+  needsApproval: z.boolean(),
+  nodes: count,
+  online: count,
+  relayClients: count,
+  pid: count,
+  version: text,
+  memoryBytes: count,
+  counters: z.record(z.string(), count),
+})
+
+export const hubNode: z.ZodType<HubNode> = z.object({
+  identity: text,
+  name: text,
+  v4: text,
+  v6: text,
+  tags: z.array(text),
+  state: z.enum(['approved', 'pending']),
+  isEphemeral: z.boolean(),
+  isOnline: z.boolean(),
+  createdAt: text,
+  lastSeenAt: text,
+})
+export const hubNodes: z.ZodType<readonly HubNode[]> = z.array(hubNode)
+
+export const auditEntries: z.ZodType<readonly AuditEntry[]> = z.array(
+  z.object({ at: text, event: text, subject: text, detail: text }),
+)
+
+export const tokenOrder: z.ZodType<TokenOrder> = z.object({
+  name: z.string().max(63),
+  tags: z.array(z.string().min(1).max(63)).max(16),
+  uses: z.number().int().min(1).max(1_000_000),
+  expiresS: z
+    .number()
+    .int()
+    .min(1)
+    .max(10 * 365 * 86_400),
+  isEphemeral: z.boolean(),
+})
+
+export const tokenAnswer: z.ZodType<{ readonly token: string }> = z.object({ token: text })
+export const nodeOrder: z.ZodType<{ readonly node: string }> = z.object({ node: text })
+export const renameOrder: z.ZodType<{ readonly node: string; readonly name: string }> = z.object({
+  node: text,
+  name: z.string().max(63),
+})
+export const backupOrder: z.ZodType<{ readonly path: string }> = z.object({ path: text })

@@ -1,0 +1,156 @@
+/**
+ * The store in one SQLite file. The write-ahead log and full synchronisation make every transaction whole
+ * and lasting, also when the process is killed in the middle of one.
+ *
+ * better-sqlite3 is loaded here and only here: a node that is no hub runs without it.
+ */
+
+import { chmodSync } from 'node:fs'
+import type Database from 'better-sqlite3'
+import { AppError, ERROR_CODES } from '../../base/errors.js'
+import type { AuditRecord, NetworkRecord, NodeRecord, Store, TokenRecord } from '../store.js'
+
+const FILE_MODE = 0o600
+const MAX_AUDIT_RECORDS = 100_000
+
+/** Each takes the store one version further; none is ever changed once released. */
+const MIGRATIONS: readonly string[] = [
+  `CREATE TABLE network (id INTEGER PRIMARY KEY CHECK (id = 1), record TEXT NOT NULL) STRICT;
+   CREATE TABLE nodes (identity TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT, WITHOUT ROWID;
+   CREATE TABLE tokens (hash TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT, WITHOUT ROWID;
+   CREATE TABLE audit (id INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, event TEXT NOT NULL,
+     subject TEXT NOT NULL, detail TEXT NOT NULL) STRICT;`,
+]
+
+/** Throws AppError: the file is none of ours, or the package is missing. */
+export async function openSqliteStore(path: string): Promise<Store> {
+  const create = await loadSqlite()
+  let database: Database.Database | undefined
+  try {
+    database = new create(path)
+    chmodSync(path, FILE_MODE)
+    database.pragma('journal_mode = WAL')
+    database.pragma('synchronous = FULL')
+    migrate(database)
+    return new SqliteStore(database)
+  } catch (error) {
+    database?.close()
+    if (error instanceof AppError) throw error
+    throw new AppError(ERROR_CODES.config, `cannot open the store ${path}: ${describe(error)}`, {
+      hint: 'give the hub another directory with --state, or put a backup in its place',
+      cause: error,
+    })
+  }
+}
+
+async function loadSqlite(): Promise<typeof Database> {
+  try {
+    const { default: create } = await import('better-sqlite3')
+    // The binding is loaded with the first database only.
+    new create(':memory:').close()
+    return create
+  } catch (error) {
+    throw new AppError(ERROR_CODES.addon, 'the package better-sqlite3 is missing or not built', {
+      hint: 'type: npm install better-sqlite3',
+      cause: error,
+    })
+  }
+}
+
+function migrate(database: Database.Database): void {
+  const version = Number(database.pragma('user_version', { simple: true }))
+  if (version > MIGRATIONS.length) {
+    throw new AppError(ERROR_CODES.config, `the store is of version ${version}, newer than this program`, {
+      hint: 'run the newer program',
+    })
+  }
+  for (let next = version; next < MIGRATIONS.length; next++) {
+    database.transaction(() => {
+      database.exec(MIGRATIONS[next] ?? '')
+      database.pragma(`user_version = ${next + 1}`)
+    })()
+  }
+}
+
+class SqliteStore implements Store {
+  readonly #database: Database.Database
+  readonly #putNode: Database.Statement
+  readonly #putToken: Database.Statement
+  readonly #putAudit: Database.Statement
+
+  constructor(database: Database.Database) {
+    this.#database = database
+    this.#putNode = database.prepare('INSERT OR REPLACE INTO nodes VALUES (?, ?)')
+    this.#putToken = database.prepare('INSERT OR REPLACE INTO tokens VALUES (?, ?)')
+    this.#putAudit = database.prepare('INSERT INTO audit (at_ms, event, subject, detail) VALUES (?, ?, ?, ?)')
+    database.prepare('DELETE FROM audit WHERE id <= (SELECT max(id) FROM audit) - ?').run(MAX_AUDIT_RECORDS)
+  }
+
+  network(): NetworkRecord | undefined {
+    return this.#records<NetworkRecord>('SELECT record FROM network')[0]
+  }
+
+  setNetwork(network: NetworkRecord): void {
+    this.#database.prepare('INSERT OR REPLACE INTO network VALUES (1, ?)').run(JSON.stringify(network))
+  }
+
+  nodes(): readonly NodeRecord[] {
+    return this.#records<NodeRecord>('SELECT record FROM nodes')
+  }
+
+  putNode(node: NodeRecord): void {
+    this.#putNode.run(node.identity, JSON.stringify(node))
+  }
+
+  deleteNode(identity: string): void {
+    this.#database.prepare('DELETE FROM nodes WHERE identity = ?').run(identity)
+  }
+
+  tokens(): readonly TokenRecord[] {
+    return this.#records<TokenRecord>('SELECT record FROM tokens')
+  }
+
+  putToken(token: TokenRecord): void {
+    this.#putToken.run(token.hash, JSON.stringify(token))
+  }
+
+  deleteToken(hash: string): void {
+    this.#database.prepare('DELETE FROM tokens WHERE hash = ?').run(hash)
+  }
+
+  appendAudit({ atMs, event, subject, detail }: AuditRecord): void {
+    this.#putAudit.run(Math.trunc(atMs), event, subject, detail)
+  }
+
+  audit(limit: number): readonly AuditRecord[] {
+    const rows = this.#database.prepare('SELECT * FROM audit ORDER BY id DESC LIMIT ?').all(limit) as {
+      at_ms: number
+      event: string
+      subject: string
+      detail: string
+    }[]
+    return rows.map(({ at_ms: atMs, event, subject, detail }) => ({ atMs, event, subject, detail }))
+  }
+
+  transaction<T>(work: () => T): T {
+    return this.#database.inTransaction ? work() : this.#database.transaction(work)()
+  }
+
+  async backup(path: string): Promise<void> {
+    await this.#database.backup(path)
+    chmodSync(path, FILE_MODE)
+  }
+
+  close(): void {
+    this.#database.close()
+  }
+
+  #records<T>(query: string): T[] {
+    const rows = this.#database.prepare(query).all() as { record: string }[]
+    return rows.map(({ record }) => JSON.parse(record) as T)
+  }
+}
+
+function describe(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

@@ -1,0 +1,67 @@
+/** The store that forgets: for tests, and for hubs of an hour. */
+
+import type { AuditRecord, NetworkRecord, NodeRecord, Store, TokenRecord } from './store.js'
+
+const MAX_AUDIT_RECORDS = 10_000
+
+export class MemoryStore implements Store {
+  readonly #nodes = new Map<string, NodeRecord>()
+  readonly #tokens = new Map<string, TokenRecord>()
+  #audit: AuditRecord[] = []
+  #network: NetworkRecord | undefined
+
+  network(): NetworkRecord | undefined {
+    return this.#network
+  }
+
+  setNetwork(network: NetworkRecord): void {
+    this.#network = network
+  }
+
+  nodes(): readonly NodeRecord[] {
+    return [...this.#nodes.values()]
+  }
+
+  putNode(node: NodeRecord): void {
+    this.#nodes.set(node.identity, node)
+  }
+
+  deleteNode(identity: string): void {
+    this.#nodes.delete(identity)
+  }
+
+  tokens(): readonly TokenRecord[] {
+    return [...this.#tokens.values()]
+  }
+
+  putToken(token: TokenRecord): void {
+    this.#tokens.set(token.hash, token)
+  }
+
+  deleteToken(hash: string): void {
+    this.#tokens.delete(hash)
+  }
+
+  appendAudit(record: AuditRecord): void {
+    this.#audit.push(record)
+    if (this.#audit.length > 2 * MAX_AUDIT_RECORDS) this.#audit = this.#audit.slice(-MAX_AUDIT_RECORDS)
+  }
+
+  audit(limit: number): readonly AuditRecord[] {
+    return this.#audit.slice(-limit).reverse()
+  }
+
+  /** One thread and no failure half-way that it could outlive: nothing to take back. */
+  transaction<T>(work: () => T): T {
+    return work()
+  }
+
+  async backup(): Promise<void> {
+    throw new RangeError('a store in memory has no file to copy')
+  }
+
+  close(): void {
+    this.#nodes.clear()
+    this.#tokens.clear()
+  }
+}

@@ -1,0 +1,322 @@
+/**
+ * Who is in the network: enrolment, names, leases, tokens. Every change goes to the store together with its
+ * audit record; what is asked often is kept here beside it. Knows no connections.
+ */
+
+import { formatBase64, tryParseBase64 } from '../base/bytes.js'
+import { AppError, ERROR_CODES } from '../base/errors.js'
+import { networkPrefix4, networkPrefix6 } from '../control/addresses.js'
+import { tryParseIdentity } from '../control/identity.js'
+import { type Hello, NODE_NAME, type Refusal } from '../control/messages.js'
+import type { SignedTunnelKey } from '../control/tunnel-key.js'
+import { formatPrefix, type Prefix, tryParsePrefix } from '../net/prefix.js'
+import type { Crypto, RandomBytes } from '../wireguard/crypto.js'
+import { tryFindLease } from './leases.js'
+import type { AuditRecord, NetworkRecord, NodeRecord, Store, TokenRecord } from './store.js'
+
+const SECRET_BYTES = 16
+export const MAX_NODES = 60_000
+const MAX_TOKENS = 10_000
+/** An ephemeral node that has been away for this long is removed. */
+const EPHEMERAL_ABSENCE_MS: number = 5 * 60_000
+
+export interface RegistryOptions {
+  readonly store: Store
+  readonly crypto: Crypto
+  readonly random: RandomBytes
+  readonly wallNowMs: () => number
+}
+
+export interface TokenRequest {
+  /** Empty for a name of the node's choice. */
+  readonly nodeName: string
+  readonly tags: readonly string[]
+  readonly uses: number
+  readonly lifetimeMs: number
+  readonly isEphemeral: boolean
+}
+
+export type Enrolment = { readonly node: NodeRecord; readonly isNew: boolean } | { readonly refusal: Refusal }
+
+/** Makes the network of a new store. Throws AppError for a name that cannot be part of a DNS name. */
+export function createNetwork(
+  options: RegistryOptions,
+  request: { readonly name: string; readonly needsApproval: boolean },
+): NetworkRecord {
+  const { name, needsApproval } = request
+  if (!NODE_NAME.test(name)) {
+    throw new AppError(ERROR_CODES.usage, `"${name}" cannot be the name of a network`, {
+      hint: 'use up to 63 lower case letters, digits and dashes',
+    })
+  }
+  const random = options.random(6)
+  const network: NetworkRecord = {
+    name,
+    prefix4: formatPrefix(networkPrefix4(random[5] as number)),
+    prefix6: formatPrefix(networkPrefix6(random)),
+    needsApproval,
+  }
+  options.store.transaction(() => {
+    options.store.setNetwork(network)
+    options.store.appendAudit({
+      atMs: options.wallNowMs(),
+      event: 'network.created',
+      subject: '',
+      detail: name,
+    })
+  })
+  return network
+}
+
+export class Registry {
+  readonly network: NetworkRecord
+  readonly #options: RegistryOptions
+  readonly #nodes = new Map<string, NodeRecord>()
+  readonly #names = new Set<string>()
+  readonly #leases = new Set<string>()
+  readonly #pool: Prefix
+
+  /** The store holds a network. */
+  constructor(options: RegistryOptions) {
+    this.#options = options
+    const network = options.store.network()
+    const pool = network && tryParsePrefix(network.prefix4)
+    if (network === undefined || pool === undefined) throw new RangeError('the store holds no network')
+    this.network = network
+    this.#pool = pool
+    for (const node of options.store.nodes()) this.#remember(node)
+  }
+
+  get nodes(): Iterable<NodeRecord> {
+    return this.#nodes.values()
+  }
+
+  get nodeCount(): number {
+    return this.#nodes.size
+  }
+
+  find(identity: string): NodeRecord | undefined {
+    return this.#nodes.get(identity)
+  }
+
+  audit(limit: number): readonly AuditRecord[] {
+    return this.#options.store.audit(limit)
+  }
+
+  async backup(path: string): Promise<void> {
+    await this.#options.store.backup(path)
+  }
+
+  // --- enrolment -------------------------------------------------------------------------------
+
+  /** `hello`: its signatures are checked already. */
+  enrol(hello: Hello): Enrolment {
+    const known = this.#nodes.get(hello.identity)
+    if (known !== undefined) {
+      const isSame = known.tunnelKey.signature === hello.tunnelKey.signature
+      const node = { ...known, tunnelKey: hello.tunnelKey, lastSeenMs: this.#options.wallNowMs() }
+      if (isSame) this.#remember(node)
+      else this.#save(node, 'node.key_changed')
+      return { node, isNew: false }
+    }
+    const token = this.#tryFindToken(hello.secret)
+    if (token === undefined) {
+      return refuse(
+        'token',
+        'this token is not valid: it is unknown, used up or expired',
+        'ask for a new one',
+      )
+    }
+    const wanted = token.nodeName === '' ? (hello.name ?? '') : token.nodeName
+    const name = this.#freeName(wanted, hello.name !== undefined && token.nodeName === '')
+    if (name === undefined) {
+      return refuse('name', `the name "${wanted}" is taken or no name`, 'choose another with --name')
+    }
+    const v4 = this.#tryLease(hello)
+    if (v4 === undefined) {
+      const hint = `the network's addresses are ${this.network.prefix4}: something on that machine uses them too`
+      return refuse('address', 'there is no IPv4 address left that does not collide', hint)
+    }
+    const nowMs = this.#options.wallNowMs()
+    const node: NodeRecord = {
+      identity: hello.identity,
+      name,
+      v4,
+      tunnelKey: hello.tunnelKey,
+      tags: token.tags,
+      state: this.network.needsApproval ? 'pending' : 'approved',
+      isEphemeral: token.isEphemeral,
+      createdAtMs: nowMs,
+      lastSeenMs: nowMs,
+    }
+    this.#options.store.transaction(() => {
+      this.#spend(token)
+      this.#save(node, 'node.enrolled')
+    })
+    return { node, isNew: true }
+  }
+
+  setTunnelKey(identity: string, tunnelKey: SignedTunnelKey): void {
+    const node = this.#nodes.get(identity)
+    if (node !== undefined) this.#save({ ...node, tunnelKey }, 'node.key_changed')
+  }
+
+  /** Kept in memory alone, and with the node when it is saved next: it is not worth a write each time. */
+  seen(identity: string): void {
+    const node = this.#nodes.get(identity)
+    if (node !== undefined) this.#remember({ ...node, lastSeenMs: this.#options.wallNowMs() })
+  }
+
+  /** When a node goes; it makes what `seen` gathered last. */
+  saveSeen(identity: string): void {
+    const node = this.#nodes.get(identity)
+    if (node !== undefined) this.#options.store.putNode(node)
+  }
+
+  /** Ephemeral nodes that have been away too long. */
+  expired(isOnline: (identity: string) => boolean): NodeRecord[] {
+    const beforeMs = this.#options.wallNowMs() - EPHEMERAL_ABSENCE_MS
+    return [...this.#nodes.values()].filter(
+      (node) => node.isEphemeral && node.lastSeenMs < beforeMs && !isOnline(node.identity),
+    )
+  }
+
+  // --- administration --------------------------------------------------------------------------
+
+  /** By name or identity. Throws AppError. */
+  require(nameOrIdentity: string): NodeRecord {
+    const node = this.#nodes.get(nameOrIdentity) ?? this.#byName(nameOrIdentity)
+    if (node !== undefined) return node
+    throw new AppError(ERROR_CODES.usage, `there is no node ${nameOrIdentity}`, {
+      hint: 'see all of them: overlay hub nodes',
+    })
+  }
+
+  remove(node: NodeRecord, event: 'node.removed' | 'node.left' | 'node.expired'): void {
+    this.#nodes.delete(node.identity)
+    this.#names.delete(node.name)
+    this.#leases.delete(node.v4)
+    this.#options.store.transaction(() => {
+      this.#options.store.deleteNode(node.identity)
+      this.#audit(event, node.name, node.identity)
+    })
+  }
+
+  rename(node: NodeRecord, name: string): NodeRecord {
+    if (this.#freeName(name, true) !== name) {
+      throw new AppError(ERROR_CODES.usage, `the name "${name}" is taken or no name`, {
+        hint: 'use up to 63 lower case letters, digits and dashes',
+      })
+    }
+    const renamed = { ...node, name }
+    this.#save(renamed, 'node.renamed', node.name)
+    return renamed
+  }
+
+  approve(node: NodeRecord): NodeRecord {
+    const approved = { ...node, state: 'approved' as const }
+    this.#save(approved, 'node.approved')
+    return approved
+  }
+
+  /** Gives the secret, in base64. Throws AppError. */
+  createToken(request: TokenRequest): string {
+    const { store, random, wallNowMs } = this.#options
+    const { nodeName, tags, uses, lifetimeMs, isEphemeral } = request
+    this.#dropOldTokens()
+    if (store.tokens().length >= MAX_TOKENS) {
+      throw new AppError(ERROR_CODES.usage, `there are ${MAX_TOKENS} tokens already`, {
+        hint: 'wait until some expire',
+      })
+    }
+    for (const word of [nodeName, ...tags]) {
+      if (word === '' || NODE_NAME.test(word)) continue
+      throw new AppError(ERROR_CODES.usage, `"${word}" cannot be a name or a tag`, {
+        hint: 'use up to 63 lower case letters, digits and dashes',
+      })
+    }
+    const secret = random(SECRET_BYTES)
+    const expiresAtMs = wallNowMs() + lifetimeMs
+    store.transaction(() => {
+      store.putToken({ hash: this.#hash(secret), nodeName, tags, usesLeft: uses, expiresAtMs, isEphemeral })
+      this.#audit('token.created', nodeName, `uses ${uses}, for ${lifetimeMs / 1000} s`)
+    })
+    return formatBase64(secret)
+  }
+
+  // --- inside ----------------------------------------------------------------------------------
+
+  #tryFindToken(secretText: string | undefined): TokenRecord | undefined {
+    const secret = secretText === undefined ? undefined : tryParseBase64(secretText)
+    if (secret === undefined) return undefined
+    const hash = this.#hash(secret)
+    const token = this.#options.store.tokens().find((candidate) => candidate.hash === hash)
+    return token !== undefined && token.expiresAtMs > this.#options.wallNowMs() ? token : undefined
+  }
+
+  #spend(token: TokenRecord): void {
+    if (token.usesLeft <= 1) this.#options.store.deleteToken(token.hash)
+    else this.#options.store.putToken({ ...token, usesLeft: token.usesLeft - 1 })
+  }
+
+  #dropOldTokens(): void {
+    const nowMs = this.#options.wallNowMs()
+    for (const token of this.#options.store.tokens()) {
+      if (token.expiresAtMs <= nowMs) this.#options.store.deleteToken(token.hash)
+    }
+  }
+
+  /** A taken name is given with a number behind it, unless the node insists on it. */
+  #freeName(wanted: string, isExact: boolean): string | undefined {
+    const name = wanted === '' ? 'node' : wanted
+    if (!NODE_NAME.test(name)) return undefined
+    if (!this.#names.has(name)) return name
+    if (isExact) return undefined
+    for (let number = 2; number <= MAX_NODES; number++) {
+      const numbered = `${name.slice(0, 57)}-${number}`
+      if (!this.#names.has(numbered)) return numbered
+    }
+    return undefined
+  }
+
+  #tryLease(hello: Hello): string | undefined {
+    if (this.#nodes.size >= MAX_NODES) return undefined
+    const identity = tryParseIdentity(hello.identity)
+    if (identity === undefined) return undefined
+    const foreign = hello.localPrefixes.flatMap((text) => tryParsePrefix(text) ?? [])
+    return tryFindLease(this.#pool, identity, { isTaken: (text) => this.#leases.has(text), foreign })
+  }
+
+  #byName(name: string): NodeRecord | undefined {
+    for (const node of this.#nodes.values()) if (node.name === name) return node
+    return undefined
+  }
+
+  #save(node: NodeRecord, event: string, detail = ''): void {
+    this.#options.store.transaction(() => {
+      this.#options.store.putNode(node)
+      this.#audit(event, node.name, detail)
+    })
+    this.#remember(node)
+  }
+
+  #remember(node: NodeRecord): void {
+    const before = this.#nodes.get(node.identity)
+    if (before !== undefined && before.name !== node.name) this.#names.delete(before.name)
+    this.#nodes.set(node.identity, node)
+    this.#names.add(node.name)
+    this.#leases.add(node.v4)
+  }
+
+  #audit(event: string, subject: string, detail: string): void {
+    this.#options.store.appendAudit({ atMs: this.#options.wallNowMs(), event, subject, detail })
+  }
+
+  #hash(secret: Uint8Array): string {
+    return formatBase64(this.#options.crypto.hash(secret))
+  }
+}
+
+function refuse(code: Refusal['code'], message: string, hint: string): { readonly refusal: Refusal } {
+  return { refusal: { type: 'refused', code, message, hint } }
+}

@@ -1,0 +1,71 @@
+/**
+ * What a hub keeps: its network, nodes, join tokens, and the record of every change. The interface of all
+ * drivers; calls are synchronous and whole, so that a `kill -9` between two of them loses neither.
+ */
+
+import type { SignedTunnelKey } from '../control/tunnel-key.js'
+
+export interface NetworkRecord {
+  readonly name: string
+  /** Text of a /16 and of a /48. */
+  readonly prefix4: string
+  readonly prefix6: string
+  /** New nodes wait until somebody approves them. */
+  readonly needsApproval: boolean
+}
+
+export interface NodeRecord {
+  /** Base64. */
+  readonly identity: string
+  readonly name: string
+  readonly v4: string
+  readonly tunnelKey: SignedTunnelKey
+  readonly tags: readonly string[]
+  readonly state: 'approved' | 'pending'
+  /** Removed when it has been away for a while. */
+  readonly isEphemeral: boolean
+  /** Wall clock, ms. */
+  readonly createdAtMs: number
+  readonly lastSeenMs: number
+}
+
+export interface TokenRecord {
+  /** Hash of the secret, base64: the secret itself is not kept. */
+  readonly hash: string
+  /** Name for the node that comes with it; empty for one of its own choice. */
+  readonly nodeName: string
+  readonly tags: readonly string[]
+  readonly usesLeft: number
+  /** Wall clock, ms. */
+  readonly expiresAtMs: number
+  readonly isEphemeral: boolean
+}
+
+export interface AuditRecord {
+  readonly atMs: number
+  readonly event: string
+  /** Whom it was about: a node's name, or empty. */
+  readonly subject: string
+  readonly detail: string
+}
+
+export interface Store {
+  network(): NetworkRecord | undefined
+  setNetwork(network: NetworkRecord): void
+  nodes(): readonly NodeRecord[]
+  /** Adds or replaces by identity. */
+  putNode(node: NodeRecord): void
+  deleteNode(identity: string): void
+  tokens(): readonly TokenRecord[]
+  /** Adds or replaces by hash. */
+  putToken(token: TokenRecord): void
+  deleteToken(hash: string): void
+  appendAudit(record: AuditRecord): void
+  /** The latest, newest first. */
+  audit(limit: number): readonly AuditRecord[]
+  /** All or nothing. */
+  transaction<T>(work: () => T): T
+  /** A copy that can be opened as a store, in a new file. */
+  backup(path: string): Promise<void>
+  close(): void
+}

@@ -1,0 +1,91 @@
+/** One shape for what carries relay frames: TCP, TLS, and WebSocket. */
+
+import type { Socket } from 'node:net'
+import type { WebSocket } from 'ws'
+import type { Endpoint } from '../../net/endpoint.js'
+import { tryParseIp } from '../../net/ip.js'
+
+/** What may wait in a stream before `write` says that it is full: the outbox behind it orders the rest. */
+export const STREAM_BUFFER_BYTES: number = 128 * 1024
+const V4_MAPPED = '::ffff:'
+const CLOSE_TIMEOUT_MS = 1000
+
+export interface StreamHandlers {
+  readonly onBytes: (bytes: Uint8Array) => void
+  readonly onDrain: () => void
+  /** Once; also after `close`. */
+  readonly onClosed: () => void
+}
+
+export interface ByteStream {
+  /** False if it is full now: onDrain will be called. The bytes are taken in any case. */
+  write(bytes: Uint8Array): boolean
+  /** What is written in `work` leaves in one go. */
+  batch(work: () => void): void
+  /** After what was written is out, within a second. */
+  close(): void
+  /** Starts the flow of bytes. */
+  start(handlers: StreamHandlers): void
+}
+
+export function streamOfSocket(socket: Socket): ByteStream {
+  socket.setNoDelay(true)
+  return {
+    write: (bytes) => socket.write(bytes),
+    batch(work) {
+      socket.cork()
+      work()
+      socket.uncork()
+    },
+    close() {
+      socket.end()
+      setTimeout(() => socket.destroy(), CLOSE_TIMEOUT_MS).unref()
+    },
+    start({ onBytes, onDrain, onClosed }) {
+      socket.on('data', onBytes)
+      socket.on('drain', onDrain)
+      socket.on('error', () => undefined) // its end follows
+      socket.once('close', onClosed)
+      socket.resume()
+    },
+  }
+}
+
+/** Messages are cut as the writes were; whoever reads takes them for a stream. */
+export function streamOfWebSocket(socket: WebSocket): ByteStream {
+  let isFull = false
+  let drained: () => void = () => undefined
+  const onSent = (): void => {
+    if (!isFull || socket.bufferedAmount > 0) return
+    isFull = false
+    drained()
+  }
+  return {
+    write(bytes) {
+      socket.send(bytes, onSent)
+      isFull = socket.bufferedAmount > STREAM_BUFFER_BYTES
+      return !isFull
+    },
+    batch: (work) => work(),
+    close() {
+      socket.close()
+      setTimeout(() => socket.terminate(), CLOSE_TIMEOUT_MS).unref()
+    },
+    start({ onBytes, onDrain, onClosed }) {
+      drained = onDrain
+      socket.on('message', (data) => {
+        if (data instanceof Buffer) onBytes(data)
+      })
+      socket.on('error', () => undefined) // its end follows
+      socket.once('close', onClosed)
+    },
+  }
+}
+
+/** The far end of a connection; all zero if it is gone already. */
+export function remoteEndpointOf(socket: Socket): Endpoint {
+  const { remoteAddress = '', remotePort = 0 } = socket
+  const text = remoteAddress.startsWith(V4_MAPPED) ? remoteAddress.slice(V4_MAPPED.length) : remoteAddress
+  const address = tryParseIp(text.split('%')[0] ?? '') ?? { family: 4, bytes: new Uint8Array(4) }
+  return { address, port: remotePort, scopeId: 0 }
+}
