@@ -5,7 +5,9 @@ import { device } from './commands/device.js'
 import { down } from './commands/down.js'
 import { check, strip } from './commands/files.js'
 import { hub } from './commands/hub.js'
+import { join } from './commands/join.js'
 import { genkey, genpsk, pubkey } from './commands/keys.js'
+import { leave } from './commands/leave.js'
 import { netcheck } from './commands/netcheck.js'
 import { status } from './commands/status.js'
 import { up } from './commands/up.js'
@@ -21,5 +23,7 @@ export const COMMANDS: readonly Command[] = [
   strip,
   device,
   netcheck,
+  join,
+  leave,
   hub,
 ]

@@ -1,6 +1,12 @@
 /** `overlay status` as text for people. Pure; colour only if asked for. */
 
-import type { InterfaceStatus, PeerStatus, StatusReport } from '../daemon/local-api-schema.js'
+import type {
+  InterfaceStatus,
+  NetworkStatus,
+  PathStatus,
+  PeerStatus,
+  StatusReport,
+} from '../daemon/local-api-schema.js'
 import { formatShortKey, type PublicKey, tryParseKeyBase64 } from '../wireguard/keys.js'
 import { formatAge, formatBytes } from './units.js'
 
@@ -39,6 +45,7 @@ function formatInterface(status: InterfaceStatus, paint: Paint): string {
     ['addresses', list(status.addresses)],
     ['MTU', String(status.mtu)],
   ]
+  if (status.network !== null) rows.push(...networkRows(status.network))
   const drops = Object.entries(status.drops).map(([reason, count]) => `${count} ${inWords(reason)}`)
   if (drops.length > 0) rows.push(['dropped', drops.join(', ')])
   const head = `${paint('bold', status.interface)}  ${paint(style, state)}  ${paint('dim', source)}`
@@ -46,11 +53,41 @@ function formatInterface(status: InterfaceStatus, paint: Paint): string {
   return [`${head.trimEnd()}\n${formatRows(rows, '  ')}`, ...peers].join('\n\n')
 }
 
+function networkRows(network: NetworkStatus): [string, string][] {
+  const { name, node, hub, hubDetail, relays, seenAs, faults } = network
+  const rows: [string, string][] = [
+    ['network', `${node} in ${name}`],
+    [
+      'hub',
+      hub === 'connected' ? `connected by ${hubDetail}` : `${hub}${hubDetail === '' ? '' : `: ${hubDetail}`}`,
+    ],
+  ]
+  for (const { host, port, isConnected, isHome, way, rttMs, fault } of relays) {
+    const reach = isConnected
+      ? `connected by ${way}${rttMs === null ? '' : `, ${rttMs} ms`}`
+      : `not connected: ${fault}`
+    rows.push(['relay', `${host}:${port} ${reach}${isHome ? ', home' : ''}`])
+  }
+  if (seenAs.length > 0) rows.push(['seen as', list(seenAs)])
+  for (const fault of faults) rows.push(['refused', fault])
+  return rows
+}
+
+/** `direct, 21 ms, for 5 minutes`. */
+function describePath({ kind, rttMs, loss, sinceS, isOnline }: PathStatus): string {
+  const parts: string[] = [kind]
+  if (rttMs !== null) parts.push(`${rttMs} ms`)
+  if (loss >= 0.01) parts.push(`${Math.round(loss * 100)} % lost`)
+  parts.push(`since ${formatAge(sinceS)}`)
+  if (!isOnline) parts.push('the hub does not see it')
+  return parts.join(', ')
+}
+
 function formatPeer(peer: PeerStatus, paint: Paint): string {
   const name = peer.name ?? shorten(peer.publicKey)
   const rows: [string, string][] = [
     ['public key', peer.publicKey],
-    ['endpoint', peer.endpoint ?? 'not known'],
+    ...pathRows(peer),
     ['allowed IPs', list(peer.allowedIps)],
     ['handshake', peer.lastHandshakeAgeS === null ? 'never' : formatAge(peer.lastHandshakeAgeS)],
     ['traffic', `${formatBytes(peer.rxBytes)} received, ${formatBytes(peer.txBytes)} sent`],
@@ -58,6 +95,12 @@ function formatPeer(peer: PeerStatus, paint: Paint): string {
   if (peer.persistentKeepaliveS > 0) rows.push(['keepalive', `every ${peer.persistentKeepaliveS} s`])
   const head = `  ${paint('bold', name)}  ${paint(STATE_STYLES[peer.state], peer.summary)}`
   return `${head}\n${formatRows(rows, '    ')}`
+}
+
+/** Over a relay there is no endpoint to speak of. */
+function pathRows({ path, endpoint }: PeerStatus): [string, string][] {
+  const rows: [string, string][] = path === null ? [] : [['path', describePath(path)]]
+  return path?.kind === 'relay' ? rows : [...rows, ['endpoint', endpoint ?? 'not known']]
 }
 
 function formatRows(rows: readonly (readonly [string, string])[], indent: string): string {

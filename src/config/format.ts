@@ -9,7 +9,7 @@ import { formatHostEndpoint } from '../net/endpoint.js'
 import { formatIp } from '../net/ip.js'
 import { formatPrefix } from '../net/prefix.js'
 import { formatKeyBase64 } from '../wireguard/keys.js'
-import type { InterfaceConfig, PeerConfig, TunnelConfig } from './types.js'
+import type { InterfaceConfig, OverlayConfig, PeerConfig, TunnelConfig } from './types.js'
 
 export function formatConfig(config: TunnelConfig): string {
   const lines = ['[Interface]', ...interfaceLines(config.interface)]
@@ -18,7 +18,21 @@ export function formatConfig(config: TunnelConfig): string {
     if (peer.name !== undefined) lines.push(`Name = ${peer.name}`)
     lines.push(...wireguardPeerLines(peer))
   }
+  if (config.overlay !== undefined) lines.push('', ...overlayLines(config.overlay))
   return `${lines.join('\n')}\n`
+}
+
+function overlayLines(overlay: OverlayConfig): string[] {
+  const lines = [
+    '[Overlay]',
+    `Hub = ${formatHostEndpoint(overlay.hub)}`,
+    `HubKey = ${formatKeyBase64(overlay.hubKey)}`,
+    `Network = ${overlay.network}`,
+    `Name = ${overlay.name}`,
+    `IdentityFile = ${overlay.identityFile}`,
+  ]
+  if (overlay.proxy !== undefined) lines.push(`Proxy = ${overlay.proxy}`)
+  return lines
 }
 
 /** Holds the private key, if it is known. */

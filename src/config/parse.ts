@@ -10,10 +10,19 @@ import { ConfigError, type ConfigIssue } from '../base/errors.js'
 import { type PrivateKey, tryParseKeyBase64 } from '../wireguard/keys.js'
 import { type ConfigLine, scanConfig } from './lines.js'
 import { nearest } from './nearest.js'
-import { type Findings, openInterface, openPeer, resolveConfig, type Section } from './resolve.js'
+import {
+  type Findings,
+  openInterface,
+  openOverlay,
+  openPeer,
+  resolveConfig,
+  type Section,
+} from './resolve.js'
 import {
   INTERFACE_SETTINGS,
   type InterfaceDraft,
+  OVERLAY_SETTINGS,
+  type OverlayDraft,
   PEER_SETTINGS,
   type PeerDraft,
   type Setting,
@@ -35,6 +44,7 @@ export interface ParsedConfig {
 /** Faults and warnings reported; more of them help nobody. */
 const MAX_ISSUES = 100
 const MAX_SHOWN_LENGTH = 60
+const SECTIONS: readonly string[] = ['Interface', 'Peer', 'Overlay']
 
 /** `file`: what messages call the text. Throws ConfigError. */
 export function parseConfig(text: string, file: string, options: ParseOptions = {}): TunnelConfig {
@@ -67,7 +77,8 @@ class ConfigReader {
   readonly #interface: Section<InterfaceDraft> = openInterface()
   readonly #peers: Section<PeerDraft>[] = []
   readonly #file: string
-  #current: 'none' | 'unknown' | 'interface' | 'peer' = 'none'
+  #overlay: Section<OverlayDraft> | undefined
+  #current: 'none' | 'unknown' | 'interface' | 'peer' | 'overlay' = 'none'
 
   constructor(file: string) {
     this.#file = file
@@ -89,7 +100,7 @@ class ConfigReader {
     if (needsPrivateKey && !hasKey && !draft.postUp.some(setsPrivateKey)) {
       this.#findings.fault(0, 'there is no private key', 'add PrivateKey or PrivateKeyFile to [Interface]')
     }
-    const config = resolveConfig(this.#interface, this.#peers, this.#findings)
+    const config = resolveConfig(this.#interface, this.#peers, this.#overlay, this.#findings)
     if (this.#issues.length > 0) throw new ConfigError(limitIssues(this.#issues, this.#file))
     return { config, warnings: limitIssues(this.#warnings, this.#file) }
   }
@@ -101,9 +112,12 @@ class ConfigReader {
     } else if (known === 'peer') {
       this.#current = 'peer'
       this.#peers.push(openPeer(line))
+    } else if (known === 'overlay') {
+      this.#current = 'overlay'
+      this.#overlay ??= openOverlay(line)
     } else {
       this.#current = 'unknown'
-      const hint = suggest(nearest(name, ['Interface', 'Peer']), 'sections are Interface and Peer')
+      const hint = suggest(nearest(name, SECTIONS), `sections are ${SECTIONS.join(', ')}`)
       this.#findings.fault(line, `unknown section ${showWord(name)}`, hint)
     }
   }
@@ -118,6 +132,10 @@ class ConfigReader {
       const setting = findSetting(PEER_SETTINGS, key)
       if (setting === undefined) this.#reportUnknownKey(PEER_SETTINGS, INTERFACE_SETTINGS, line, key)
       else this.#apply(peer, setting, line, value)
+    } else if (this.#current === 'overlay' && this.#overlay !== undefined) {
+      const setting = findSetting(OVERLAY_SETTINGS, key)
+      if (setting === undefined) this.#reportUnknownKey(OVERLAY_SETTINGS, INTERFACE_SETTINGS, line, key)
+      else this.#apply(this.#overlay, setting, line, value)
     } else if (this.#current === 'none') {
       const hint = 'put [Interface] or [Peer] above it'
       this.#findings.fault(line, `key ${showWord(key)} stands before any section`, hint)
@@ -146,7 +164,10 @@ class ConfigReader {
     line: number,
     key: string,
   ): void {
-    const [here, there] = this.#current === 'peer' ? ['[Peer]', '[Interface]'] : ['[Interface]', '[Peer]']
+    const here = { interface: '[Interface]', peer: '[Peer]', overlay: '[Overlay]', none: '', unknown: '' }[
+      this.#current
+    ]
+    const there = this.#current === 'interface' ? '[Peer]' : '[Interface]'
     const elsewhere = findSetting(others, key)
     const names = settings.map((setting) => setting.name)
     const hint =

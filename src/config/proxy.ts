@@ -27,14 +27,39 @@ export function proxyFromEnvironment(
   const variable = VARIABLES.find((name) => environment[name] !== undefined)
   const text = variable === undefined ? '' : (environment[variable] ?? '').trim()
   if (variable === undefined || text === '') return undefined
+  const proxy = tryParseProxy(text)
+  if (proxy !== undefined) {
+    return { variable, endpoint: proxy.endpoint, needsCredentials: proxy.credentials !== '' }
+  }
+  throw new AppError(ERROR_CODES.config, `the variable ${variable} names no HTTP proxy`, {
+    hint: 'write http://host:port or http://user:password@host:port, or unset it',
+  })
+}
+
+export interface ProxyAccess {
+  readonly endpoint: HostEndpoint
+  /** Secret: `user:password`; empty if none is needed. */
+  readonly credentials: string
+}
+
+/** With its credentials, for whoever connects: from the file if it names one, else from the environment. */
+export function proxyAccess(
+  configured: string | undefined,
+  environment: Readonly<Record<string, string | undefined>>,
+): ProxyAccess | undefined {
+  if (configured !== undefined) return tryParseProxy(configured)
+  const settings = proxyFromEnvironment(environment)
+  return settings && tryParseProxy((environment[settings.variable] ?? '').trim())
+}
+
+function tryParseProxy(text: string): ProxyAccess | undefined {
   const url = tryParseUrl(text.includes('://') ? text : `http://${text}`)
   const defaultPort = url && DEFAULT_PORTS[url.protocol]
   const endpoint =
     url && defaultPort && tryParseHostEndpoint(`${url.hostname}:${url.port === '' ? defaultPort : url.port}`)
-  if (url && endpoint) return { variable, endpoint, needsCredentials: url.username !== '' }
-  throw new AppError(ERROR_CODES.config, `the variable ${variable} names no HTTP proxy`, {
-    hint: 'write http://host:port or http://user:password@host:port, or unset it',
-  })
+  if (!url || !endpoint) return undefined
+  const words = url.username === '' ? [] : [url.username, url.password].map(decodeURIComponent)
+  return { endpoint, credentials: words.join(':') }
 }
 
 function tryParseUrl(text: string): URL | undefined {

@@ -9,8 +9,8 @@ import { formatIp } from '../net/ip.js'
 import { formatPrefix, maskPrefix, type Prefix } from '../net/prefix.js'
 import { MAX_PEERS } from '../wireguard/constants.js'
 import { formatKeyBase64 } from '../wireguard/keys.js'
-import type { InterfaceDraft, PeerDraft } from './settings.js'
-import type { InterfaceConfig, PeerConfig, TunnelConfig } from './types.js'
+import { type InterfaceDraft, OVERLAY_SETTINGS, type OverlayDraft, type PeerDraft } from './settings.js'
+import type { InterfaceConfig, OverlayConfig, PeerConfig, TunnelConfig } from './types.js'
 
 /** A section under way: where it starts, and on which line each of its keys stands first. */
 export interface Section<Draft> {
@@ -56,16 +56,47 @@ export function openPeer(line: number): Section<PeerDraft> {
   return { line, keyLines: new Map(), draft }
 }
 
+export function openOverlay(line: number): Section<OverlayDraft> {
+  const draft: OverlayDraft = {
+    hub: undefined,
+    hubKey: undefined,
+    network: undefined,
+    name: undefined,
+    identityFile: undefined,
+    proxy: undefined,
+  }
+  return { line, keyLines: new Map(), draft }
+}
+
 /** The result is whole only if no fault was found, here or before. */
 export function resolveConfig(
   section: Section<InterfaceDraft>,
   peerSections: readonly Section<PeerDraft>[],
+  overlaySection: Section<OverlayDraft> | undefined,
   findings: Findings,
 ): TunnelConfig {
+  const overlay = overlaySection && resolveOverlay(overlaySection, findings)
   return {
     interface: resolveInterface(section, findings),
     peers: resolvePeers(peerSections, findings),
+    ...(overlay !== undefined && { overlay }),
   }
+}
+
+/** Undefined if something is missing; it is reported then, unless its line was already. */
+function resolveOverlay(section: Section<OverlayDraft>, findings: Findings): OverlayConfig | undefined {
+  const { line, keyLines, draft } = section
+  const { hub, hubKey, network, name, identityFile, proxy } = draft
+  const missing = OVERLAY_SETTINGS.map((setting) => setting.name).filter(
+    (setting) => setting !== 'Proxy' && !keyLines.has(setting),
+  )
+  if (missing.length > 0) {
+    const hint = 'join anew, or take the section away: overlay join writes it whole'
+    findings.fault(line, `this [Overlay] has no ${missing.join(', ')}`, hint)
+  }
+  if (hub === undefined || hubKey === undefined || network === undefined) return undefined
+  if (name === undefined || identityFile === undefined) return undefined
+  return { hub, hubKey, network, name, identityFile, ...(proxy !== undefined && { proxy }) }
 }
 
 function resolveInterface(section: Section<InterfaceDraft>, findings: Findings): InterfaceConfig {

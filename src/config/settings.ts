@@ -57,6 +57,15 @@ export interface PeerDraft {
   persistentKeepaliveS: number
 }
 
+export interface OverlayDraft {
+  hub: HostEndpoint | undefined
+  hubKey: PublicKey | undefined
+  network: string | undefined
+  name: string | undefined
+  identityFile: string | undefined
+  proxy: string | undefined
+}
+
 const MTU_MIN = 68 // RFC 791: what every link carries
 const MTU_MAX = 65535
 const BLANKS_OR_COMMAS = /[\s,]+/
@@ -135,6 +144,41 @@ export const PEER_SETTINGS: readonly Setting<PeerDraft>[] = [
     draft.persistentKeepaliveS = seconds ?? 0
     return seconds !== undefined
   }),
+]
+
+const LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/
+const LABEL_WORDS = 'up to 63 lower case letters, digits and dashes'
+
+/** Written by `overlay join`; all but Proxy are needed. */
+export const OVERLAY_SETTINGS: readonly Setting<OverlayDraft>[] = [
+  one('Hub', 'host:port, 192.0.2.1:port or [2001:db8::1]:port', (draft, value) => {
+    draft.hub = tryParseHostEndpoint(compact(value))
+    return draft.hub !== undefined
+  }),
+  key('HubKey', (draft, value) => {
+    draft.hubKey = tryParseKeyBase64<PublicKey>(value)
+    return draft.hubKey !== undefined
+  }),
+  one('Network', LABEL_WORDS, (draft, value) => {
+    draft.network = value
+    return LABEL.test(value)
+  }),
+  one('Name', LABEL_WORDS, (draft, value) => {
+    draft.name = value
+    return LABEL.test(value)
+  }),
+  one('IdentityFile', 'the path of a file', (draft, value) => {
+    draft.identityFile = value
+    return true
+  }),
+  {
+    // Treated as a key: it may hold a password.
+    ...one<OverlayDraft>('Proxy', 'http://host:port or http://user:password@host:port', (draft, value) => {
+      draft.proxy = value
+      return /^https?:\/\/[^\s/]+\/?$/.test(value)
+    }),
+    isKey: true,
+  },
 ]
 
 /** A setting with one value. `take` puts it into the draft and gives false if it is wrong. */

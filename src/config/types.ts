@@ -14,6 +14,21 @@ export interface TunnelConfig {
   readonly interface: InterfaceConfig
   /** In file order, each public key once. */
   readonly peers: readonly PeerConfig[]
+  /** Of a node that has joined a network. */
+  readonly overlay?: OverlayConfig
+}
+
+export interface OverlayConfig {
+  readonly hub: HostEndpoint
+  /** Of the hub's sessions: whoever answers must hold it. */
+  readonly hubKey: PublicKey
+  readonly network: string
+  /** This node's own. */
+  readonly name: string
+  /** Path of the file with the seed of the identity key. */
+  readonly identityFile: string
+  /** Of an HTTP proxy for hub and relays; may hold a password. */
+  readonly proxy?: string
 }
 
 /** `auto`: the main table, or policy routing for a default route. A number: that table. */

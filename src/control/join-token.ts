@@ -10,6 +10,7 @@ import { AppError, ERROR_CODES } from '../base/errors.js'
 import { type HostEndpoint, tryParseHostEndpoint } from '../net/endpoint.js'
 import type { Crypto } from '../wireguard/crypto.js'
 import { formatKeyBase64, type PublicKey, tryParseKeyBase64 } from '../wireguard/keys.js'
+import { NODE_NAME } from './messages.js'
 
 const PREFIX = 'ovl1_'
 const CHECK_BYTES = 4
@@ -19,13 +20,15 @@ const HINT = 'copy the whole line that this printed: overlay hub token create'
 export interface JoinToken {
   readonly hub: HostEndpoint
   readonly hubKey: PublicKey
+  /** Name of the network. */
+  readonly network: string
   /** Base64. */
   readonly secret: string
 }
 
 export function formatJoinToken(crypto: Crypto, token: JoinToken): string {
-  const { hub, hubKey, secret } = token
-  const fields = { h: hub.host, p: hub.port, k: formatKeyBase64(hubKey), s: secret }
+  const { hub, hubKey, network, secret } = token
+  const fields = { n: network, h: hub.host, p: hub.port, k: formatKeyBase64(hubKey), s: secret }
   const body = new TextEncoder().encode(JSON.stringify(fields))
   const text = formatBase64(concatBytes(body, crypto.hash(body).subarray(0, CHECK_BYTES)))
   return PREFIX + text.replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '')
@@ -46,13 +49,14 @@ function tryParse(crypto: Crypto, text: string): JoinToken | undefined {
   const body = bytes.subarray(0, -CHECK_BYTES)
   if (!equalBytes(crypto.hash(body).subarray(0, CHECK_BYTES), bytes.subarray(-CHECK_BYTES))) return undefined
   const fields = tryParseJson(body)
-  const { h, p, k, s } = fields ?? {}
+  const { n, h, p, k, s } = fields ?? {}
+  if (typeof n !== 'string' || !NODE_NAME.test(n)) return undefined
   if (typeof h !== 'string' || typeof k !== 'string' || typeof s !== 'string') return undefined
   const host = h.includes(':') ? `[${h}]` : h
   const hub = tryParseHostEndpoint(`${host}:${p}`)
   const hubKey = tryParseKeyBase64<PublicKey>(k)
   if (hub === undefined || hubKey === undefined || tryParseBase64(s) === undefined) return undefined
-  return { hub, hubKey, secret: s }
+  return { hub, hubKey, network: n, secret: s }
 }
 
 function tryParseJson(bytes: Uint8Array): Record<string, unknown> | undefined {

@@ -23,6 +23,7 @@ import { EndpointRefresh } from './endpoint-refresh.js'
 import { Engine } from './engine.js'
 import { LiveDevice } from './live-device.js'
 import { type LogFile, openLogFile, standardErrorLog } from './log-file.js'
+import { openMembership } from './network/open-membership.js'
 import type { Service } from './service.js'
 import { Tunnel } from './tunnel.js'
 import { loadTunnelFrom } from './tunnel-file.js'
@@ -105,6 +106,15 @@ function createService(parts: Parts, context: ServiceContext): Service {
     configFile: resolve(configFile),
     load: loadTunnelFrom(configFile),
     openDevice: async () => await openDevice(parts, context, (key) => void refresh.handleFailing(key)),
+    openMembership: (config, device) =>
+      openMembership({
+        interfaceName,
+        configFile: resolve(configFile),
+        config,
+        device,
+        crypto: parts.crypto,
+        log,
+      }),
     journal: context.journal,
     log,
     logFile,

@@ -16,8 +16,10 @@ import { programVersion } from '../platform/version.js'
 import type { DeviceSnapshot } from '../wireguard/configuration.js'
 import type { LiveDevice } from './live-device.js'
 import { startLocalApi } from './local-api.js'
-import type { InterfaceStatus, ReloadResult, StopResult } from './local-api-schema.js'
+import { type InterfaceStatus, type ReloadResult, type StopResult, trustOrder } from './local-api-schema.js'
 import type { LogFile } from './log-file.js'
+import { explainNodes } from './network/explain.js'
+import type { Membership } from './network/membership.js'
 import type { Service } from './service.js'
 import { createStatus } from './status.js'
 import { alreadyRunning, describeFault, recover } from './undo.js'
@@ -78,6 +80,8 @@ export class Daemon {
         status: () => this.#status(),
         reload: async () => await this.#reload(),
         stop: async () => await this.stop(),
+        why: () => explainNodes(this.#requireMembership().status(), bootNowMs()),
+        trust: (body) => this.#trust(body),
       },
     })
     try {
@@ -145,6 +149,20 @@ export class Daemon {
     }
   }
 
+  #requireMembership(): Membership {
+    const { membership } = this.#service
+    if (membership !== undefined) return membership
+    throw new AppError(ERROR_CODES.usage, `${this.#options.owner.interface} is part of no network`, {
+      hint: 'only nodes of a network have paths that are looked for: overlay join',
+    })
+  }
+
+  #trust(body: unknown): { node: string } {
+    const { node } = trustOrder.parse(body)
+    if (this.#requireMembership().trust(node)) return { node }
+    throw new AppError(ERROR_CODES.usage, `nothing that the hub says of "${node}" was refused`)
+  }
+
   #listenToSignals(): () => void {
     const { log } = this.#options
     const stop = (signal: NodeJS.Signals): void => {
@@ -185,6 +203,7 @@ export class Daemon {
       },
       device: device?.engine.snapshot() ?? NO_DEVICE,
       peerNames: this.#service.peerNames(),
+      membership: this.#service.membership?.status(),
       nowMs: bootNowMs(),
     })
   }

@@ -10,6 +10,7 @@ import type { Service } from './service.js'
 
 export class DeviceService implements Service {
   readonly #openDevice: () => Promise<LiveDevice>
+  readonly membership = undefined
   #device: LiveDevice | undefined
 
   constructor(openDevice: () => Promise<LiveDevice>) {

@@ -10,7 +10,10 @@ import { AppError, ERROR_CODES } from '../base/errors.js'
 import type { Logger } from '../base/log.js'
 import type { DataPlane, DataPlaneEvent, DataPlaneListener } from '../dataplane/contract.js'
 import type { BlockFieldName, PeerBlocks } from '../dataplane/peer-block.js'
-import { formatEndpoint } from '../net/endpoint.js'
+import { type Endpoint, formatEndpoint } from '../net/endpoint.js'
+import type { Path, SocketId } from '../net/path.js'
+import { isDisco } from '../paths/disco.js'
+import { isStun } from '../paths/stun.js'
 import type { DeviceSnapshot, DeviceUpdate } from '../wireguard/configuration.js'
 import type { Crypto, RandomBytes } from '../wireguard/crypto.js'
 import { Device } from '../wireguard/device.js'
@@ -19,6 +22,19 @@ import { formatKeyHex, formatShortKey, type PublicKey } from '../wireguard/keys.
 import type { TransportActivity } from '../wireguard/timers.js'
 import { type CarriedTotals, DeviceCounters } from './device-counters.js'
 import { closeSockets, type OpenSockets, openSockets } from './outer-sockets.js'
+
+/**
+ * Whoever finds paths for managed peers. Called within a turn of the engine: what it asks of the engine's
+ * device happens in the next one.
+ */
+export interface PathHandlers {
+  /** A datagram of STUN or disco; not authenticated. */
+  handleProbe(path: Path, bytes: Uint8Array, nowMs: number): void
+  /** Messages for a frame port, see DataPlaneEvent. */
+  handleFrames(event: Extract<DataPlaneEvent, { kind: 'frames' }>): void
+  /** The sockets are new, or gone. */
+  handleSockets(sockets: OpenSockets | undefined): void
+}
 
 /** Calls back once, not before a time on the boot clock; arming again replaces the time before. */
 export interface WakeUp {
@@ -54,6 +70,7 @@ export class Engine {
   #listenPort = 0
   #fwmark = 0
   #sockets: OpenSockets | undefined
+  #paths: PathHandlers | undefined
 
   constructor(options: EngineOptions) {
     this.#options = options
@@ -77,6 +94,7 @@ export class Engine {
     const sockets = openSockets(this.#plane, this.#listenPort, this.#fwmark)
     this.#sockets = sockets
     this.#take((nowMs, effects) => this.#device.setSockets(sockets, nowMs, effects))
+    this.#paths?.handleSockets(sockets)
   }
 
   /** Closes the sockets and ends all keypairs; configuration stays. */
@@ -85,6 +103,7 @@ export class Engine {
     if (sockets === undefined) return
     this.#sockets = undefined
     this.#take((nowMs, effects) => this.#device.setSockets(undefined, nowMs, effects))
+    this.#paths?.handleSockets(undefined)
     closeSockets(this.#plane, sockets)
   }
 
@@ -109,11 +128,45 @@ export class Engine {
       if (isMoved) this.#device.setSockets(sockets, nowMs, effects)
       this.#device.configure(update, nowMs, effects)
     })
-    if (isMoved) closeSockets(this.#plane, before)
+    if (isMoved) {
+      this.#paths?.handleSockets(sockets)
+      closeSockets(this.#plane, before)
+    }
   }
 
   setMtu(mtu: number): void {
     this.#plane.setMtu(mtu)
+  }
+
+  // --- managed paths ---------------------------------------------------------------------------
+
+  /** Undefined ends it. */
+  setPathHandlers(handlers: PathHandlers | undefined): void {
+    this.#paths = handlers
+    handlers?.handleSockets(this.#sockets)
+  }
+
+  setPeerPath(publicKey: PublicKey, path: Path | undefined): void {
+    this.#take((nowMs, effects) => this.#device.setPeerPath(publicKey, path, nowMs, effects))
+  }
+
+  openFramePort(): SocketId {
+    return this.#plane.openFramePort()
+  }
+
+  /** See DataPlane.deliver. */
+  deliver(port: SocketId, remote: Endpoint, bytes: Uint8Array, segmentBytes: number): void {
+    if (!this.#isStopped) this.#plane.deliver(port, remote, bytes, segmentBytes)
+  }
+
+  sendProbe(path: Path, bytes: Uint8Array): void {
+    if (!this.#isStopped) this.#plane.sendDatagram(path, bytes, 0)
+  }
+
+  /** A live view; valid as long as the peer is there. */
+  activityOf(publicKey: PublicKey): SlotActivity | undefined {
+    const slot = this.#device.slotOf(publicKey)
+    return slot === undefined ? undefined : new SlotActivity(this.#plane.blocks, slot)
   }
 
   /** Closes everything and forgets all keys. Idempotent. */
@@ -184,7 +237,9 @@ export class Engine {
     const device = this.#device
     switch (event.kind) {
       case 'datagram':
-        device.handleDatagram(event.path, event.bytes, nowMs, effects)
+        if (this.#paths !== undefined && (isDisco(event.bytes) || isStun(event.bytes))) {
+          this.#paths.handleProbe(event.path, event.bytes, nowMs)
+        } else device.handleDatagram(event.path, event.bytes, nowMs, effects)
         break
       case 'handshakeNeeded':
         device.handleHandshakeNeeded(event.slot, nowMs)
@@ -198,7 +253,8 @@ export class Engine {
         this.#options.log.debug('peer.roamed', { endpoint: formatEndpoint(event.path.remote) })
         break
       case 'frames':
-        break // no peer of this engine has a path over a frame port
+        this.#paths?.handleFrames(event)
+        break
       case 'failed':
         this.#options.log.warn('dataplane.failed', { syscall: event.syscall, errno: event.errno })
         break
@@ -241,6 +297,9 @@ export class Engine {
         break
       case 'setPath':
         plane.setPath(effect.slot, effect.path)
+        break
+      case 'setRoaming':
+        plane.setRoaming(effect.slot, effect.isRoaming)
         break
       case 'installKeypair':
         this.#device.handleKeypairsRemoved(plane.installKeypair(effect.slot, effect.keypair))
@@ -288,7 +347,7 @@ export class Engine {
 }
 
 /** A live view of one slot for the timers. */
-class SlotActivity implements TransportActivity {
+export class SlotActivity implements TransportActivity {
   readonly #blocks: PeerBlocks
   readonly #slot: number
 

@@ -261,7 +261,9 @@ class HubHost {
       isEphemeral: order.isEphemeral,
     })
     const hub = { host: settings.address, port: settings.port }
-    return { token: formatJoinToken(nodeCrypto, { hub, hubKey: secrets.session.publicKey, secret }) }
+    const network = this.#registry.network.name
+    const hubKey = secrets.session.publicKey
+    return { token: formatJoinToken(nodeCrypto, { hub, hubKey, network, secret }) }
   }
 
   #rename(body: unknown): HubNode {

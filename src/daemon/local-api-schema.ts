@@ -5,14 +5,80 @@
  * | GET /v1/status | InterfaceStatus |
  * | POST /v1/reload | ReloadResult |
  * | POST /v1/stop | StopResult, when everything is undone |
+ * | GET /v1/why | WhyReport of every node of the network |
+ * | POST /v1/trust | with { node }: takes whoever has this name now for the one it names |
  *
  * A failed request answers with ApiFailure. Fields are only ever added.
  */
 
 import { z } from 'zod'
+import { PATH_KINDS, type PathKind } from '../paths/candidates.js'
+import { MAPPINGS } from '../paths/disco.js'
+import type { Mapping } from '../paths/nat.js'
+import { WHY_CODES, type WhyCode } from '../paths/path-record.js'
 import type { PeerState } from '../wireguard/configuration.js'
 import type { ApiFailure } from './api-failure.js'
 import type { CarriedTotals } from './device-counters.js'
+
+/** How a node of a network is reached. */
+export interface PathStatus {
+  readonly kind: PathKind
+  /** Round trip of probes in ms, or null if not known. */
+  readonly rttMs: number | null
+  /** Of probes, 0 to 1. */
+  readonly loss: number
+  /** For so many seconds, whole. */
+  readonly sinceS: number
+  readonly isOnline: boolean
+}
+
+export interface RelaySummary {
+  readonly host: string
+  readonly port: number
+  readonly isConnected: boolean
+  readonly isHome: boolean
+  /** How it got through; empty while it is not connected. */
+  readonly way: string
+  readonly rttMs: number | null
+  /** Why it is not connected; empty if it is. */
+  readonly fault: string
+}
+
+export interface NetworkStatus {
+  readonly name: string
+  /** Of this node. */
+  readonly node: string
+  readonly hub: 'connecting' | 'connected' | 'broken'
+  /** How it got through, or why it did not. */
+  readonly hubDetail: string
+  readonly mapping: Mapping
+  /** As whom STUN servers see this node. */
+  readonly seenAs: readonly string[]
+  readonly relays: readonly RelaySummary[]
+  /** What the hub said and was not believed, in words. */
+  readonly faults: readonly string[]
+}
+
+/** Why a node is reached as it is. */
+export interface WhyReport {
+  readonly node: string
+  readonly kind: PathKind
+  readonly endpoint: string
+  readonly rttMs: number | null
+  readonly relayRttMs: number | null
+  /** Stable; `DIRECT` where there is nothing better to wish for. */
+  readonly code: WhyCode | 'DIRECT'
+  /** In words. */
+  readonly reason: string
+  /** The one thing that would help; empty if nothing would. */
+  readonly help: string
+  readonly ownMapping: Mapping
+  readonly peerMapping: Mapping
+  readonly ownCandidates: readonly string[]
+  readonly peerCandidates: readonly string[]
+  readonly probes: number
+  readonly events: readonly { readonly agoS: number; readonly text: string }[]
+}
 
 export interface PeerStatus {
   /** Base64. */
@@ -34,6 +100,8 @@ export interface PeerStatus {
   /** 0 is off. */
   readonly persistentKeepaliveS: number
   readonly hasPresharedKey: boolean
+  /** Null for a peer of the file. */
+  readonly path: PathStatus | null
 }
 
 export interface InterfaceStatus {
@@ -61,6 +129,8 @@ export interface InterfaceStatus {
   readonly carried: CarriedTotals
   /** What carries packets, in words; null before it is there. */
   readonly dataPlane: string | null
+  /** Null if the file names none. */
+  readonly network: NetworkStatus | null
 }
 
 export interface ReloadResult {
@@ -85,6 +155,8 @@ export interface StatusReport {
 }
 
 const count = z.number().min(0)
+const pathKind: z.ZodType<PathKind> = z.enum(PATH_KINDS)
+const mapping: z.ZodType<Mapping> = z.enum(MAPPINGS)
 
 const peerStatus: z.ZodType<PeerStatus> = z.object({
   publicKey: z.string(),
@@ -99,7 +171,58 @@ const peerStatus: z.ZodType<PeerStatus> = z.object({
   txBytes: count,
   persistentKeepaliveS: count,
   hasPresharedKey: z.boolean(),
+  path: z
+    .object({
+      kind: pathKind,
+      rttMs: z.number().nullable(),
+      loss: z.number(),
+      sinceS: z.number(),
+      isOnline: z.boolean(),
+    })
+    .nullable(),
 })
+
+const networkStatus: z.ZodType<NetworkStatus> = z.object({
+  name: z.string(),
+  node: z.string(),
+  hub: z.enum(['connecting', 'connected', 'broken']),
+  hubDetail: z.string(),
+  mapping,
+  seenAs: z.array(z.string()),
+  relays: z.array(
+    z.object({
+      host: z.string(),
+      port: count,
+      isConnected: z.boolean(),
+      isHome: z.boolean(),
+      way: z.string(),
+      rttMs: z.number().nullable(),
+      fault: z.string(),
+    }),
+  ),
+  faults: z.array(z.string()),
+})
+
+export const whyReports: z.ZodType<readonly WhyReport[]> = z.array(
+  z.object({
+    node: z.string(),
+    kind: pathKind,
+    endpoint: z.string(),
+    rttMs: z.number().nullable(),
+    relayRttMs: z.number().nullable(),
+    code: z.enum(['DIRECT', ...WHY_CODES]),
+    reason: z.string(),
+    help: z.string(),
+    ownMapping: mapping,
+    peerMapping: mapping,
+    ownCandidates: z.array(z.string()),
+    peerCandidates: z.array(z.string()),
+    probes: count,
+    events: z.array(z.object({ agoS: z.number(), text: z.string() })),
+  }),
+)
+
+export const trustOrder: z.ZodType<{ readonly node: string }> = z.object({ node: z.string().max(63) })
 
 export const interfaceStatus: z.ZodType<InterfaceStatus> = z.object({
   interface: z.string(),
@@ -119,6 +242,7 @@ export const interfaceStatus: z.ZodType<InterfaceStatus> = z.object({
   drops: z.record(z.string(), count),
   carried: z.object({ rxBytes: count, rxMessages: count, txBytes: count, txMessages: count }),
   dataPlane: z.string().nullable(),
+  network: networkStatus.nullable(),
 })
 
 export const reloadResult: z.ZodType<ReloadResult> = z.object({ changedPeers: count, systemChanges: count })

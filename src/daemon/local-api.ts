@@ -2,13 +2,16 @@
 
 import type { Logger } from '../base/log.js'
 import { type Route, startApiServer } from './api-server.js'
-import type { InterfaceStatus, ReloadResult, StopResult } from './local-api-schema.js'
+import type { InterfaceStatus, ReloadResult, StopResult, WhyReport } from './local-api-schema.js'
 
 export interface LocalApiHandlers {
   status(): InterfaceStatus
   reload(): Promise<ReloadResult>
   /** Resolves when everything is undone but the API itself. */
   stop(): Promise<StopResult>
+  why(): readonly WhyReport[]
+  /** `body`: not checked yet. */
+  trust(body: unknown): unknown
 }
 
 export interface LocalApiOptions {
@@ -26,6 +29,8 @@ export async function startLocalApi(options: LocalApiOptions): Promise<{ stop():
     ['GET /v1/status', () => handlers.status()],
     ['POST /v1/reload', async () => await handlers.reload()],
     ['POST /v1/stop', async () => await handlers.stop()],
+    ['GET /v1/why', () => handlers.why()],
+    ['POST /v1/trust', (body) => handlers.trust(body)],
   ])
   return await startApiServer({ ...rest, routes })
 }

@@ -46,15 +46,17 @@ export interface LiveState {
 export function mergeLiveState(config: TunnelConfig, live: LiveState): TunnelConfig {
   const known = new Map(config.peers.map((peer) => [formatKeyBase64(peer.publicKey), peer]))
   return {
+    ...config,
     interface: {
       ...config.interface,
       privateKey: live.device.privateKey,
       listenPort: live.device.listenPort,
       addresses: live.addresses.filter((address) => !isLinkLocal(address) || isInFile(address, config)),
     },
-    peers: live.device.peers.map((peer) =>
-      mergePeer(peer, known.get(formatKeyBase64(peer.publicKey)), live.endpoints),
-    ),
+    // Managed peers are the hub's to name, not the file's.
+    peers: live.device.peers
+      .filter((peer) => !peer.isManaged)
+      .map((peer) => mergePeer(peer, known.get(formatKeyBase64(peer.publicKey)), live.endpoints)),
   }
 }
 

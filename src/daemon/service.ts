@@ -2,11 +2,14 @@
 
 import type { LiveDevice } from './live-device.js'
 import type { ReloadResult } from './local-api-schema.js'
+import type { Membership } from './network/membership.js'
 
 export interface Service {
   /** Undefined before start and if it failed early. */
   readonly device: LiveDevice | undefined
-  /** From the file, by base64 public key. */
+  /** Its part in a managed network, if it has one. */
+  readonly membership: Membership | undefined
+  /** From the file and the network, by base64 public key. */
   peerNames(): ReadonlyMap<string, string>
   /** Ends early, with an error, when `signal` aborts. */
   start(signal: AbortSignal): Promise<void>

@@ -5,16 +5,20 @@ import { formatPrefix } from '../net/prefix.js'
 import type { DeviceSnapshot, PeerSnapshot } from '../wireguard/configuration.js'
 import { formatKeyBase64 } from '../wireguard/keys.js'
 import type { InterfaceStatus, PeerStatus } from './local-api-schema.js'
+import type { MembershipStatus } from './network/membership.js'
+import { createNetworkStatus, createPathStatus } from './network/network-status.js'
 import { summarizePeer } from './peer-summary.js'
 
 /** All that does not come from the device. */
-export type StatusFrame = Omit<InterfaceStatus, 'publicKey' | 'listenPort' | 'fwmark' | 'peers'>
+export type StatusFrame = Omit<InterfaceStatus, 'publicKey' | 'listenPort' | 'fwmark' | 'peers' | 'network'>
 
 export interface StatusInput {
   readonly frame: StatusFrame
   readonly device: DeviceSnapshot
   /** Names from the file, by base64 public key. */
   readonly peerNames: ReadonlyMap<string, string>
+  /** Of the network, if there is one. */
+  readonly membership: MembershipStatus | undefined
   /** Boot clock. */
   readonly nowMs: number
 }
@@ -27,6 +31,7 @@ export function createStatus(input: StatusInput): InterfaceStatus {
     listenPort: device.listenPort,
     fwmark: device.fwmark,
     peers: device.peers.map((peer) => createPeerStatus(peer, input)),
+    network: input.membership === undefined ? null : createNetworkStatus(input.membership),
   }
 }
 
@@ -46,5 +51,6 @@ function createPeerStatus(peer: PeerSnapshot, input: StatusInput): PeerStatus {
     txBytes: peer.txBytes,
     persistentKeepaliveS: peer.persistentKeepaliveS,
     hasPresharedKey: peer.presharedKey !== undefined,
+    path: input.membership === undefined ? null : createPathStatus(peer, input.membership, input.nowMs),
   }
 }

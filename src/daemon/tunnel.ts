@@ -25,6 +25,7 @@ import { isReversePathStrict, readHostFacts } from './host-facts.js'
 import type { LiveDevice } from './live-device.js'
 import type { ReloadResult } from './local-api-schema.js'
 import type { LogFile } from './log-file.js'
+import type { Membership } from './network/membership.js'
 import { saveConfig } from './save-config.js'
 import type { Service } from './service.js'
 import { isLasting, type SystemChange, transitionOf } from './system-change.js'
@@ -39,6 +40,8 @@ export interface TunnelOptions {
   /** Reads the file as it is now, private key included. */
   readonly load: LoadTunnel
   readonly openDevice: () => Promise<LiveDevice>
+  /** Takes part in the network that the file names; undefined if it names none. */
+  readonly openMembership: (config: TunnelConfig, device: LiveDevice) => Membership | undefined
   readonly journal: UndoJournal
   readonly log: Logger
   readonly logFile: LogFile
@@ -53,6 +56,7 @@ export class Tunnel implements Service {
   #endpoints: ResolvedEndpoints = new Map()
   #policy: PolicyRouting | undefined
   #changes: readonly SystemChange[] = []
+  #membership: Membership | undefined
   #isComplete = false
 
   constructor(options: TunnelOptions) {
@@ -67,13 +71,17 @@ export class Tunnel implements Service {
     return this.#config
   }
 
+  get membership(): Membership | undefined {
+    return this.#membership
+  }
+
   peerNames(): ReadonlyMap<string, string> {
-    const peers = this.#config?.peers ?? []
-    return new Map(
-      peers.flatMap((peer) =>
-        peer.name === undefined ? [] : [[formatKeyBase64(peer.publicKey), peer.name]],
-      ),
+    const named = this.#config?.peers.flatMap(({ name, publicKey }) =>
+      name === undefined ? [] : [{ name, key: publicKey }],
     )
+    const nodes = this.#membership?.nodes.map(({ name, tunnelKey }) => ({ name, key: tunnelKey }))
+    const all = [...(named ?? []), ...(nodes ?? [])]
+    return new Map(all.map(({ name, key }) => [formatKeyBase64(key), name]))
   }
 
   async start(signal: AbortSignal): Promise<void> {
@@ -98,6 +106,7 @@ export class Tunnel implements Service {
     journal.setPostDown(postDown)
     await runHooks('PostUp', postUp, hooks)
     requireGoingOn(signal)
+    this.#membership = this.#options.openMembership(config, device)
     this.#isComplete = true
   }
 
@@ -120,6 +129,10 @@ export class Tunnel implements Service {
       const back = diffConfig(next, previous, this.#endpoints)
       device.engine.configure({ ...back, fwmark: markBefore })
     })
+    if (!equalOverlay(previous, next)) {
+      this.#membership?.stop()
+      this.#membership = this.#options.openMembership(next, device)
+    }
     this.#config = next
     this.#endpoints = endpoints
     journal.setPostDown(next.interface.postDown)
@@ -131,6 +144,7 @@ export class Tunnel implements Service {
   async stop(): Promise<string[]> {
     const { journal, interfaceName } = this.#options
     const faults: string[] = []
+    this.#membership?.stop()
     const isThere = tryFindLink(interfaceName)?.index === this.#device?.tun.linkIndex
     if (this.#isComplete && isThere) faults.push(...(await this.#stopPolitely()))
     faults.push(...(await undoLastingChanges(journal)))
@@ -242,6 +256,11 @@ export class Tunnel implements Service {
 /** Mark of the outer datagrams: the policy's, if a default route needs one. */
 function markOf(config: TunnelConfig, facts: HostFacts): number {
   return facts.policy?.table ?? config.interface.fwMark
+}
+
+/** Key files are read when a membership opens: what is in them counts from then on. */
+function equalOverlay(a: TunnelConfig, b: TunnelConfig): boolean {
+  return JSON.stringify(a.overlay) === JSON.stringify(b.overlay)
 }
 
 function hostsOf(config: TunnelConfig): HostEndpoint[] {

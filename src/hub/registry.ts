@@ -113,7 +113,7 @@ export class Registry {
   enrol(hello: Hello): Enrolment {
     const known = this.#nodes.get(hello.identity)
     if (known !== undefined) {
-      const isSame = known.tunnelKey.signature === hello.tunnelKey.signature
+      const isSame = known.tunnelKey.key === hello.tunnelKey.key
       const node = { ...known, tunnelKey: hello.tunnelKey, lastSeenMs: this.#options.wallNowMs() }
       if (isSame) this.#remember(node)
       else this.#save(node, 'node.key_changed')

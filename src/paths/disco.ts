@@ -45,7 +45,7 @@ export const MAX_CANDIDATES = 32
 const MAX_DATAGRAM_BYTES = 1500
 
 /** In the order of their numbers on the wire. */
-const MAPPINGS: readonly Mapping[] = [
+export const MAPPINGS: readonly ['unknown', 'none', 'endpointIndependent', 'addressDependent', 'addressAndPortDependent'] = [
   'unknown',
   'none',
   'endpointIndependent',
@@ -54,9 +54,11 @@ const MAPPINGS: readonly Mapping[] = [
 ]
 const KINDS = ['local', 'reflexive', 'mapped', 'tcp'] as const
 
-interface Candidate {
-  /** Own address, as a server saw it, asked of the router, or reached by TCP. */
-  readonly kind: (typeof KINDS)[number]
+/** Own address, as a server saw it, asked of the router, or reached by TCP. */
+export type CandidateKind = (typeof KINDS)[number]
+
+export interface Candidate {
+  readonly kind: CandidateKind
   readonly endpoint: Endpoint
 }
 

@@ -123,6 +123,11 @@ export class RelayClient {
     this.#ping(nowMs, effects)
   }
 
+  /** Asks at once whether the connection is still alive. */
+  probe(nowMs: number, effects: RelayClientEffect[]): void {
+    if (this.#state === 'ready' && this.#pingSentMs === Number.POSITIVE_INFINITY) this.#ping(nowMs, effects)
+  }
+
   #ping(nowMs: number, effects: RelayClientEffect[]): void {
     this.#pingSentMs = nowMs
     this.#lastPingMs = nowMs

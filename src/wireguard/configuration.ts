@@ -28,6 +28,11 @@ export interface PeerUpdate {
   /** `null` or all zero removes it. */
   readonly presharedKey?: PresharedKey | null
   readonly endpoint?: Endpoint
+  /**
+   * Its path is chosen for it (Device.setPeerPath): it stays where it was put, and answers to handshakes
+   * go back the way they came. Counts when the peer is added.
+   */
+  readonly isManaged?: boolean
   /** Seconds, 0 to 65535; 0 is off. */
   readonly persistentKeepaliveS?: number
   readonly replaceAllowedIps?: boolean
@@ -54,6 +59,7 @@ export interface PeerSnapshot {
   readonly publicKey: PublicKey
   readonly presharedKey: PresharedKey | undefined
   readonly endpoint: Endpoint | undefined
+  readonly isManaged: boolean
   readonly persistentKeepaliveS: number
   readonly allowedIps: readonly Prefix[]
   /** Wall clock, ms since 1970; 0 for never. */

@@ -15,7 +15,7 @@ export interface UpdateContext {
 
 /** Who may come and go is the device's decision. */
 interface Admission {
-  tryAddPeer(publicKey: PublicKey, effects: Effects): Peer | undefined
+  tryAddPeer(publicKey: PublicKey, isManaged: boolean, effects: Effects): Peer | undefined
   removePeer(peer: Peer, effects: Effects): void
 }
 
@@ -33,7 +33,7 @@ export function applyPeerUpdate(
     return undefined
   }
   if (known === undefined && update.updateOnly === true) return undefined
-  const peer = known ?? device.tryAddPeer(update.publicKey, effects)
+  const peer = known ?? device.tryAddPeer(update.publicKey, update.isManaged ?? false, effects)
   if (peer === undefined) return undefined
 
   if (update.presharedKey !== undefined) {

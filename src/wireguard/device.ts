@@ -124,6 +124,7 @@ export class Device {
       publicKey: peer.publicKey,
       presharedKey: peer.presharedKey,
       endpoint: peer.endpoint,
+      isManaged: peer.isManaged,
       persistentKeepaliveS: peer.timers.persistentKeepaliveMs / 1000,
       allowedIps: this.#peers.allowedIpsOf(peer),
       lastHandshakeWallMs: peer.history.lastHandshakeWallMs,
@@ -164,18 +165,32 @@ export class Device {
     }
   }
 
+  /** Where a managed peer is reached from now on; others are left alone. */
+  setPeerPath(publicKey: PublicKey, path: Path | undefined, nowMs: number, effects: Effects): void {
+    const peer = this.#peers.find(publicKey)
+    peer?.setPath(path, nowMs, effects)
+    this.#touch(peer, nowMs)
+  }
+
+  /** Undefined if there is no such peer. */
+  slotOf(publicKey: PublicKey): number | undefined {
+    return this.#peers.find(publicKey)?.slot
+  }
+
   /** Undefined if there is no room, or the key is our own: nobody is their own peer. */
-  tryAddPeer(peerKey: PublicKey, effects: Effects): Peer | undefined {
+  tryAddPeer(peerKey: PublicKey, isManaged: boolean, effects: Effects): Peer | undefined {
     const isOwnKey = this.#static !== undefined && equalBytes(this.#static.publicKey, peerKey)
     if (this.#peers.size >= this.#options.maxPeers || isOwnKey) return undefined
     const slot = this.#peers.freeSlot()
     const peer = new Peer(this.#context, {
       publicKey: peerKey,
       slot,
+      isManaged,
       activity: this.#options.activityOf(slot),
     })
     this.#peers.add(peer)
     effects.push({ kind: 'addPeer', slot })
+    if (isManaged) effects.push({ kind: 'setRoaming', slot, isRoaming: false })
     peer.setStaticPrivate(this.#static, effects)
     return peer
   }

@@ -12,6 +12,7 @@ export type Effect =
   | { readonly kind: 'addPeer'; readonly slot: number }
   | { readonly kind: 'removePeer'; readonly slot: number }
   | { readonly kind: 'setPath'; readonly slot: number; readonly path: Path | undefined }
+  | { readonly kind: 'setRoaming'; readonly slot: number; readonly isRoaming: boolean }
   | { readonly kind: 'installKeypair'; readonly slot: number; readonly keypair: KeypairMaterial }
   | { readonly kind: 'removeKeypairs'; readonly slot: number }
   | { readonly kind: 'sendKeepalive'; readonly slot: number }

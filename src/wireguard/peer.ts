@@ -74,12 +74,15 @@ const IDLE: Handshake = { kind: 'idle' }
 export interface PeerOptions {
   readonly publicKey: PublicKey
   readonly slot: number
+  /** Somebody else chooses its path. */
+  readonly isManaged: boolean
   readonly activity: TransportActivity
 }
 
 export class Peer {
   readonly publicKey: PublicKey
   readonly slot: number
+  readonly isManaged: boolean
   readonly activity: TransportActivity
   readonly timers: Timers
   readonly #context: PeerContext
@@ -98,6 +101,7 @@ export class Peer {
     this.#context = context
     this.publicKey = options.publicKey
     this.slot = options.slot
+    this.isManaged = options.isManaged
     this.activity = options.activity
     this.timers = new Timers(context.jitter)
     this.#cookies = new CookieJar(context.crypto, options.publicKey)
@@ -140,13 +144,23 @@ export class Peer {
   }
 
   setEndpoint(endpoint: Endpoint, sockets: OuterSockets, nowMs: number, effects: Effects): void {
+    if (this.isManaged) return
     if (!this.#path.isAt(endpoint)) this.history.startedAfresh()
     if (this.#path.bind(endpoint, sockets, effects)) this.timers.pathFound(nowMs)
   }
 
   /** Sockets changed: the last known endpoint is reached over the one of its family. */
   bindTo(sockets: OuterSockets, nowMs: number, effects: Effects): void {
+    if (this.isManaged) return
     if (this.#path.bind(this.#path.endpoint, sockets, effects)) this.timers.pathFound(nowMs)
+  }
+
+  /** Of a managed peer. */
+  setPath(path: Path | undefined, nowMs: number, effects: Effects): void {
+    if (!this.isManaged) return
+    const hadPath = this.#path.current !== undefined
+    this.#path.set(path, effects)
+    if (path !== undefined && !hadPath) this.timers.pathFound(nowMs)
   }
 
   /** Ends keypairs and handshake, wipes their secrets and drops what waits; configuration stays. */
@@ -301,7 +315,7 @@ export class Peer {
 
   /** The data plane sends to the new source already. */
   handleSourceChanged(path: Path): void {
-    this.#path.adopt(path)
+    if (!this.isManaged) this.#path.adopt(path)
   }
 
   handleTimeout(nowMs: number, effects: Effects): void {
@@ -351,7 +365,7 @@ export class Peer {
   #handshakeReceived(path: Path, bytes: number, nowMs: number, effects: Effects): void {
     this.history.rxBytes += bytes
     this.timers.handshakeReceived(nowMs)
-    this.#path.set(path, effects)
+    if (!this.isManaged) this.#path.set(path, effects)
   }
 
   #install(

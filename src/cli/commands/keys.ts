@@ -1,15 +1,14 @@
 /** `overlay genkey`, `pubkey`, `genpsk`: keys in and out as base64, compatible with `wg`. */
 
 import { randomBytes } from 'node:crypto'
-import { fstatSync, readSync } from 'node:fs'
+import { fstatSync } from 'node:fs'
 import { AppError, ERROR_CODES } from '../../base/errors.js'
 import { formatKeyBase64, type PrivateKey, tryParseKeyBase64 } from '../../wireguard/keys.js'
 import type { Command, CommandInput } from '../command.js'
+import { readInput } from '../input.js'
 import { printJson, printLine, printNote } from '../output.js'
 
-const STANDARD_INPUT = 0
 const STANDARD_OUTPUT = 1
-const MAX_INPUT_BYTES = 4096
 
 export const genkey: Command = {
   name: 'genkey',
@@ -69,15 +68,5 @@ function warnIfExposed(): void {
   const stat = fstatSync(STANDARD_OUTPUT)
   if (stat.isFile() && (stat.mode & 0o007) !== 0) {
     printNote('warning: others may read the file that the key is written to; set `umask 077` before')
-  }
-}
-
-function readInput(): string {
-  const bytes = Buffer.alloc(MAX_INPUT_BYTES)
-  let length = 0
-  for (;;) {
-    const count = readSync(STANDARD_INPUT, bytes, length, bytes.length - length, null)
-    length += count
-    if (count === 0 || length === bytes.length) return bytes.toString('utf8', 0, length)
   }
 }

@@ -20,6 +20,7 @@ const STATUS: InterfaceStatus = {
   drops: { sourceNotAllowed: 3, unheardOf: 1, handshakeMac1Invalid: 12 },
   carried: { rxBytes: 2048, rxMessages: 3, txBytes: 1024, txMessages: 2 },
   dataPlane: 'native, scalar, 1 thread each way, TSO GSO',
+  network: null,
 }
 
 const reportOf = (...interfaces: readonly InterfaceStatus[]): StatusReport => ({

@@ -16,6 +16,7 @@ const PEER: PeerStatus = {
   txBytes: 0,
   persistentKeepaliveS: 0,
   hasPresharedKey: false,
+  path: null,
 }
 
 const STATUS: InterfaceStatus = {
@@ -36,6 +37,7 @@ const STATUS: InterfaceStatus = {
   drops: { sourceNotAllowed: 3 },
   carried: { rxBytes: 0, rxMessages: 0, txBytes: 0, txMessages: 0 },
   dataPlane: 'portable, node',
+  network: null,
 }
 
 describe('status for people', () => {

@@ -131,7 +131,7 @@ describe('faults', () => {
 
   it.each([
     ['[Interfaec]\nFoo = 1', '1: unknown section "Interfaec" (did you mean Interface?)'],
-    ['[Overlay]\nHub = x', '1: unknown section "Overlay" (sections are Interface and Peer)'],
+    ['[Mesh]\nHub = x', '1: unknown section "Mesh" (sections are Interface, Peer, Overlay)'],
     ['MTU = 1', '1: key "MTU" stands before any section'],
     ['[Interface]\nEndpoint = a:1', '2: unknown key "Endpoint" in [Interface] (it belongs to [Peer])'],
     ['[Interface]\nMTU = 1400\nMTU = 1401', '3: MTU is given twice, first on line 2'],

@@ -212,6 +212,7 @@ describe('an answer', () => {
     publicKey: keyFromBytes<PublicKey>(new Uint8Array(32).fill(2)),
     presharedKey: keyFromBytes<PresharedKey>(new Uint8Array(32).fill(3)),
     endpoint: { address: ipFromBytes(Uint8Array.of(192, 0, 2, 1)), port: 51821, scopeId: 0 },
+    isManaged: false,
     persistentKeepaliveS: 25,
     allowedIps: [{ address: ipFromBytes(Uint8Array.of(10, 0, 0, 0)), bits: 8 }],
     lastHandshakeWallMs: 1_700_000_000_250.5,

@@ -70,6 +70,7 @@ function newPeer(publicKey: PublicKey): PeerSnapshot {
     publicKey,
     presharedKey: undefined,
     endpoint: undefined,
+    isManaged: false,
     persistentKeepaliveS: 0,
     allowedIps: [],
     lastHandshakeWallMs: 1_700_000_000_000,

@@ -23,6 +23,8 @@ const handlers: LocalApiHandlers = {
     throw new AppError(ERROR_CODES.config, 'line 3 is wrong', { hint: 'mend it' })
   },
   stop: async () => ({ faults: ['one thing'] }),
+  why: () => [],
+  trust: (body) => body,
 }
 
 beforeEach(async () => {

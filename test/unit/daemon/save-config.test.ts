@@ -37,6 +37,7 @@ function peer(publicKey: PublicKey, endpoint: Endpoint | undefined): PeerSnapsho
   return {
     publicKey,
     presharedKey: undefined,
+    isManaged: false,
     endpoint,
     persistentKeepaliveS: 0,
     allowedIps: [prefix('10.0.0.2/32')],

@@ -19,6 +19,7 @@ const PRESHARED = keyFromBytes<PresharedKey>(new Uint8Array(32).fill(3))
 const PEER: PeerSnapshot = {
   publicKey: PUBLIC,
   presharedKey: PRESHARED,
+  isManaged: false,
   endpoint: { address: ipFromBytes(Uint8Array.of(192, 0, 2, 1)), port: 51_820, scopeId: 0 },
   persistentKeepaliveS: 25,
   allowedIps: [{ address: ipFromBytes(Uint8Array.of(10, 0, 0, 2)), bits: 32 }],
@@ -48,7 +49,7 @@ const FRAME: StatusFrame = {
 function statusOf(peer: PeerSnapshot, nowMs: number): ReturnType<typeof createStatus> {
   const device = { privateKey: PRIVATE, publicKey: PUBLIC, listenPort: 1, fwmark: 0, peers: [peer] }
   const peerNames = new Map([[formatKeyBase64(PUBLIC), 'laptop']])
-  return createStatus({ frame: FRAME, device, peerNames, nowMs })
+  return createStatus({ frame: FRAME, device, peerNames, membership: undefined, nowMs })
 }
 
 describe('the status of an interface', () => {

@@ -61,7 +61,7 @@ describe('a peer', () => {
       tai64n: new Tai64nClock(),
       indices,
     }
-    peer = new Peer(context, { publicKey: pair.responder.publicKey, slot: 0, activity })
+    peer = new Peer(context, { publicKey: pair.responder.publicKey, slot: 0, isManaged: false, activity })
     peer.setStaticPrivate(pair.initiator, [])
     peer.setEndpoint(REMOTE, SOCKETS, nowMs, [])
   })

@@ -1,0 +1,40 @@
+/** `overlay join`: makes this machine a node of a network. */
+
+import { resolve } from 'node:path'
+import { UsageError } from '../../base/errors.js'
+import type { Command } from '../command.js'
+import { printJson, printLine } from '../output.js'
+import { interfaceNameOf } from '../tunnel-name.js'
+
+export const join: Command = {
+  name: 'join',
+  positionals: '<token>',
+  about: 'make this machine a node of a network, by a token of its hub',
+  options: {
+    name: { about: 'name of this node', value: 'from the machine’s' },
+    file: { about: 'path of the tunnel file to write', value: '/etc/overlay/NETWORK.conf' },
+    proxy: { about: 'HTTP proxy for hub and relays', value: 'from the environment' },
+  },
+  examples: [
+    ['sudo overlay join ovl1_…', 'then: sudo overlay up NETWORK'],
+    ['sudo overlay join - < token.txt', 'reads the token from the standard input, so that nobody sees it'],
+  ],
+  async run({ words, value, output }) {
+    const { readInput } = await import('../input.js')
+    const { parseJoinToken } = await import('../../control/join-token.js')
+    const { defaultFile, joinNetwork } = await import('../../daemon/network/join.js')
+    const { nodeCrypto } = await import('../../wireguard/crypto-node.js')
+    const [word = ''] = words
+    const token = parseJoinToken(nodeCrypto, word === '-' ? readInput() : word)
+    const file = resolve(value('file') ?? defaultFile(token.network))
+    if (!file.endsWith('.conf')) throw new UsageError(`--file ${file} does not end in .conf`)
+    interfaceNameOf(file)
+    const result = await joinNetwork({ token, file, name: value('name'), proxy: value('proxy') })
+    if (output.isJson) printJson(result)
+    else {
+      printLine(`${result.name} is a node of ${result.network} now: ${result.addresses.join(', ')}`)
+      printLine(`wrote ${result.file}; now: sudo overlay up ${value('file') ?? result.interface}`)
+    }
+    return 0
+  },
+}

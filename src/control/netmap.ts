@@ -1,0 +1,209 @@
+/**
+ * A node's view of its network: what the hub said, as far as it is to be believed.
+ *
+ * The hub may deny, but not impersonate. So an entry counts only if its tunnel key is signed by its
+ * identity and its IPv6 address follows from it; and a name or an IPv4 address that belonged to one identity
+ * is not taken for another until a person says so. What was refused stays on record with its reason.
+ */
+
+import { formatIp, tryParseIp } from '../net/ip.js'
+import { type Prefix, prefixContains, tryParsePrefix } from '../net/prefix.js'
+import type { Crypto } from '../wireguard/crypto.js'
+import type { PublicKey } from '../wireguard/keys.js'
+import { addressOf } from './addresses.js'
+import { tryParseIdentity } from './identity.js'
+import type { NodeInfo, NodesMessage } from './messages.js'
+import { verifyTunnelKey } from './tunnel-key.js'
+
+/** Another node that may be talked to. */
+export interface NetmapNode {
+  /** Base64. */
+  readonly identity: string
+  readonly identityKey: Uint8Array
+  readonly name: string
+  readonly v4: Prefix
+  readonly v6: Prefix
+  readonly tunnelKey: PublicKey
+  readonly homeRelay: string | undefined
+  readonly isOnline: boolean
+}
+
+export interface NetmapOptions {
+  readonly crypto: Crypto
+  readonly prefix4: Prefix
+  readonly prefix6: Prefix
+  /** Of this node, base64. */
+  readonly ownIdentity: string
+  readonly wallNowMs: () => number
+}
+
+/** What became of a change. */
+export interface NetmapChange {
+  /** Added, or different from before. */
+  readonly changed: readonly NetmapNode[]
+  readonly removed: readonly NetmapNode[]
+  /** Newly refused, in words. */
+  readonly faults: readonly string[]
+}
+
+interface Entry {
+  readonly info: NodeInfo
+  readonly node: NetmapNode
+}
+
+/** Bound on what one hub can make a node remember. */
+const MAX_NODES = 65_535
+const MAX_PINS: number = 2 * MAX_NODES
+
+export class Netmap {
+  readonly #options: NetmapOptions
+  readonly #entries = new Map<string, Entry>()
+  /** Name or IPv4 address → the identity that it belonged to first. */
+  readonly #pins = new Map<string, string>()
+  readonly #refused = new Map<string, { readonly info: NodeInfo; readonly fault: string }>()
+  /** Seen since the last welcome; undefined once the list was complete. */
+  #listed: Set<string> | undefined
+
+  constructor(options: NetmapOptions) {
+    this.#options = options
+  }
+
+  get nodes(): NetmapNode[] {
+    return [...this.#entries.values()].map(({ node }) => node)
+  }
+
+  find(identity: string): NetmapNode | undefined {
+    return this.#entries.get(identity)?.node
+  }
+
+  /** What was refused and why, by name. */
+  get faults(): ReadonlyMap<string, string> {
+    return new Map([...this.#refused.values()].map(({ info, fault }) => [info.name, fault]))
+  }
+
+  /** The hub begins to list all nodes. */
+  handleWelcome(): void {
+    this.#listed = new Set()
+  }
+
+  apply(message: NodesMessage): NetmapChange {
+    const changed: NetmapNode[] = []
+    const removed: NetmapNode[] = []
+    const faults: string[] = []
+    for (const identity of message.removed) this.#remove(identity, removed)
+    for (const info of message.changed) {
+      if (info.identity === this.#options.ownIdentity) continue
+      this.#listed?.add(info.identity)
+      const fault = this.#consider(info, changed)
+      if (fault === undefined) {
+        this.#refused.delete(info.identity)
+        continue
+      }
+      if (this.#refused.get(info.identity)?.fault !== fault) faults.push(fault)
+      if (this.#refused.size < MAX_NODES) this.#refused.set(info.identity, { info, fault })
+    }
+    if (message.isComplete === true && this.#listed !== undefined) {
+      const listed = this.#listed
+      this.#listed = undefined
+      for (const identity of [...this.#entries.keys()])
+        if (!listed.has(identity)) this.#remove(identity, removed)
+    }
+    return { changed, removed, faults }
+  }
+
+  /** A person vouches for whoever has this name now. False if nobody of that name was refused. */
+  trust(name: string): NetmapChange | undefined {
+    const refused = [...this.#refused.values()].find(({ info }) => info.name === name)
+    if (refused === undefined) return undefined
+    const { info } = refused
+    this.#pins.delete(info.name)
+    this.#pins.delete(info.v4)
+    const removed: NetmapNode[] = []
+    for (const { node } of [...this.#entries.values()]) {
+      if (node.name === name || formatIp(node.v4.address) === info.v4) this.#remove(node.identity, removed)
+    }
+    return { ...this.apply({ type: 'nodes', changed: [info], removed: [] }), removed }
+  }
+
+  // --- storing ---------------------------------------------------------------------------------
+
+  /** To be kept through restarts; holds no secret. */
+  toStored(): StoredNetmap {
+    return {
+      nodes: [...this.#entries.values()].map(({ info }) => info),
+      pins: Object.fromEntries(this.#pins),
+    }
+  }
+
+  /** `stored`: checked for its form only. */
+  restore(stored: StoredNetmap): NetmapChange {
+    for (const [name, identity] of Object.entries(stored.pins)) this.#pins.set(name, identity)
+    const nodes = stored.nodes.map((info) => ({ ...info, isOnline: false }))
+    return this.apply({ type: 'nodes', changed: nodes, removed: [] })
+  }
+
+  // --- inside ----------------------------------------------------------------------------------
+
+  /** Gives why it is refused. */
+  #consider(info: NodeInfo, changed: NetmapNode[]): string | undefined {
+    const before = this.#entries.get(info.identity)
+    if (before === undefined && this.#entries.size >= MAX_NODES) return 'there are too many nodes'
+    const { prefix4, wallNowMs } = this.#options
+    const name = `the hub's entry for ${info.name} is refused: `
+    const identityKey = tryParseIdentity(info.identity)
+    if (identityKey === undefined) return `${name}its identity is no key`
+    const verified = verifyTunnelKey(identityKey, info.tunnelKey, wallNowMs())
+    if ('fault' in verified) return name + verified.fault
+    const v6 = addressOf(this.#options.crypto, this.#options.prefix6, identityKey)
+    if (formatIp(v6) !== info.v6) return `${name}its IPv6 address is not that of its identity`
+    const v4 = tryParseIp(info.v4)
+    if (v4?.family !== 4 || !prefixContains(prefix4, v4))
+      return `${name}its IPv4 address is not of this network`
+    for (const [what, pinned] of [
+      ['name', info.name],
+      ['IPv4 address', info.v4],
+    ] as const) {
+      const owner = this.#pins.get(pinned)
+      if (owner !== undefined && owner !== info.identity) {
+        return `${name}its ${what} belonged to another identity; if it was set up anew, type: overlay trust ${info.name}`
+      }
+    }
+    if (this.#pins.size < MAX_PINS) {
+      this.#pins.set(info.name, info.identity)
+      this.#pins.set(info.v4, info.identity)
+    }
+    const node: NetmapNode = {
+      identity: info.identity,
+      identityKey,
+      name: info.name,
+      v4: { address: v4, bits: 32 },
+      v6: { address: v6, bits: 128 },
+      tunnelKey: verified.key,
+      homeRelay: info.homeRelay ?? undefined,
+      isOnline: info.isOnline,
+    }
+    this.#entries.set(info.identity, { info, node })
+    if (before === undefined || JSON.stringify(before.info) !== JSON.stringify(info)) changed.push(node)
+    return undefined
+  }
+
+  #remove(identity: string, removed: NetmapNode[]): void {
+    const entry = this.#entries.get(identity)
+    this.#refused.delete(identity)
+    if (entry === undefined) return
+    this.#entries.delete(identity)
+    removed.push(entry.node)
+  }
+}
+
+export interface StoredNetmap {
+  readonly nodes: readonly NodeInfo[]
+  readonly pins: Readonly<Record<string, string>>
+}
+
+/** Throws RangeError: the hub's words were checked before. */
+export function requirePrefix(text: string): Prefix {
+  const prefix = tryParsePrefix(text)
+  if (prefix === undefined) throw new RangeError('no prefix')
+  return prefix
+}

@@ -1,0 +1,70 @@
+/** Why each node is reached as it is and no better, in plain words, from what was recorded. Pure. */
+
+import { formatEndpoint } from '../../net/endpoint.js'
+import type { Candidate } from '../../paths/disco.js'
+import type { FinderStatus } from '../../paths/path-finder.js'
+import type { WhyCode } from '../../paths/path-record.js'
+import type { WhyReport } from '../local-api-schema.js'
+import type { MembershipStatus } from './membership.js'
+import { round } from './network-status.js'
+
+const MAP_A_PORT =
+  'let one of the two routers map a port (PCP, NAT-PMP or UPnP), or give one of the two machines IPv6 or a public address'
+
+const WORDS: Readonly<Record<WhyCode, readonly [reason: string, help: string]>> = {
+  NOT_TRIED: ['nothing was sent to it lately, so no path was looked for', 'send something: overlay ping'],
+  SEARCHING: ['a direct path is being looked for now', ''],
+  PEER_SILENT: ['it has not answered our call over relay or hub', 'look whether its overlay is up'],
+  UDP_BLOCKED_HERE: [
+    'no server answers this machine over UDP: a firewall here lets none through',
+    'let UDP out of this network, to any port',
+  ],
+  UDP_BLOCKED_THERE: [
+    'no server answers that machine over UDP: a firewall there lets none through',
+    'let UDP out of its network, to any port',
+  ],
+  BOTH_NATS_HARD: [
+    'both routers give each destination another port (“symmetric” NAT), so neither side can tell where to write',
+    MAP_A_PORT,
+  ],
+  NAT_HARD_HERE: ['the router here gives each destination another port (“symmetric” NAT)', MAP_A_PORT],
+  NAT_HARD_THERE: ['the router there gives each destination another port (“symmetric” NAT)', MAP_A_PORT],
+  FILTERED: [
+    'both sides can use UDP, but nothing came through between them: a firewall on the way drops it',
+    'let UDP between the two through, or let one router map a port',
+  ],
+}
+
+export function explainNodes(status: MembershipStatus, nowMs: number): WhyReport[] {
+  return status.nodes.flatMap((node) => {
+    const finder = status.pathOf(node.tunnelKey)
+    return finder === undefined ? [] : [explain(node.name, finder, status, nowMs)]
+  })
+}
+
+function explain(node: string, finder: FinderStatus, status: MembershipStatus, nowMs: number): WhyReport {
+  const { record, kind } = finder
+  const isDirect = kind !== 'relay'
+  const code = isDirect ? 'DIRECT' : finder.isSearching ? 'SEARCHING' : record.code
+  const [reason, help] = code === 'DIRECT' ? ['there is a direct path', ''] : WORDS[code]
+  return {
+    node,
+    kind,
+    endpoint: isDirect ? formatEndpoint(finder.path.remote) : 'relay',
+    rttMs: round(finder.rttMs),
+    relayRttMs: round(finder.relayRttMs),
+    code,
+    reason,
+    help,
+    ownMapping: status.own.mapping,
+    peerMapping: finder.peerMapping,
+    ownCandidates: status.own.candidates.map(describe),
+    peerCandidates: finder.peerCandidates.map(describe),
+    probes: record.probes,
+    events: record.events.map(({ atMs, text }) => ({ agoS: Math.round((nowMs - atMs) / 100) / 10, text })),
+  }
+}
+
+function describe({ kind, endpoint }: Candidate): string {
+  return `${formatEndpoint(endpoint)} (${kind})`
+}

@@ -1,0 +1,323 @@
+/**
+ * One interface's part in a managed network: the session with the hub, the netmap, the relays, and for each
+ * trusted node a peer of the engine whose path is found and kept here.
+ *
+ * What the hub last said is stored, so that links among known nodes come up without it.
+ */
+
+import { formatBase64, formatHex, tryParseBase64 } from '../../base/bytes.js'
+import type { Logger } from '../../base/log.js'
+import type { OverlayConfig } from '../../config/types.js'
+import type { Identity } from '../../control/identity.js'
+import type { HubMessage, Welcome } from '../../control/messages.js'
+import { Netmap, type NetmapChange, type NetmapNode, requirePrefix } from '../../control/netmap.js'
+import type { SignedTunnelKey } from '../../control/tunnel-key.js'
+import { FRAME_HEADROOM_BYTES } from '../../dataplane/contract.js'
+import type { Endpoint } from '../../net/endpoint.js'
+import { formatIp } from '../../net/ip.js'
+import type { Path, SocketId } from '../../net/path.js'
+import type { PathKind } from '../../paths/candidates.js'
+import type { FinderStatus, OwnPosition } from '../../paths/path-finder.js'
+import { PathManager } from '../../paths/path-manager.js'
+import type { Proxy } from '../../platform/dial.js'
+import type { Crypto, DhPrivateKey, RandomBytes } from '../../wireguard/crypto.js'
+import type { PublicKey } from '../../wireguard/keys.js'
+import type { Engine, PathHandlers, WakeUp } from '../engine.js'
+import { HubLink, type HubLinkState } from './hub-link.js'
+import type { NetworkStore } from './network-store.js'
+import { localPrefixes, type OwnAddresses, watchOwnAddresses } from './own-addresses.js'
+import { PathDriver } from './path-driver.js'
+import { RelayPool, type RelayStatus } from './relay-pool.js'
+import { resolveServers } from './resolve-servers.js'
+
+/** Port of the remote endpoint of a path over a frame port: it names the transport. */
+const RELAY_PORT = 1
+
+export interface MembershipOptions {
+  readonly config: OverlayConfig
+  readonly interfaceName: string
+  readonly identity: Identity
+  /** This node's, signed for now. */
+  readonly tunnelKey: () => SignedTunnelKey
+  readonly staticKey: DhPrivateKey
+  readonly proxy: Proxy | undefined
+  readonly engine: Engine
+  readonly store: NetworkStore
+  /** Keys, base64 not needed, of peers that the file names: they stay plain WireGuard. */
+  readonly isFilePeer: (publicKey: PublicKey) => boolean
+  readonly crypto: Crypto
+  readonly random: RandomBytes
+  readonly createWakeUp: (onWake: () => void) => WakeUp
+  readonly nowMs: () => number
+  readonly wallNowMs: () => number
+  readonly log: Logger
+}
+
+export interface MembershipStatus {
+  readonly network: string
+  readonly name: string
+  readonly hub: HubLinkState
+  readonly relays: readonly RelayStatus[]
+  readonly faults: ReadonlyMap<string, string>
+  readonly nodes: readonly NetmapNode[]
+  readonly pathOf: (publicKey: PublicKey) => FinderStatus | undefined
+  readonly own: OwnPosition
+}
+
+export class Membership {
+  readonly #options: MembershipOptions
+  readonly #manager: PathManager
+  readonly #driver: PathDriver
+  readonly #hub: HubLink
+  readonly #relays: RelayPool
+  readonly #framePort: SocketId
+  readonly #byAddress = new Map<string, NetmapNode>()
+  #netmap: Netmap | undefined
+  #welcome: Welcome | undefined
+  #addresses: OwnAddresses | undefined
+  #hubState: HubLinkState = { kind: 'connecting' }
+  #refusal = ''
+  #isStopped = false
+
+  constructor(options: MembershipOptions) {
+    this.#options = options
+    const { config, engine, identity, proxy, crypto, random, log, nowMs } = options
+    this.#framePort = engine.openFramePort()
+    this.#manager = new PathManager({ crypto, random, staticKey: options.staticKey })
+    this.#driver = new PathDriver({
+      manager: this.#manager,
+      engine,
+      createWakeUp: options.createWakeUp,
+      nowMs,
+      onPath: (publicKey, _path, kind) => this.#logPath(publicKey, kind),
+    })
+    this.#relays = new RelayPool({
+      identity,
+      proxy,
+      log,
+      nowMs,
+      onMessages: (sender, segmentBytes, messages) => this.#deliver(sender, segmentBytes, messages),
+      onHome: (homeRelay) => this.#hub.send({ type: 'update', homeRelay }),
+    })
+    this.#hub = new HubLink({
+      hub: config.hub,
+      hubKey: config.hubKey,
+      identity,
+      proxy,
+      crypto,
+      random,
+      log,
+      hello: () => ({ tunnelKey: options.tunnelKey(), localPrefixes: localPrefixes(options.interfaceName) }),
+      onMessage: (message) => this.#handleHubMessage(message),
+      onState: (state) => this.#handleHubState(state),
+    })
+  }
+
+  start(): void {
+    const { engine, interfaceName } = this.#options
+    const stored = this.#options.store.tryRead()
+    if (stored !== undefined) {
+      this.#handleWelcome(stored.welcome)
+      this.#apply(this.#netmap?.restore(stored.netmap))
+    }
+    engine.setPathHandlers(this.#handlers())
+    this.#addresses = watchOwnAddresses(interfaceName, (prefixes) => {
+      this.#driver.turn((manager, nowMs, effects) => manager.setAddresses(prefixes, nowMs, effects))
+      this.#relays.nudge()
+      this.#hub.nudge()
+    })
+    this.#hub.start()
+  }
+
+  get nodes(): readonly NetmapNode[] {
+    return this.#netmap?.nodes ?? []
+  }
+
+  status(): MembershipStatus {
+    const { config } = this.#options
+    return {
+      network: config.network,
+      name: this.#welcome?.name ?? config.name,
+      hub: this.#refusal === '' ? this.#hubState : { kind: 'broken', reason: this.#refusal },
+      relays: this.#relays.status(),
+      faults: this.#netmap?.faults ?? new Map(),
+      nodes: this.#netmap?.nodes ?? [],
+      pathOf: (publicKey) => this.#manager.status(publicKey),
+      own: this.#manager.own,
+    }
+  }
+
+  /** False if no node of that name was refused. */
+  trust(name: string): boolean {
+    const change = this.#netmap?.trust(name)
+    this.#apply(change)
+    return change !== undefined
+  }
+
+  stop(): void {
+    if (this.#isStopped) return
+    this.#isStopped = true
+    this.#options.engine.setPathHandlers(undefined)
+    this.#addresses?.stop()
+    this.#driver.stop()
+    this.#hub.stop()
+    this.#relays.stop()
+    this.#save()
+    for (const node of this.nodes) this.#removePeer(node)
+  }
+
+  // --- hub -------------------------------------------------------------------------------------
+
+  #handleHubState(state: HubLinkState): void {
+    this.#hubState = state
+    const { log } = this.#options
+    if (state.kind === 'connected') log.info('hub.connected', { way: state.way })
+    if (state.kind === 'broken') log.info('hub.broken', { reason: state.reason })
+  }
+
+  #handleHubMessage(message: HubMessage): void {
+    switch (message.type) {
+      case 'welcome':
+        this.#refusal = ''
+        this.#handleWelcome(message)
+        this.#netmap?.handleWelcome()
+        this.#hub.send({ type: 'update', homeRelay: this.#relays.home })
+        break
+      case 'nodes':
+        this.#apply(this.#netmap?.apply(message))
+        break
+      case 'signal': {
+        const body = tryParseBase64(message.body)
+        if (body !== undefined) this.#deliver(message.from, 0, body)
+        break
+      }
+      case 'ticket':
+        this.#relays.setTicket(message.ticket)
+        break
+      case 'refused':
+        this.#refusal = `${message.message} (${message.hint})`
+        this.#options.log.warn('hub.refused', { code: message.code, message: message.message })
+        break
+      case 'pong':
+        break
+    }
+  }
+
+  #handleWelcome(welcome: Welcome): void {
+    const { crypto, identity, wallNowMs, log } = this.#options
+    this.#welcome = welcome
+    this.#netmap ??= new Netmap({
+      crypto,
+      prefix4: requirePrefix(welcome.prefix4),
+      prefix6: requirePrefix(welcome.prefix6),
+      ownIdentity: identity.text,
+      wallNowMs,
+    })
+    this.#relays.configure(welcome.relays, welcome.ticket)
+    resolveServers(welcome.stun).then(
+      (servers) => {
+        if (this.#isStopped) return
+        this.#driver.turn((manager, nowMs, effects) => manager.setServers(servers, nowMs, effects))
+      },
+      (error: unknown) => log.warn('stun.unresolved', { reason: String(error) }),
+    )
+  }
+
+  // --- netmap -> engine ------------------------------------------------------------------------
+
+  #apply(change: NetmapChange | undefined): void {
+    if (change === undefined) return
+    for (const fault of change.faults) this.#options.log.warn('netmap.refused', { fault })
+    for (const node of change.removed) this.#removeNode(node)
+    for (const node of change.changed) this.#putNode(node)
+    if (change.changed.length + change.removed.length > 0) this.#options.store.writeSoon(() => this.#stored())
+  }
+
+  #putNode(node: NetmapNode): void {
+    const { engine, isFilePeer } = this.#options
+    const address = formatIp(node.v6.address)
+    const before = this.#byAddress.get(address)
+    this.#byAddress.set(address, node)
+    const isSameKey = before !== undefined && formatHex(before.tunnelKey) === formatHex(node.tunnelKey)
+    if (before !== undefined && !isSameKey) this.#removePeer(before)
+    if (isFilePeer(node.tunnelKey)) return
+    engine.configure({
+      peers: [
+        {
+          publicKey: node.tunnelKey,
+          isManaged: true,
+          replaceAllowedIps: true,
+          allowedIps: [{ prefix: node.v4 }, { prefix: node.v6 }],
+        },
+      ],
+    })
+    if (isSameKey) return
+    const activity = engine.activityOf(node.tunnelKey)
+    const peer = { publicKey: node.tunnelKey, relayPath: this.#relayPathOf(node), activity: () => activity }
+    this.#driver.turn((manager, nowMs, effects) => manager.addPeer(peer, nowMs, effects))
+  }
+
+  #removeNode(node: NetmapNode): void {
+    this.#byAddress.delete(formatIp(node.v6.address))
+    this.#removePeer(node)
+  }
+
+  #removePeer({ tunnelKey }: NetmapNode): void {
+    if (this.#options.isFilePeer(tunnelKey)) return
+    this.#driver.turn((manager) => manager.removePeer(tunnelKey))
+    this.#options.engine.configure({ peers: [{ publicKey: tunnelKey, remove: true, allowedIps: [] }] })
+  }
+
+  #relayPathOf(node: NetmapNode): Path {
+    return { socket: this.#framePort, remote: relayEndpoint(node), local: undefined }
+  }
+
+  // --- packets ---------------------------------------------------------------------------------
+
+  #handlers(): PathHandlers {
+    return {
+      handleProbe: (path, bytes) => {
+        this.#driver.turn((manager, nowMs, effects) => manager.handleProbe(path, bytes, nowMs, effects))
+      },
+      handleFrames: ({ remote, frame, segmentBytes, isControl }) => {
+        const node = this.#byAddress.get(formatIp(remote.address))
+        if (node === undefined) return
+        const to = { identity: node.identityKey, homeRelay: node.homeRelay }
+        if (this.#relays.send(frame, to, segmentBytes, isControl) || !isControl) return
+        // Without a relay the hub carries what is small and rare.
+        const body = formatBase64(frame.subarray(FRAME_HEADROOM_BYTES))
+        this.#hub.send({ type: 'signal', to: node.identity, body })
+      },
+      handleSockets: (sockets) => {
+        const none = { v4: undefined, v6: undefined, port: 0 }
+        this.#driver.turn((manager, nowMs, effects) => manager.setSockets(sockets ?? none, nowMs, effects))
+      },
+    }
+  }
+
+  #deliver(sender: string, segmentBytes: number, messages: Uint8Array): void {
+    const node = this.#netmap?.find(sender)
+    if (node === undefined || this.#isStopped) return
+    this.#options.engine.deliver(this.#framePort, relayEndpoint(node), messages, segmentBytes)
+  }
+
+  // --- inside ----------------------------------------------------------------------------------
+
+  #logPath(publicKey: PublicKey, kind: PathKind): void {
+    const name = this.#netmap?.nodes.find((node) => node.tunnelKey === publicKey)?.name ?? ''
+    this.#options.log.info('path', { node: name, kind })
+  }
+
+  #stored(): { welcome: Welcome; netmap: ReturnType<Netmap['toStored']> } | undefined {
+    if (this.#welcome === undefined || this.#netmap === undefined) return undefined
+    return { welcome: this.#welcome, netmap: this.#netmap.toStored() }
+  }
+
+  #save(): void {
+    this.#options.store.flush(() => this.#stored())
+  }
+}
+
+function relayEndpoint(node: NetmapNode): Endpoint {
+  return { address: node.v6.address, port: RELAY_PORT, scopeId: 0 }
+}

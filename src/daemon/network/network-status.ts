@@ -1,0 +1,46 @@
+/** What GET /v1/status says of the network. Pure. */
+
+import { formatHex } from '../../base/bytes.js'
+import { formatEndpoint } from '../../net/endpoint.js'
+import type { PeerSnapshot } from '../../wireguard/configuration.js'
+import type { NetworkStatus, PathStatus } from '../local-api-schema.js'
+import type { MembershipStatus } from './membership.js'
+
+export function createNetworkStatus(status: MembershipStatus): NetworkStatus {
+  const { hub, own } = status
+  return {
+    name: status.network,
+    node: status.name,
+    hub: hub.kind,
+    hubDetail: hub.kind === 'connected' ? hub.way : hub.kind === 'broken' ? hub.reason : '',
+    mapping: own.mapping,
+    seenAs: own.candidates
+      .filter(({ kind }) => kind === 'reflexive')
+      .map(({ endpoint }) => formatEndpoint(endpoint)),
+    relays: status.relays.map(({ key: _key, rttMs, ...relay }) => ({ ...relay, rttMs: round(rttMs) })),
+    faults: [...status.faults.values()],
+  }
+}
+
+/** Null for a peer that is no node. */
+export function createPathStatus(
+  peer: PeerSnapshot,
+  status: MembershipStatus,
+  nowMs: number,
+): PathStatus | null {
+  const path = peer.isManaged ? status.pathOf(peer.publicKey) : undefined
+  if (path === undefined) return null
+  const key = formatHex(peer.publicKey)
+  return {
+    kind: path.kind,
+    rttMs: round(path.rttMs),
+    loss: Math.round(path.loss * 100) / 100,
+    sinceS: Math.max(0, Math.floor((nowMs - path.sinceMs) / 1000)),
+    isOnline: status.nodes.find((node) => formatHex(node.tunnelKey) === key)?.isOnline ?? false,
+  }
+}
+
+/** To a tenth. */
+export function round(ms: number | undefined): number | null {
+  return ms === undefined ? null : Math.round(ms * 10) / 10
+}

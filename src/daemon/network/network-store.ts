@@ -1,0 +1,87 @@
+/**
+ * What a node keeps of its network through restarts: what the hub said last, in one file (0600) of the state
+ * directory. It holds no key of ours, but tells who is in the network.
+ */
+
+import {
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from 'node:fs'
+import { join } from 'node:path'
+import { z } from 'zod'
+import type { Logger } from '../../base/log.js'
+import { hubMessage, nodeInfo, type Welcome } from '../../control/messages.js'
+import type { StoredNetmap } from '../../control/netmap.js'
+
+const STATE_DIRECTORY = '/var/lib/overlay'
+const WRITE_DELAY_MS = 500
+
+export interface StoredNetwork {
+  readonly welcome: Welcome
+  readonly netmap: StoredNetmap
+}
+
+const storedNetwork: z.ZodType<{ welcome: z.infer<typeof hubMessage>; netmap: StoredNetmap }> = z.object({
+  welcome: hubMessage,
+  netmap: z.object({ nodes: z.array(nodeInfo), pins: z.record(z.string(), z.string()) }),
+})
+
+export class NetworkStore {
+  readonly #path: string
+  readonly #log: Logger
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(interfaceName: string, log: Logger, directory: string = STATE_DIRECTORY) {
+    this.#path = join(directory, `${interfaceName}.netmap.json`)
+    this.#log = log
+    mkdirSync(directory, { recursive: true, mode: 0o700 })
+  }
+
+  /** Undefined if there is nothing, or nothing that can be used: the hub will say it anew. */
+  tryRead(): StoredNetwork | undefined {
+    try {
+      const { welcome, netmap } = storedNetwork.parse(JSON.parse(readFileSync(this.#path, 'utf8')))
+      return welcome.type === 'welcome' ? { welcome, netmap } : undefined
+    } catch (error) {
+      const isAbsent = error instanceof Error && 'code' in error && error.code === 'ENOENT'
+      if (!isAbsent) this.#log.warn('netmap.unreadable', { file: this.#path })
+      return undefined
+    }
+  }
+
+  /** Many changes at once make one write. */
+  writeSoon(content: () => StoredNetwork | undefined): void {
+    this.#timer ??= setTimeout(() => this.flush(content), WRITE_DELAY_MS)
+  }
+
+  flush(content: () => StoredNetwork | undefined): void {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    const network = content()
+    if (network === undefined) return
+    const draft = `${this.#path}.tmp`
+    try {
+      const fd = openSync(draft, 'w', 0o600)
+      try {
+        writeSync(fd, JSON.stringify(network))
+        fsyncSync(fd)
+      } finally {
+        closeSync(fd)
+      }
+      renameSync(draft, this.#path)
+    } catch (error) {
+      this.#log.warn('netmap.unsaved', { reason: error instanceof Error ? error.message : String(error) })
+    }
+  }
+
+  delete(): void {
+    clearTimeout(this.#timer)
+    rmSync(this.#path, { force: true })
+  }
+}

@@ -1,0 +1,72 @@
+/** Composes a membership from a tunnel file: its keys, its store, and the live device it works on. */
+
+import { randomBytes } from 'node:crypto'
+import { dirname, resolve } from 'node:path'
+import { ConfigError } from '../../base/errors.js'
+import type { Logger } from '../../base/log.js'
+import { proxyAccess } from '../../config/proxy.js'
+import type { TunnelConfig } from '../../config/types.js'
+import { signTunnelKey } from '../../control/tunnel-key.js'
+import { bootNowMs, wallNowMs } from '../../platform/clock.js'
+import type { Crypto } from '../../wireguard/crypto.js'
+import { formatKeyHex } from '../../wireguard/keys.js'
+import type { LiveDevice } from '../live-device.js'
+import { createWakeUp } from '../wake-up.js'
+import { readIdentityFile } from './identity-file.js'
+import { Membership } from './membership.js'
+import { NetworkStore } from './network-store.js'
+
+const DAY_S = 86_400
+/** Renewed at every start and every day: long enough for a node that was away, short enough for a lost key. */
+const VALIDITY_DAYS = 90
+
+export interface MembershipRequest {
+  readonly interfaceName: string
+  readonly configFile: string
+  readonly config: TunnelConfig
+  readonly device: LiveDevice
+  readonly crypto: Crypto
+  readonly log: Logger
+}
+
+/** Undefined if the file names no network. Throws ConfigError, PlatformError. */
+export function openMembership(request: MembershipRequest): Membership | undefined {
+  const { interfaceName, configFile, config, device, crypto, log } = request
+  const { overlay } = config
+  if (overlay === undefined) return undefined
+  const { privateKey } = config.interface
+  if (privateKey === undefined) {
+    const hint = 'add PrivateKeyFile to [Interface], as overlay join writes it'
+    throw new ConfigError([
+      { file: configFile, line: 0, message: 'a node of a network needs a private key', hint },
+    ])
+  }
+  const identity = readIdentityFile(resolve(dirname(configFile), overlay.identityFile))
+  const staticKey = crypto.dhPrivateKey(privateKey)
+  const filePeers = new Set(config.peers.map((peer) => formatKeyHex(peer.publicKey)))
+  const membership = new Membership({
+    config: overlay,
+    interfaceName,
+    identity,
+    tunnelKey: () => signTunnelKey(identity, staticKey.publicKey, validitySpan(wallNowMs())),
+    staticKey,
+    proxy: proxyAccess(overlay.proxy, process.env),
+    engine: device.engine,
+    store: new NetworkStore(interfaceName, log),
+    isFilePeer: (publicKey) => filePeers.has(formatKeyHex(publicKey)),
+    crypto,
+    random: (length) => new Uint8Array(randomBytes(length)),
+    createWakeUp: (onWake) => createWakeUp(bootNowMs, onWake),
+    nowMs: bootNowMs,
+    wallNowMs,
+    log,
+  })
+  membership.start()
+  return membership
+}
+
+/** Of whole days, so that a key signed twice a day has one signature. */
+export function validitySpan(nowMs: number): { notBefore: number; notAfter: number } {
+  const today = Math.floor(nowMs / 1000 / DAY_S) * DAY_S
+  return { notBefore: today - DAY_S, notAfter: today + VALIDITY_DAYS * DAY_S }
+}

@@ -1,0 +1,335 @@
+/**
+ * A node's connection to one relay: connects in whatever way gets through, keeps it alive, comes back after
+ * it broke. What cannot leave at once waits in an outbox, control ahead of data.
+ */
+
+import type { Socket } from 'node:net'
+import { WebSocket } from 'ws'
+import type { Logger } from '../../base/log.js'
+import type { Identity } from '../../control/identity.js'
+import { FRAME_HEADROOM_BYTES } from '../../dataplane/contract.js'
+import { formatHostEndpoint, type HostEndpoint } from '../../net/endpoint.js'
+import { dial, type Proxy } from '../../platform/dial.js'
+import { type ByteStream, streamOfSocket, streamOfWebSocket } from '../../relay/io/byte-stream.js'
+import { Outbox } from '../../relay/outbox.js'
+import { RelayClient, type RelayClientEffect } from '../../relay/relay-client.js'
+import type { WakeUp } from '../engine.js'
+import { createWakeUp } from '../wake-up.js'
+import { type Attempt, race } from './race.js'
+
+const CONNECT_TIMEOUT_MS = 10_000
+const FIRST_PAUSE_MS = 50
+const MAX_PAUSE_MS = 5000
+
+export interface RelayLinkOptions {
+  readonly endpoint: HostEndpoint
+  readonly relayKey: Uint8Array
+  readonly identity: Identity
+  readonly ticket: () => Uint8Array
+  readonly proxy: Proxy | undefined
+  readonly log: Logger
+  readonly nowMs: () => number
+  /** `messages`: the receiver's to keep and change. */
+  readonly onMessages: (identity: Uint8Array, segmentBytes: number, messages: Uint8Array) => void
+  /** The peer is not connected to this relay. */
+  readonly onPeerGone: (identity: Uint8Array) => void
+  readonly onState: () => void
+}
+
+export class RelayLink {
+  readonly #options: RelayLinkOptions
+  readonly #abort = new AbortController()
+  readonly #wakeUp: WakeUp
+  readonly #outbox = new Outbox()
+  #client: RelayClient | undefined
+  #stream: ByteStream | undefined
+  #isFull = false
+  #isWelcome = false
+  #isConnecting = false
+  #pauseMs = FIRST_PAUSE_MS
+  #pauseTimer: NodeJS.Timeout | undefined
+  #dropped = 0
+  /** How it got through; empty while there is no connection. */
+  way = ''
+  rttMs: number | undefined
+  /** Why the last connection ended, or could not be made. */
+  fault = ''
+
+  constructor(options: RelayLinkOptions) {
+    this.#options = options
+    this.#wakeUp = createWakeUp(options.nowMs, () => {
+      this.#turn((client, effects) => client.handleTimeout(options.nowMs(), effects))
+    })
+  }
+
+  /** The relay has let it in. */
+  get isConnected(): boolean {
+    return this.#isWelcome
+  }
+
+  /** Messages that gave way in the queue. */
+  get dropped(): number {
+    return this.#dropped
+  }
+
+  start(): void {
+    void this.#connect()
+  }
+
+  /** `frame`: messages behind FRAME_HEADROOM_BYTES; handed over. False if nothing can be sent now. */
+  send(frame: Uint8Array, identity: Uint8Array, segmentBytes: number, isControl: boolean): boolean {
+    const to = { identity, segmentBytes }
+    const bytes = this.#client?.encode(frame, FRAME_HEADROOM_BYTES, to, this.#options.nowMs())
+    if (bytes === undefined || this.#stream === undefined) return false
+    if (this.#isFull) this.#dropped += this.#outbox.push(bytes, isControl)
+    else this.#isFull = !this.#stream.write(bytes)
+    this.#arm()
+    return true
+  }
+
+  /** The network changed: do not wait any longer, and look whether an old connection is still alive. */
+  nudge(): void {
+    this.#pauseMs = FIRST_PAUSE_MS
+    if (this.#stream === undefined) {
+      clearTimeout(this.#pauseTimer)
+      void this.#connect()
+      return
+    }
+    this.#turn((client, effects) => client.probe(this.#options.nowMs(), effects))
+  }
+
+  stop(): void {
+    this.#abort.abort()
+    clearTimeout(this.#pauseTimer)
+    this.#wakeUp.at(Number.POSITIVE_INFINITY)
+    this.#stream?.close()
+  }
+
+  async #connect(): Promise<void> {
+    if (this.#isConnecting || this.#abort.signal.aborted) return
+    this.#isConnecting = true
+    try {
+      const winner = await race(this.#attempts(), {
+        timeoutMs: CONNECT_TIMEOUT_MS,
+        signal: this.#abort.signal,
+        dispose: ({ stream }) => stream.close(),
+      })
+      this.way = winner.name
+      winner.value.adopt(this)
+    } catch (error) {
+      this.#broken(error instanceof Error ? error.message : String(error))
+    } finally {
+      this.#isConnecting = false
+    }
+  }
+
+  /** Whatever the firewall lets through: the relay tells them apart by their first byte. */
+  #attempts(): Attempt<Connection>[] {
+    const { proxy } = this.#options
+    const ways: { name: string; isTls: boolean; isWeb: boolean; proxy?: Proxy; delayMs: number }[] = [
+      { name: 'TCP', isTls: false, isWeb: false, delayMs: 0 },
+      { name: 'WebSocket over TLS', isTls: true, isWeb: true, delayMs: 120 },
+      { name: 'WebSocket', isTls: false, isWeb: true, delayMs: 200 },
+    ]
+    if (proxy !== undefined) {
+      ways.push(
+        { name: 'TCP through the proxy', isTls: false, isWeb: false, proxy, delayMs: 40 },
+        { name: 'WebSocket over TLS through the proxy', isTls: true, isWeb: true, proxy, delayMs: 160 },
+        { name: 'WebSocket through the proxy', isTls: false, isWeb: true, proxy, delayMs: 240 },
+      )
+    }
+    return ways.map(({ name, delayMs, ...way }) => ({
+      name,
+      delayMs,
+      run: async (signal) => await this.#attempt(way, signal),
+    }))
+  }
+
+  /** Done when the relay has answered: a firewall may take a connection and then let nothing through. */
+  async #attempt(
+    way: { readonly isTls: boolean; readonly isWeb: boolean; readonly proxy?: Proxy },
+    signal: AbortSignal,
+  ): Promise<Connection> {
+    const { endpoint } = this.#options
+    const socket = await dial({ to: endpoint, isTls: way.isTls, proxy: way.proxy, signal })
+    const stream = way.isWeb ? await upgrade(socket, endpoint, signal) : streamOfSocket(socket)
+    const connection = new Connection(this.#options, stream)
+    await connection.untilUsable(signal)
+    return connection
+  }
+
+  /** Of the connection that won. */
+  adopt(client: RelayClient, stream: ByteStream): void {
+    this.#client = client
+    this.#stream = stream
+    this.#isFull = false
+    this.fault = ''
+    this.#arm()
+    this.#options.onState()
+  }
+
+  carryOut(effects: readonly RelayClientEffect[]): void {
+    const { onMessages, onPeerGone, onState, log } = this.#options
+    for (const effect of effects) {
+      switch (effect.kind) {
+        case 'write':
+          this.#isFull = this.#stream?.write(effect.bytes) === false || this.#isFull
+          break
+        case 'welcome':
+          this.#isWelcome = true
+          this.#pauseMs = FIRST_PAUSE_MS
+          onState()
+          break
+        case 'messages':
+          onMessages(effect.identity, effect.segmentBytes, effect.messages)
+          break
+        case 'peerGone':
+          onPeerGone(effect.identity)
+          break
+        case 'rtt':
+          this.rttMs = effect.ms
+          break
+        case 'rateLimited':
+          log.info('relay.rate_limited', { delayMs: effect.delayMs })
+          break
+        case 'failed':
+          this.fault = `the relay says: ${effect.reason}`
+          this.#stream?.close()
+          this.#broken(this.fault)
+          break
+        case 'observed':
+        case 'usable':
+          break
+      }
+    }
+    this.#arm()
+  }
+
+  handleDrain(): void {
+    this.#isFull = false
+    for (let next = this.#outbox.shift(); next !== undefined; next = this.#outbox.shift()) {
+      if (this.#stream?.write(next) !== false) continue
+      this.#isFull = true
+      return
+    }
+  }
+
+  handleClosed(client: RelayClient): void {
+    if (client === this.#client) this.#broken(this.fault === '' ? 'the connection was closed' : this.fault)
+  }
+
+  #turn(input: (client: RelayClient, effects: RelayClientEffect[]) => void): void {
+    if (this.#client === undefined) return
+    const effects: RelayClientEffect[] = []
+    input(this.#client, effects)
+    this.carryOut(effects)
+  }
+
+  #arm(): void {
+    this.#wakeUp.at(this.#client?.nextDeadlineMs() ?? Number.POSITIVE_INFINITY)
+  }
+
+  #broken(reason: string): void {
+    this.#client = undefined
+    this.#stream = undefined
+    this.#isWelcome = false
+    this.rttMs = undefined
+    this.way = ''
+    this.fault = reason
+    if (this.#abort.signal.aborted) return
+    this.#options.log.info('relay.broken', { relay: formatHostEndpoint(this.#options.endpoint), reason })
+    this.#options.onState()
+    const pauseMs = this.#pauseMs * (0.75 + Math.random() / 2)
+    this.#pauseMs = Math.min(MAX_PAUSE_MS, 2 * this.#pauseMs)
+    clearTimeout(this.#pauseTimer)
+    this.#pauseTimer = setTimeout(() => void this.#connect(), pauseMs)
+  }
+}
+
+/** One connection from its first frame on, before and after it has won the race. */
+class Connection {
+  readonly stream: ByteStream
+  readonly #client: RelayClient
+  readonly #nowMs: () => number
+  #link: RelayLink | undefined
+  #onUsable: () => void = () => undefined
+  #onFailed: (error: Error) => void = () => undefined
+  /** What came before it won. */
+  #early: RelayClientEffect[] = []
+
+  constructor(options: RelayLinkOptions, stream: ByteStream) {
+    const { identity, relayKey, ticket, nowMs } = options
+    this.stream = stream
+    this.#nowMs = nowMs
+    this.#client = new RelayClient({ identity, relayKey, ticket: ticket() })
+    stream.start({
+      onBytes: (bytes) => this.#turn((effects) => this.#client.handleBytes(bytes, this.#nowMs(), effects)),
+      onDrain: () => this.#link?.handleDrain(),
+      onClosed: () => {
+        this.#onFailed(new Error('the connection was closed'))
+        this.#link?.handleClosed(this.#client)
+      },
+    })
+  }
+
+  async untilUsable(signal: AbortSignal): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      const onAbort = (): void => this.#onFailed(new Error('given up'))
+      this.#onUsable = () => {
+        signal.removeEventListener('abort', onAbort)
+        resolve()
+      }
+      this.#onFailed = (error) => {
+        signal.removeEventListener('abort', onAbort)
+        if (this.#link === undefined) this.stream.close()
+        reject(error)
+      }
+      signal.addEventListener('abort', onAbort)
+      this.#turn((effects) => this.#client.start(this.#nowMs(), effects))
+      if (signal.aborted) onAbort()
+    })
+  }
+
+  adopt(link: RelayLink): void {
+    this.#link = link
+    link.adopt(this.#client, this.stream)
+    link.carryOut(this.#early)
+    this.#early = []
+  }
+
+  #turn(input: (effects: RelayClientEffect[]) => void): void {
+    const effects: RelayClientEffect[] = []
+    input(effects)
+    if (this.#link !== undefined) {
+      this.#link.carryOut(effects)
+      return
+    }
+    for (const effect of effects) {
+      if (effect.kind === 'write') this.stream.write(effect.bytes)
+      else if (effect.kind === 'usable') this.#onUsable()
+      else if (effect.kind === 'failed') this.#onFailed(new Error(`the relay says: ${effect.reason}`))
+      else this.#early.push(effect)
+    }
+  }
+}
+
+async function upgrade(raw: Socket, endpoint: HostEndpoint, signal: AbortSignal): Promise<ByteStream> {
+  const socket = new WebSocket(`ws://${formatHostEndpoint(endpoint)}/relay`, {
+    createConnection: () => raw,
+    perMessageDeflate: false,
+  })
+  await new Promise<void>((resolve, reject) => {
+    const fail = (error: Error): void => {
+      socket.terminate()
+      reject(error)
+    }
+    const onAbort = (): void => fail(new Error('given up'))
+    signal.addEventListener('abort', onAbort)
+    socket.on('error', fail)
+    socket.once('open', () => {
+      signal.removeEventListener('abort', onAbort)
+      resolve()
+    })
+  })
+  return streamOfWebSocket(socket)
+}

@@ -1,0 +1,247 @@
+/**
+ * All paths of one device: the finders of its peers, and what they share. Sans-IO.
+ *
+ * Datagrams of strangers cost one look into a map; what changes this node's own position is told to all
+ * finders, and each decides by itself whether its peer needs to know.
+ */
+
+import { formatHex } from '../base/bytes.js'
+import type { Endpoint } from '../net/endpoint.js'
+import type { Path } from '../net/path.js'
+import type { Prefix } from '../net/prefix.js'
+import type { Crypto, DhPrivateKey, RandomBytes } from '../wireguard/crypto.js'
+import type { PublicKey } from '../wireguard/keys.js'
+import { isPrivate, type PathKind } from './candidates.js'
+import { type Candidate, DiscoPair, discoTagOf, MAX_CANDIDATES } from './disco.js'
+import type { Mapping } from './nat.js'
+import {
+  type FinderEffect,
+  type FinderStatus,
+  type OwnPosition,
+  PathFinder,
+  type PeerActivity,
+} from './path-finder.js'
+import { Reflexive, type ReflexiveEffect } from './reflexive.js'
+import { isStun } from './stun.js'
+
+export type PathEffect =
+  | { readonly kind: 'send'; readonly path: Path; readonly bytes: Uint8Array }
+  | {
+      readonly kind: 'usePath'
+      readonly publicKey: PublicKey
+      readonly path: Path
+      readonly pathKind: PathKind
+    }
+
+export interface PathManagerOptions {
+  readonly crypto: Crypto
+  readonly random: RandomBytes
+  /** This node's tunnel key. */
+  readonly staticKey: DhPrivateKey
+}
+
+export interface ManagedPeer {
+  readonly publicKey: PublicKey
+  readonly relayPath: Path
+  readonly activity: () => PeerActivity | undefined
+}
+
+export interface DeviceSockets {
+  readonly v4: number | undefined
+  readonly v6: number | undefined
+  readonly port: number
+}
+
+/** Datagrams of probes that led to nobody, counted. */
+export interface ProbeCounters {
+  unknown: number
+  malformed: number
+}
+
+interface Entry {
+  readonly publicKey: PublicKey
+  readonly pair: DiscoPair
+  readonly finder: PathFinder
+}
+
+const NO_PORTS: readonly [number, number] = [0, 0]
+
+export class PathManager {
+  readonly counters: ProbeCounters = { unknown: 0, malformed: 0 }
+  readonly #options: PathManagerOptions
+  readonly #peers = new Map<string, Entry>()
+  readonly #byTag = new Map<string, Entry>()
+  readonly #reflexive: Reflexive
+  #sockets: DeviceSockets = { v4: undefined, v6: undefined, port: 0 }
+  #prefixes: readonly Prefix[] = []
+  #mapped: readonly Endpoint[] = []
+  #own: OwnPosition
+
+  constructor(options: PathManagerOptions) {
+    this.#options = options
+    this.#reflexive = new Reflexive(options.random)
+    this.#own = this.#position()
+  }
+
+  get own(): OwnPosition {
+    return this.#own
+  }
+
+  /** Of the nearest STUN server. */
+  get stunRttMs(): number | undefined {
+    return this.#reflexive.rttMs
+  }
+
+  status(publicKey: PublicKey): FinderStatus | undefined {
+    return this.#peers.get(formatHex(publicKey))?.finder.status()
+  }
+
+  // --- commands --------------------------------------------------------------------------------
+
+  /** False for a key of low order, or of a peer that is there. */
+  addPeer(peer: ManagedPeer, nowMs: number, effects: PathEffect[]): boolean {
+    const { crypto, random, staticKey } = this.#options
+    const { publicKey, relayPath, activity } = peer
+    const id = formatHex(publicKey)
+    const pair = this.#peers.has(id) ? undefined : DiscoPair.tryCreate(crypto, staticKey, publicKey)
+    if (pair === undefined) return false
+    const finder = new PathFinder({ pair, random, relayPath, activity, own: () => this.#own }, nowMs)
+    const entry: Entry = { publicKey, pair, finder }
+    this.#peers.set(id, entry)
+    this.#byTag.set(pair.remoteTag, entry)
+    effects.push({ kind: 'usePath', publicKey, path: relayPath, pathKind: 'relay' })
+    return true
+  }
+
+  removePeer(publicKey: PublicKey): void {
+    const id = formatHex(publicKey)
+    const entry = this.#peers.get(id)
+    if (entry === undefined) return
+    this.#peers.delete(id)
+    this.#byTag.delete(entry.pair.remoteTag)
+    entry.pair.wipe()
+  }
+
+  setServers(servers: readonly Endpoint[], nowMs: number, effects: PathEffect[]): void {
+    this.#ask({ servers }, nowMs, effects)
+  }
+
+  setSockets(sockets: DeviceSockets, nowMs: number, effects: PathEffect[]): void {
+    this.#sockets = sockets
+    this.#ask({ sockets }, nowMs, effects)
+    this.#update()
+    this.#forAll(effects, (finder, list) => finder.handleSocketsChanged(nowMs, list))
+  }
+
+  /** Addresses of this machine with their prefixes; those of overlays left out. */
+  setAddresses(prefixes: readonly Prefix[], nowMs: number, effects: PathEffect[]): void {
+    this.#prefixes = prefixes
+    this.#ask({ ownAddresses: prefixes.map(({ address }) => address) }, nowMs, effects)
+    this.#update()
+    this.#forAll(effects, (finder, list) => finder.handleNetworkChanged(nowMs, list))
+  }
+
+  /** Endpoints that a router maps to us. */
+  setMapped(mapped: readonly Endpoint[], nowMs: number, effects: PathEffect[]): void {
+    this.#mapped = mapped
+    this.#tellChange(nowMs, effects)
+  }
+
+  // --- inputs ----------------------------------------------------------------------------------
+
+  /** A datagram of STUN or disco. */
+  handleProbe(path: Path, bytes: Uint8Array, nowMs: number, effects: PathEffect[]): void {
+    if (isStun(bytes)) {
+      if (this.#reflexive.handleAnswer(path, bytes, nowMs)) this.#tellChange(nowMs, effects)
+      return
+    }
+    const entry = this.#byTag.get(discoTagOf(bytes))
+    if (entry === undefined) {
+      this.counters.unknown += 1
+      return
+    }
+    const message = entry.pair.open(bytes)
+    if (message === undefined) {
+      this.counters.malformed += 1
+      return
+    }
+    this.#collect(entry, effects, (list) => entry.finder.handleMessage(path, message, nowMs, list))
+  }
+
+  nextDeadlineMs(nowMs: number): number {
+    let next = this.#reflexive.nextDeadlineMs()
+    for (const { finder } of this.#peers.values()) next = Math.min(next, finder.nextDeadlineMs(nowMs))
+    return next
+  }
+
+  handleTimeout(nowMs: number, effects: PathEffect[]): void {
+    const sends: ReflexiveEffect[] = []
+    const isChanged = this.#reflexive.nextDeadlineMs() <= nowMs && this.#reflexive.handleTimeout(nowMs, sends)
+    effects.push(...sends)
+    if (isChanged) this.#tellChange(nowMs, effects)
+    for (const entry of this.#peers.values()) {
+      if (entry.finder.nextDeadlineMs(nowMs) > nowMs) continue
+      this.#collect(entry, effects, (list) => entry.finder.handleTimeout(nowMs, list))
+    }
+  }
+
+  // --- inside ----------------------------------------------------------------------------------
+
+  #ask(position: Parameters<Reflexive['configure']>[0], nowMs: number, effects: PathEffect[]): void {
+    const sends: ReflexiveEffect[] = []
+    this.#reflexive.configure(position, nowMs, sends)
+    effects.push(...sends)
+  }
+
+  #tellChange(nowMs: number, effects: PathEffect[]): void {
+    this.#update()
+    this.#forAll(effects, (finder, list) => finder.handleOwnChanged(nowMs, list))
+  }
+
+  #update(): void {
+    this.#own = this.#position()
+  }
+
+  #position(): OwnPosition {
+    const { port } = this.#sockets
+    const local = this.#prefixes.map(
+      ({ address }): Candidate => ({ kind: 'local', endpoint: { address, port, scopeId: 0 } }),
+    )
+    const reflexive = this.#reflexive.endpoints.map(
+      (endpoint): Candidate => ({ kind: 'reflexive', endpoint }),
+    )
+    const mapped = this.#mapped.map((endpoint): Candidate => ({ kind: 'mapped', endpoint }))
+    const isThere = port !== 0
+    return {
+      sockets: this.#sockets,
+      // Public ones first: of too many the last are left out.
+      candidates: isThere ? [...mapped, ...reflexive, ...publicFirst(local)].slice(0, MAX_CANDIDATES) : [],
+      prefixes: this.#prefixes,
+      mapping: this.#mapping(),
+      ports: NO_PORTS,
+    }
+  }
+
+  #mapping(): Mapping {
+    return this.#reflexive.mapping
+  }
+
+  #forAll(effects: PathEffect[], input: (finder: PathFinder, list: FinderEffect[]) => void): void {
+    for (const entry of this.#peers.values()) {
+      this.#collect(entry, effects, (list) => input(entry.finder, list))
+    }
+  }
+
+  #collect(entry: Entry, effects: PathEffect[], input: (list: FinderEffect[]) => void): void {
+    const list: FinderEffect[] = []
+    input(list)
+    for (const effect of list) {
+      effects.push(effect.kind === 'send' ? effect : { ...effect, publicKey: entry.publicKey })
+    }
+  }
+}
+
+function publicFirst(candidates: readonly Candidate[]): Candidate[] {
+  const isNear = ({ endpoint }: Candidate): number => (isPrivate(endpoint.address) ? 1 : 0)
+  return candidates.toSorted((a, b) => isNear(a) - isNear(b))
+}

@@ -1,0 +1,114 @@
+/**
+ * What happened on the way to one peer: enough to tell a person why there is this path and no better one.
+ * Codes are stable; programs match on them.
+ */
+
+import { type Endpoint, formatEndpoint } from '../net/endpoint.js'
+import type { PathKind } from './candidates.js'
+import type { Candidate } from './disco.js'
+import type { Mapping } from './nat.js'
+
+const MAX_EVENTS = 50
+
+export interface PathEvent {
+  readonly atMs: number
+  readonly text: string
+}
+
+/** Why there is no direct path. */
+export const WHY_CODES = [
+  'NOT_TRIED',
+  'SEARCHING',
+  'PEER_SILENT',
+  'UDP_BLOCKED_HERE',
+  'UDP_BLOCKED_THERE',
+  'BOTH_NATS_HARD',
+  'NAT_HARD_HERE',
+  'NAT_HARD_THERE',
+  'FILTERED',
+] as const
+export type WhyCode = (typeof WHY_CODES)[number]
+
+export interface Failure {
+  readonly own: { readonly candidates: readonly Candidate[]; readonly mapping: Mapping }
+  readonly peerMapping: Mapping
+  readonly peerCandidates: readonly Candidate[]
+}
+
+export class PathRecord {
+  #events: PathEvent[] = []
+  #failure: WhyCode = 'NOT_TRIED'
+  #probes = 0
+  #searches = 0
+
+  get events(): readonly PathEvent[] {
+    return this.#events
+  }
+
+  get code(): WhyCode {
+    return this.#failure
+  }
+
+  /** Pings sent in searches. */
+  get probes(): number {
+    return this.#probes
+  }
+
+  get searches(): number {
+    return this.#searches
+  }
+
+  get hasFailed(): boolean {
+    return this.#searches > 0
+  }
+
+  began(nowMs: number, candidates: number): void {
+    this.#failure = 'SEARCHING'
+    this.#add(nowMs, `began to try ${candidates} endpoints`)
+  }
+
+  probed(): void {
+    this.#probes += 1
+  }
+
+  moved(nowMs: number, kind: PathKind, remote: Endpoint): void {
+    this.#searches = 0
+    this.#add(nowMs, `${formatEndpoint(remote)} answered: data goes there (${kind})`)
+  }
+
+  lost(nowMs: number, reason: string): void {
+    this.#add(nowMs, `${reason}: data goes over the relay`)
+  }
+
+  failed(nowMs: number, failure: Failure): void {
+    this.#searches += 1
+    const code = explain(failure)
+    if (code !== this.#failure || this.#searches === 1) this.#add(nowMs, `no endpoint answered (${code})`)
+    this.#failure = code
+  }
+
+  #add(atMs: number, text: string): void {
+    this.#events.push({ atMs, text })
+    if (this.#events.length > MAX_EVENTS) this.#events = this.#events.slice(-MAX_EVENTS)
+  }
+}
+
+function explain({ own, peerMapping, peerCandidates }: Failure): WhyCode {
+  if (peerCandidates.length === 0) return 'PEER_SILENT'
+  if (!isSeen(own.candidates, own.mapping)) return 'UDP_BLOCKED_HERE'
+  if (!isSeen(peerCandidates, peerMapping)) return 'UDP_BLOCKED_THERE'
+  const [isHere, isThere] = [isHard(own.mapping), isHard(peerMapping)]
+  if (isHere && isThere) return 'BOTH_NATS_HARD'
+  if (isHere) return 'NAT_HARD_HERE'
+  if (isThere) return 'NAT_HARD_THERE'
+  return 'FILTERED'
+}
+
+/** Some server saw it, so UDP comes through. */
+function isSeen(candidates: readonly Candidate[], mapping: Mapping): boolean {
+  return mapping !== 'unknown' || candidates.some(({ kind }) => kind === 'reflexive' || kind === 'mapped')
+}
+
+function isHard(mapping: Mapping): boolean {
+  return mapping === 'addressDependent' || mapping === 'addressAndPortDependent'
+}

@@ -1,0 +1,157 @@
+/**
+ * This node's own addresses as servers see them, asked from the very sockets that carry data. Sans-IO.
+ *
+ * All servers of both families are asked at once, again until they answer, and again from time to time: that
+ * keeps the NAT's mapping open and notices when it changes. Two answers that agree say that the mapping does
+ * not depend on who is asked.
+ *
+ * An answer counts only under the id of its question and from the server that was asked.
+ */
+
+import { formatHex } from '../base/bytes.js'
+import { type Endpoint, equalEndpoint, formatEndpoint } from '../net/endpoint.js'
+import type { IpAddress } from '../net/ip.js'
+import type { Path } from '../net/path.js'
+import type { RandomBytes } from '../wireguard/crypto.js'
+import { type Mapping, mappingOf, type Sighting } from './nat.js'
+import { decodeStun, encodeBindingRequest, isBinding, mappedEndpoint, TRANSACTION_ID_BYTES } from './stun.js'
+
+const RESEND_AT_MS = [0, 100, 300, 700, 1500, 3000] as const
+/** Most NATs keep an unused mapping for 30 s at least. */
+const REFRESH_INTERVAL_MS = 22_000
+/** While nobody answers: a firewall may open. */
+const RETRY_INTERVAL_MS = 8000
+const MAX_SERVERS = 8
+
+export interface ReflexiveSockets {
+  readonly v4: number | undefined
+  readonly v6: number | undefined
+}
+
+export type ReflexiveEffect = { readonly kind: 'send'; readonly path: Path; readonly bytes: Uint8Array }
+
+interface Question {
+  readonly server: Endpoint
+  readonly path: Path
+  readonly id: string
+  readonly transactionId: Uint8Array
+}
+
+export class Reflexive {
+  readonly #random: RandomBytes
+  #servers: readonly Endpoint[] = []
+  #sockets: ReflexiveSockets = { v4: undefined, v6: undefined }
+  #ownAddresses: readonly IpAddress[] = []
+  #questions: Question[] = []
+  #startedMs = Number.POSITIVE_INFINITY
+  #step = 0
+  /** By server, the latest. */
+  #sightings = new Map<string, Sighting>()
+  #nextRoundMs = Number.POSITIVE_INFINITY
+  #rttMs: number | undefined
+
+  constructor(random: RandomBytes) {
+    this.#random = random
+  }
+
+  /** As whom servers see us; one for each distinct mapping. */
+  get endpoints(): Endpoint[] {
+    const distinct = new Map(
+      [...this.#sightings.values()].map(({ mapped }) => [formatEndpoint(mapped), mapped]),
+    )
+    return [...distinct.values()]
+  }
+
+  get rttMs(): number | undefined {
+    return this.#rttMs
+  }
+
+  /** Of the IPv4 NAT: IPv6 has none where it works as it should. */
+  get mapping(): Mapping {
+    const v4 = [...this.#sightings.values()].filter(({ mapped }) => mapped.address.family === 4)
+    return mappingOf(v4, this.#ownAddresses)
+  }
+
+  /** Begins anew with what is known. */
+  configure(
+    position: {
+      readonly servers?: readonly Endpoint[]
+      readonly sockets?: ReflexiveSockets
+      readonly ownAddresses?: readonly IpAddress[]
+    },
+    nowMs: number,
+    effects: ReflexiveEffect[],
+  ): void {
+    this.#servers = (position.servers ?? this.#servers).slice(0, MAX_SERVERS)
+    this.#sockets = position.sockets ?? this.#sockets
+    this.#ownAddresses = position.ownAddresses ?? this.#ownAddresses
+    this.#sightings.clear()
+    this.#startRound(nowMs, effects)
+  }
+
+  nextDeadlineMs(): number {
+    const at = RESEND_AT_MS[this.#step]
+    return this.#questions.length > 0 && at !== undefined ? this.#startedMs + at : this.#nextRoundMs
+  }
+
+  handleTimeout(nowMs: number, effects: ReflexiveEffect[]): boolean {
+    const at = RESEND_AT_MS[this.#step]
+    if (this.#questions.length > 0 && at !== undefined) {
+      if (nowMs >= this.#startedMs + at) this.#sendRound(effects)
+      return false
+    }
+    if (nowMs < this.#nextRoundMs) return false
+    // What was not seen again in the last round is not true any more.
+    let isChanged = false
+    for (const { server } of this.#questions) {
+      isChanged = this.#sightings.delete(formatEndpoint(server)) || isChanged
+    }
+    this.#startRound(nowMs, effects)
+    return isChanged
+  }
+
+  /** `bytes`: isStun. True if something is known now that was not, or is different. */
+  handleAnswer(path: Path, bytes: Uint8Array, nowMs: number): boolean {
+    const message = decodeStun(bytes)
+    if (message === undefined || message.class !== 'success' || !isBinding(message)) return false
+    const id = formatHex(message.transactionId)
+    const question = this.#questions.find(
+      (candidate) => candidate.id === id && equalEndpoint(candidate.server, path.remote),
+    )
+    const mapped = mappedEndpoint(message)
+    if (question === undefined || mapped === undefined) return false
+    this.#questions = this.#questions.filter((candidate) => candidate !== question)
+    if (this.#step === 1) this.#rttMs = nowMs - this.#startedMs
+    const key = formatEndpoint(question.server)
+    const before = this.#sightings.get(key)
+    this.#sightings.set(key, { server: question.server, mapped })
+    return before === undefined || !equalEndpoint(before.mapped, mapped)
+  }
+
+  #startRound(nowMs: number, effects: ReflexiveEffect[]): void {
+    this.#startedMs = nowMs
+    this.#step = 0
+    this.#nextRoundMs = nowMs + (this.#sightings.size > 0 ? REFRESH_INTERVAL_MS : RETRY_INTERVAL_MS)
+    this.#questions = this.#servers.flatMap((server) => {
+      const socket = server.address.family === 4 ? this.#sockets.v4 : this.#sockets.v6
+      if (socket === undefined) return []
+      const transactionId = this.#random(TRANSACTION_ID_BYTES)
+      return [
+        {
+          server,
+          path: { socket, remote: server, local: undefined },
+          id: formatHex(transactionId),
+          transactionId,
+        },
+      ]
+    })
+    this.#sendRound(effects)
+  }
+
+  #sendRound(effects: ReflexiveEffect[]): void {
+    this.#step += 1
+    for (const { path, transactionId } of this.#questions) {
+      effects.push({ kind: 'send', path, bytes: encodeBindingRequest(transactionId) })
+    }
+  }
+}

@@ -1,0 +1,116 @@
+/**
+ * TCP connections to hubs and relays: plain or inside TLS, straight or through an HTTP proxy (CONNECT,
+ * RFC 9110 section 9.3.6, with Basic credentials, RFC 7617).
+ *
+ * Certificates are not checked: what runs inside is proven and sealed by keys of its own, and a proxy that
+ * looks into TLS learns no more than a router on the way.
+ */
+
+import { Buffer } from 'node:buffer'
+import { connect, isIP, type Socket } from 'node:net'
+import { connect as connectTls } from 'node:tls'
+import type { HostEndpoint } from '../net/endpoint.js'
+
+export interface DialRequest {
+  readonly to: HostEndpoint
+  readonly isTls: boolean
+  readonly proxy: Proxy | undefined
+  /** Aborting it gives the attempt up. */
+  readonly signal: AbortSignal
+  /** SO_KEEPALIVE is on; this socket may write so much before it says that it is full. */
+  readonly bufferBytes?: number
+}
+
+export interface Proxy {
+  readonly endpoint: HostEndpoint
+  /** Secret: `user:password`; empty if none is needed. */
+  readonly credentials: string
+}
+
+const MAX_ANSWER_BYTES = 8192
+const SUCCESS = /^HTTP\/1\.[01] 2\d\d/
+
+/** Rejects with an error that says what failed; it holds no credentials. */
+export async function dial(request: DialRequest): Promise<Socket> {
+  const { to, proxy, signal } = request
+  const first = await open(proxy?.endpoint ?? to, signal)
+  try {
+    if (proxy !== undefined) await connectThrough(first, proxy, request)
+    return request.isTls ? await wrap(first, request) : first
+  } catch (error) {
+    first.destroy()
+    throw error
+  }
+}
+
+async function open({ host, port }: HostEndpoint, signal: AbortSignal): Promise<Socket> {
+  const socket = connect({ host, port, noDelay: true, keepAlive: true, autoSelectFamily: true })
+  await until(socket, signal, (done) => socket.once('connect', done))
+  return socket
+}
+
+async function connectThrough(socket: Socket, proxy: Proxy, { to, signal }: DialRequest): Promise<void> {
+  const target = `${to.host.includes(':') ? `[${to.host}]` : to.host}:${to.port}`
+  const lines = [`CONNECT ${target} HTTP/1.1`, `Host: ${target}`]
+  if (proxy.credentials !== '') {
+    lines.push(`Proxy-Authorization: Basic ${Buffer.from(proxy.credentials).toString('base64')}`)
+  }
+  socket.write(`${lines.join('\r\n')}\r\n\r\n`)
+  let answer = Buffer.alloc(0)
+  await until(socket, signal, (done, fail) => {
+    socket.on('data', (chunk: Buffer) => {
+      answer = Buffer.concat([answer, chunk])
+      const end = answer.indexOf('\r\n\r\n')
+      if (end < 0 && answer.length < MAX_ANSWER_BYTES) return
+      socket.removeAllListeners('data')
+      socket.pause()
+      const [status = ''] = answer.toString('latin1').split('\r\n', 1)
+      if (end < 0 || !SUCCESS.test(status)) fail(new Error(`the proxy answers: ${status.slice(0, 100)}`))
+      else {
+        const rest = answer.subarray(end + 4)
+        if (rest.length > 0) socket.unshift(rest)
+        done()
+      }
+    })
+  })
+}
+
+async function wrap(socket: Socket, { to, signal }: DialRequest): Promise<Socket> {
+  const tls = connectTls({
+    socket,
+    ...(isIP(to.host) === 0 && { servername: to.host }),
+    rejectUnauthorized: false,
+    ALPNProtocols: ['http/1.1'],
+  })
+  await until(tls, signal, (done) => tls.once('secureConnect', done))
+  return tls
+}
+
+/** Waits for `arrange` to call back, for the end of the socket, or for the signal. */
+async function until(
+  socket: Socket,
+  signal: AbortSignal,
+  arrange: (done: () => void, fail: (error: Error) => void) => void,
+): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    const settle = (error?: Error): void => {
+      signal.removeEventListener('abort', onAbort)
+      socket.removeListener('error', settle)
+      socket.removeListener('close', onClose)
+      if (error === undefined) {
+        resolve()
+        return
+      }
+      socket.on('error', () => undefined)
+      socket.destroy()
+      reject(error)
+    }
+    const onAbort = (): void => settle(new Error('given up'))
+    const onClose = (): void => settle(new Error('the connection was closed'))
+    signal.addEventListener('abort', onAbort)
+    socket.once('error', settle)
+    socket.once('close', onClose)
+    if (signal.aborted) onAbort()
+    else arrange(() => settle(), settle)
+  })
+}
