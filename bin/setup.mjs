@@ -48,7 +48,10 @@ async function main() {
   try {
     if (task !== 'addon') installPackages()
     buildAddon()
-    if (task !== 'addon') buildDist()
+    if (task !== 'addon') {
+      buildSqlite()
+      buildDist()
+    }
     if (task === 'test') installTestPrograms()
   } finally {
     unlock()
@@ -141,6 +144,18 @@ function buildAddon() {
   // make leaves the file alone if nothing in it changed.
   const now = new Date()
   utimesSync(built, now, now)
+}
+
+/** The hub's store. Only a hub needs it, and a machine that cannot build it can still be a node. */
+function buildSqlite() {
+  const directory = join(ROOT, 'node_modules', 'better-sqlite3')
+  const built = join(directory, 'build', 'Release', 'better_sqlite3.node')
+  if (!existsSync(directory) || (existsSync(built) && isLoadable(built))) return
+  const nodeGyp = requireNodeGyp()
+  requireBuildTools()
+  say('building SQLite for the hub, which takes a minute')
+  const args = [nodeGyp, 'rebuild', '--release', '--loglevel=error', ...nodeDirArguments()]
+  run(process.execPath, args, 'building better-sqlite3 failed; see above', { cwd: directory })
 }
 
 function isLoadable(path) {

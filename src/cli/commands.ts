@@ -9,8 +9,10 @@ import { join } from './commands/join.js'
 import { genkey, genpsk, pubkey } from './commands/keys.js'
 import { leave } from './commands/leave.js'
 import { netcheck } from './commands/netcheck.js'
+import { relay } from './commands/relay.js'
 import { status } from './commands/status.js'
 import { up } from './commands/up.js'
+import { trust, why } from './commands/why.js'
 
 export const COMMANDS: readonly Command[] = [
   up,
@@ -22,8 +24,11 @@ export const COMMANDS: readonly Command[] = [
   check,
   strip,
   device,
+  why,
+  trust,
   netcheck,
   join,
   leave,
   hub,
+  relay,
 ]

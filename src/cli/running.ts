@@ -4,6 +4,7 @@ import { AppError, ERROR_CODES, UsageError } from '../base/errors.js'
 import { isOwnerAlive, type JournalRecord, tryReadJournal } from '../daemon/undo-journal.js'
 import { tryFindLink } from '../platform/network.js'
 import { listRunNames, type RunPaths, runPaths } from '../platform/run-directory.js'
+import type { ApiRequest } from './api-client.js'
 
 export interface RunningInterface {
   readonly paths: RunPaths
@@ -58,4 +59,14 @@ export function onlyRunningName(): string {
   if (names.length === 1 && name !== undefined) return name
   if (names.length === 0) throw new AppError(ERROR_CODES.notRunning, 'no interface is up')
   throw new UsageError('which interface? Name one', { hint: `there are: ${names.join(', ')}` })
+}
+
+/** Asks the daemon of an interface, by default of the only one there is. */
+export async function callInterface<T>(
+  name: string | undefined,
+  request: Omit<ApiRequest<T>, 'socket'>,
+): Promise<T> {
+  const { callApi } = await import('./api-client.js')
+  const { paths } = await requireRunning(name ?? onlyRunningName())
+  return await callApi({ ...request, socket: paths.apiSocket })
 }

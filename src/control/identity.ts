@@ -12,12 +12,10 @@ import { concatBytes, formatBase64, tryParseBase64 } from '../base/bytes.js'
 export const IDENTITY_KEY_BYTES = 32
 const SIGNATURE_BYTES = 64
 
-/** An identity key in base64: what messages, files and maps hold. */
-export type IdentityText = string & { readonly identity?: never }
-
 export interface Identity {
   readonly publicKey: Uint8Array
-  readonly text: IdentityText
+  /** In base64: what messages, files and maps hold. */
+  readonly text: string
   /** Of 64 bytes. `label`: what is signed, so that no signature can pass for one of another kind. */
   sign(label: string, ...parts: readonly Uint8Array[]): Uint8Array
 }

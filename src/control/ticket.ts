@@ -13,7 +13,7 @@ import { IDENTITY_KEY_BYTES, type Identity, isSignedBy } from './identity.js'
 
 const LABEL = 'overlay relay ticket v1'
 const SIGNED_BYTES: number = IDENTITY_KEY_BYTES + 8
-export const TICKET_BYTES: number = SIGNED_BYTES + 64
+const TICKET_BYTES: number = SIGNED_BYTES + 64
 
 export function createTicket(hub: Identity, identity: Uint8Array, notAfterS: number): Uint8Array {
   const body = new Uint8Array(SIGNED_BYTES)

@@ -198,6 +198,7 @@ class HubHost {
       address: settings.address,
       port: settings.port,
       stunPort: settings.stunPort,
+      relayKey: this.#parts.secrets.identity.text,
       nodes: this.#registry.nodeCount,
       online: this.#hub.onlineCount,
       relayClients: this.#relay.clientCount,

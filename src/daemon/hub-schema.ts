@@ -21,6 +21,8 @@ export interface HubStatus {
   readonly address: string
   readonly port: number
   readonly stunPort: number
+  /** Base64: of its own relay, and of the tickets that other relays of the network check. */
+  readonly relayKey: string
   readonly needsApproval: boolean
   readonly nodes: number
   readonly online: number
@@ -72,6 +74,7 @@ export const hubStatus: z.ZodType<HubStatus> = z.object({
   address: text,
   port: count,
   stunPort: count,
+  relayKey: text,
   needsApproval: z.boolean(),
   nodes: count,
   online: count,

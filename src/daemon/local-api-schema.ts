@@ -32,7 +32,7 @@ export interface PathStatus {
   readonly isOnline: boolean
 }
 
-export interface RelaySummary {
+interface RelaySummary {
   readonly host: string
   readonly port: number
   readonly isConnected: boolean

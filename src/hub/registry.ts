@@ -15,7 +15,7 @@ import { tryFindLease } from './leases.js'
 import type { AuditRecord, NetworkRecord, NodeRecord, Store, TokenRecord } from './store.js'
 
 const SECRET_BYTES = 16
-export const MAX_NODES = 60_000
+const MAX_NODES = 60_000
 const MAX_TOKENS = 10_000
 /** An ephemeral node that has been away for this long is removed. */
 const EPHEMERAL_ABSENCE_MS: number = 5 * 60_000

@@ -45,13 +45,13 @@ export const MAX_CANDIDATES = 32
 const MAX_DATAGRAM_BYTES = 1500
 
 /** In the order of their numbers on the wire. */
-export const MAPPINGS: readonly ['unknown', 'none', 'endpointIndependent', 'addressDependent', 'addressAndPortDependent'] = [
+export const MAPPINGS: readonly [
   'unknown',
   'none',
   'endpointIndependent',
   'addressDependent',
   'addressAndPortDependent',
-]
+] = ['unknown', 'none', 'endpointIndependent', 'addressDependent', 'addressAndPortDependent']
 const KINDS = ['local', 'reflexive', 'mapped', 'tcp'] as const
 
 /** Own address, as a server saw it, asked of the router, or reached by TCP. */

@@ -14,14 +14,14 @@ import type { HostEndpoint } from '../net/endpoint.js'
 export interface DialRequest {
   readonly to: HostEndpoint
   readonly isTls: boolean
-  readonly proxy: Proxy | undefined
+  readonly proxy: HttpProxy | undefined
   /** Aborting it gives the attempt up. */
   readonly signal: AbortSignal
   /** SO_KEEPALIVE is on; this socket may write so much before it says that it is full. */
   readonly bufferBytes?: number
 }
 
-export interface Proxy {
+export interface HttpProxy {
   readonly endpoint: HostEndpoint
   /** Secret: `user:password`; empty if none is needed. */
   readonly credentials: string
@@ -49,7 +49,7 @@ async function open({ host, port }: HostEndpoint, signal: AbortSignal): Promise<
   return socket
 }
 
-async function connectThrough(socket: Socket, proxy: Proxy, { to, signal }: DialRequest): Promise<void> {
+async function connectThrough(socket: Socket, proxy: HttpProxy, { to, signal }: DialRequest): Promise<void> {
   const target = `${to.host.includes(':') ? `[${to.host}]` : to.host}:${to.port}`
   const lines = [`CONNECT ${target} HTTP/1.1`, `Host: ${target}`]
   if (proxy.credentials !== '') {

@@ -8,6 +8,7 @@ import { tryParseInteger } from '../../config/values.js'
 import type { HubNode, HubStatus } from '../../daemon/hub-schema.js'
 import type { HubPaths } from '../../daemon/hub-state.js'
 import type { Command, CommandInput } from '../command.js'
+import { listOf, megabitsOf, portOf } from '../options.js'
 import { printJson, printLine, printNote } from '../output.js'
 import { formatTable, parseDuration } from '../units.js'
 
@@ -100,15 +101,10 @@ async function start(input: CommandInput, paths: HubPaths, words: readonly strin
   const { runHub } = await import('../../daemon/hub-process.js')
   if (!isHubInitialised(paths)) await init(input, paths, words)
   await requireNotRunning(paths)
-  const limit = input.value('rate-limit')
-  const megabits = limit === undefined ? undefined : tryParseInteger(limit, 1, 1_000_000)
-  if (limit !== undefined && megabits === undefined) {
-    throw new UsageError(`--rate-limit cannot be "${limit}"`, { hint: 'write a number of Mbit/s from 1' })
-  }
   await runHub({
     paths,
     isVerbose: input.output.isVerbose,
-    maxBytesPerS: megabits === undefined ? Number.POSITIVE_INFINITY : (megabits * 1e6) / 8,
+    maxBytesPerS: megabitsOf(input, 'rate-limit') * (1e6 / 8),
     onReady: (ready) => {
       if (input.output.isJson) printLine(JSON.stringify(ready))
       else printLine(`the hub of ${ready.network} runs; make a token: overlay hub token create`)
@@ -135,14 +131,6 @@ function guessAddress(): string {
   throw new UsageError('this machine has no address', { hint: 'say where nodes reach it: --address HOST' })
 }
 
-function portOf(input: CommandInput, option: string, otherwise: number): number {
-  const text = input.value(option)
-  if (text === undefined) return otherwise
-  const port = tryParseInteger(text, 1, 65534)
-  if (port !== undefined) return port
-  throw new UsageError(`--${option} cannot be "${text}"`, { hint: 'write a number from 1 to 65534' })
-}
-
 function parseRelay(text: string): { host: string; port: number; key: string } {
   const [, host = '', port = '', key = ''] = /^\[?([^\]]+?)\]?:(\d+):([A-Za-z0-9+/]{43}=)$/.exec(text) ?? []
   const number = tryParseInteger(port, 1, 65535)
@@ -150,13 +138,6 @@ function parseRelay(text: string): { host: string; port: number; key: string } {
   throw new UsageError(`--relay cannot be "${text}"`, {
     hint: 'write host:port:key as overlay relay prints it',
   })
-}
-
-function listOf(text: string | undefined): string[] {
-  return (text ?? '')
-    .split(',')
-    .map((word) => word.trim())
-    .filter((word) => word !== '')
 }
 
 // --- administration ----------------------------------------------------------------------------
@@ -182,13 +163,14 @@ function formatHubStatus(answer: HubStatus): string {
       'relay',
       `${answer.relayClients} connected, ${answer.counters['relay.forwarded'] ?? 0} frames forwarded`,
     ],
+    ['relay key', answer.relayKey],
     ['memory', `${Math.round(answer.memoryBytes / 1e6)} MB`],
   ]
   const odd = Object.entries(answer.counters).filter(
     ([name, value]) => value > 0 && /malformed|refused|turnedAway|rateLimited|ignored|overflow/.test(name),
   )
   if (odd.length > 0) rows.push(['refused', odd.map(([name, value]) => `${name} ${value}`).join(', ')])
-  return rows.map(([label, value]) => `${label.padEnd(9)}${value}`).join('\n')
+  return rows.map(([label, value]) => `${label.padEnd(11)}${value}`).join('\n')
 }
 
 async function token(input: CommandInput, paths: HubPaths, words: readonly string[]): Promise<void> {

@@ -19,7 +19,7 @@ import {
 import { NoiseInitiator, type NoiseSession } from '../../control/noise-nk.js'
 import type { SignedTunnelKey } from '../../control/tunnel-key.js'
 import { formatHostEndpoint, type HostEndpoint } from '../../net/endpoint.js'
-import { dial, type Proxy } from '../../platform/dial.js'
+import { dial, type HttpProxy } from '../../platform/dial.js'
 import type { Crypto, RandomBytes } from '../../wireguard/crypto.js'
 import type { PublicKey } from '../../wireguard/keys.js'
 import { type Attempt, race } from './race.js'
@@ -37,7 +37,7 @@ export interface HubLinkOptions {
   readonly hub: HostEndpoint
   readonly hubKey: PublicKey
   readonly identity: Identity
-  readonly proxy: Proxy | undefined
+  readonly proxy: HttpProxy | undefined
   readonly crypto: Crypto
   readonly random: RandomBytes
   readonly log: Logger
@@ -125,7 +125,7 @@ export class HubLink {
 
   #attempts(): Attempt<Established>[] {
     const { proxy } = this.#options
-    const ways: { name: string; isTls: boolean; through: Proxy | undefined; delayMs: number }[] = [
+    const ways: { name: string; isTls: boolean; through: HttpProxy | undefined; delayMs: number }[] = [
       { name: 'websocket', isTls: false, through: undefined, delayMs: 0 },
       { name: 'websocket over TLS', isTls: true, through: undefined, delayMs: TLS_DELAY_MS },
     ]
@@ -215,7 +215,7 @@ interface Established {
 /** Connected, and whoever answers holds the hub's key. */
 async function establish(
   { hub, hubKey, crypto, random }: HubLinkOptions,
-  way: { readonly isTls: boolean; readonly proxy: Proxy | undefined; readonly signal: AbortSignal },
+  way: { readonly isTls: boolean; readonly proxy: HttpProxy | undefined; readonly signal: AbortSignal },
 ): Promise<Established> {
   const { signal } = way
   const raw = await dial({ to: hub, isTls: way.isTls, proxy: way.proxy, signal })

@@ -19,12 +19,12 @@ import type { Path, SocketId } from '../../net/path.js'
 import type { PathKind } from '../../paths/candidates.js'
 import type { FinderStatus, OwnPosition } from '../../paths/path-finder.js'
 import { PathManager } from '../../paths/path-manager.js'
-import type { Proxy } from '../../platform/dial.js'
+import type { HttpProxy } from '../../platform/dial.js'
 import type { Crypto, DhPrivateKey, RandomBytes } from '../../wireguard/crypto.js'
-import type { PublicKey } from '../../wireguard/keys.js'
+import { formatKeyBase64, type PublicKey } from '../../wireguard/keys.js'
 import type { Engine, PathHandlers, WakeUp } from '../engine.js'
 import { HubLink, type HubLinkState } from './hub-link.js'
-import type { NetworkStore } from './network-store.js'
+import type { NetworkStore, StoredNetwork } from './network-store.js'
 import { localPrefixes, type OwnAddresses, watchOwnAddresses } from './own-addresses.js'
 import { PathDriver } from './path-driver.js'
 import { RelayPool, type RelayStatus } from './relay-pool.js'
@@ -40,7 +40,7 @@ export interface MembershipOptions {
   /** This node's, signed for now. */
   readonly tunnelKey: () => SignedTunnelKey
   readonly staticKey: DhPrivateKey
-  readonly proxy: Proxy | undefined
+  readonly proxy: HttpProxy | undefined
   readonly engine: Engine
   readonly store: NetworkStore
   /** Keys, base64 not needed, of peers that the file names: they stay plain WireGuard. */
@@ -115,7 +115,7 @@ export class Membership {
 
   start(): void {
     const { engine, interfaceName } = this.#options
-    const stored = this.#options.store.tryRead()
+    const stored = this.#options.store.tryRead(formatKeyBase64(this.#options.config.hubKey))
     if (stored !== undefined) {
       this.#handleWelcome(stored.welcome)
       this.#apply(this.#netmap?.restore(stored.netmap))
@@ -308,9 +308,10 @@ export class Membership {
     this.#options.log.info('path', { node: name, kind })
   }
 
-  #stored(): { welcome: Welcome; netmap: ReturnType<Netmap['toStored']> } | undefined {
+  #stored(): StoredNetwork | undefined {
     if (this.#welcome === undefined || this.#netmap === undefined) return undefined
-    return { welcome: this.#welcome, netmap: this.#netmap.toStored() }
+    const hubKey = formatKeyBase64(this.#options.config.hubKey)
+    return { hubKey, welcome: this.#welcome, netmap: this.#netmap.toStored() }
   }
 
   #save(): void {

@@ -23,11 +23,18 @@ const STATE_DIRECTORY = '/var/lib/overlay'
 const WRITE_DELAY_MS = 500
 
 export interface StoredNetwork {
+  /** Base64; what another hub said is of no use. */
+  readonly hubKey: string
   readonly welcome: Welcome
   readonly netmap: StoredNetmap
 }
 
-const storedNetwork: z.ZodType<{ welcome: z.infer<typeof hubMessage>; netmap: StoredNetmap }> = z.object({
+const storedNetwork: z.ZodType<{
+  hubKey: string
+  welcome: z.infer<typeof hubMessage>
+  netmap: StoredNetmap
+}> = z.object({
+  hubKey: z.string(),
   welcome: hubMessage,
   netmap: z.object({ nodes: z.array(nodeInfo), pins: z.record(z.string(), z.string()) }),
 })
@@ -43,11 +50,12 @@ export class NetworkStore {
     mkdirSync(directory, { recursive: true, mode: 0o700 })
   }
 
-  /** Undefined if there is nothing, or nothing that can be used: the hub will say it anew. */
-  tryRead(): StoredNetwork | undefined {
+  /** Undefined if there is nothing of this hub, or nothing that can be used: the hub will say it anew. */
+  tryRead(hubKeyText: string): StoredNetwork | undefined {
     try {
-      const { welcome, netmap } = storedNetwork.parse(JSON.parse(readFileSync(this.#path, 'utf8')))
-      return welcome.type === 'welcome' ? { welcome, netmap } : undefined
+      const stored = storedNetwork.parse(JSON.parse(readFileSync(this.#path, 'utf8')))
+      const { hubKey, welcome, netmap } = stored
+      return hubKey === hubKeyText && welcome.type === 'welcome' ? { hubKey, welcome, netmap } : undefined
     } catch (error) {
       const isAbsent = error instanceof Error && 'code' in error && error.code === 'ENOENT'
       if (!isAbsent) this.#log.warn('netmap.unreadable', { file: this.#path })

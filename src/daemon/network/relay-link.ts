@@ -9,7 +9,7 @@ import type { Logger } from '../../base/log.js'
 import type { Identity } from '../../control/identity.js'
 import { FRAME_HEADROOM_BYTES } from '../../dataplane/contract.js'
 import { formatHostEndpoint, type HostEndpoint } from '../../net/endpoint.js'
-import { dial, type Proxy } from '../../platform/dial.js'
+import { dial, type HttpProxy } from '../../platform/dial.js'
 import { type ByteStream, streamOfSocket, streamOfWebSocket } from '../../relay/io/byte-stream.js'
 import { Outbox } from '../../relay/outbox.js'
 import { RelayClient, type RelayClientEffect } from '../../relay/relay-client.js'
@@ -26,7 +26,7 @@ export interface RelayLinkOptions {
   readonly relayKey: Uint8Array
   readonly identity: Identity
   readonly ticket: () => Uint8Array
-  readonly proxy: Proxy | undefined
+  readonly proxy: HttpProxy | undefined
   readonly log: Logger
   readonly nowMs: () => number
   /** `messages`: the receiver's to keep and change. */
@@ -126,7 +126,7 @@ export class RelayLink {
   /** Whatever the firewall lets through: the relay tells them apart by their first byte. */
   #attempts(): Attempt<Connection>[] {
     const { proxy } = this.#options
-    const ways: { name: string; isTls: boolean; isWeb: boolean; proxy?: Proxy; delayMs: number }[] = [
+    const ways: { name: string; isTls: boolean; isWeb: boolean; proxy?: HttpProxy; delayMs: number }[] = [
       { name: 'TCP', isTls: false, isWeb: false, delayMs: 0 },
       { name: 'WebSocket over TLS', isTls: true, isWeb: true, delayMs: 120 },
       { name: 'WebSocket', isTls: false, isWeb: true, delayMs: 200 },
@@ -147,7 +147,7 @@ export class RelayLink {
 
   /** Done when the relay has answered: a firewall may take a connection and then let nothing through. */
   async #attempt(
-    way: { readonly isTls: boolean; readonly isWeb: boolean; readonly proxy?: Proxy },
+    way: { readonly isTls: boolean; readonly isWeb: boolean; readonly proxy?: HttpProxy },
     signal: AbortSignal,
   ): Promise<Connection> {
     const { endpoint } = this.#options

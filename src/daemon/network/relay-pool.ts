@@ -7,7 +7,7 @@ import { formatBase64, formatHex, tryParseBase64 } from '../../base/bytes.js'
 import type { Logger } from '../../base/log.js'
 import { type Identity, tryParseIdentity } from '../../control/identity.js'
 import type { RelayInfo } from '../../control/messages.js'
-import type { Proxy } from '../../platform/dial.js'
+import type { HttpProxy } from '../../platform/dial.js'
 import { RelayLink } from './relay-link.js'
 
 const MAX_LINKS = 3
@@ -20,7 +20,7 @@ const MAX_GONE = 4096
 
 export interface RelayPoolOptions {
   readonly identity: Identity
-  readonly proxy: Proxy | undefined
+  readonly proxy: HttpProxy | undefined
   readonly log: Logger
   readonly nowMs: () => number
   readonly onMessages: (identity: string, segmentBytes: number, messages: Uint8Array) => void

@@ -10,7 +10,7 @@ export const STREAM_BUFFER_BYTES: number = 128 * 1024
 const V4_MAPPED = '::ffff:'
 const CLOSE_TIMEOUT_MS = 1000
 
-export interface StreamHandlers {
+interface StreamHandlers {
   readonly onBytes: (bytes: Uint8Array) => void
   readonly onDrain: () => void
   /** Once; also after `close`. */

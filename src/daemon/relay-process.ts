@@ -1,0 +1,80 @@
+/** Composes and runs a relay that is no hub. */
+
+import { randomBytes } from 'node:crypto'
+import { existsSync, mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { createLogger } from '../base/log.js'
+import { isTicketValid } from '../control/ticket.js'
+import { createCertificate } from '../hub/io/certificate.js'
+import { FrontDoor } from '../hub/io/front-door.js'
+import { bootNowMs, wallNowMs } from '../platform/clock.js'
+import { notifyServiceManager } from '../platform/notify.js'
+import { toPlatformError } from '../platform/system-error.js'
+import { RelayServer } from '../relay/io/relay-server.js'
+import { admitOnly } from '../relay/relay.js'
+import { standardErrorLog } from './log-file.js'
+import { createIdentityFile, readIdentityFile } from './network/identity-file.js'
+
+export const RELAY_STATE_DIRECTORY = '/var/lib/overlay/relay'
+
+export interface RelayRequest {
+  /** Holds its key. */
+  readonly directory: string
+  readonly port: number
+  /** Keys of hubs whose tickets count. */
+  readonly hubs: readonly Uint8Array[]
+  /** Identities that need no ticket. */
+  readonly allowed: readonly Uint8Array[]
+  readonly maxBytesPerS: number
+  readonly isVerbose: boolean
+  readonly onReady: (relay: { readonly key: string; readonly port: number }) => void
+}
+
+/** Resolves when a signal has ended it. Throws AppError if it does not start. */
+export async function runRelay(request: RelayRequest): Promise<void> {
+  const { directory, port, hubs, allowed, maxBytesPerS } = request
+  const log = createLogger({
+    level: request.isVerbose ? 'debug' : 'info',
+    write: (line) => standardErrorLog().writeLine(line),
+    wallNowMs,
+  })
+  const identity = openIdentity(directory)
+  const isListed = admitOnly(allowed)
+  const server = new RelayServer(
+    {
+      identity,
+      random: (length) => new Uint8Array(randomBytes(length)),
+      isAdmitted: (client, ticket) =>
+        isListed(client, ticket) || hubs.some((hub) => isTicketValid(hub, ticket, client, wallNowMs())),
+      maxBytesPerS,
+    },
+    bootNowMs,
+  )
+  const door = await FrontDoor.open({
+    host: undefined,
+    port,
+    certificate: createCertificate('overlay relay'),
+    onRelay: (stream, remote) => server.accept(stream, remote),
+    onControl: (socket) => socket.close(),
+  })
+  log.info('relay.ready', { port: door.port, pid: process.pid })
+  request.onReady({ key: identity.text, port: door.port })
+  notifyServiceManager('READY=1')
+  await new Promise<void>((resolve) => {
+    process.once('SIGTERM', () => resolve()).once('SIGINT', () => resolve())
+  })
+  notifyServiceManager('STOPPING=1')
+  server.stop()
+  await door.close()
+  log.info('relay.ended', { ...server.totals() })
+}
+
+function openIdentity(directory: string): ReturnType<typeof readIdentityFile> {
+  const path = join(directory, 'relay.identity')
+  try {
+    mkdirSync(directory, { recursive: true, mode: 0o700 })
+  } catch (error) {
+    throw toPlatformError(error, `cannot make ${directory}`, 'run as root, or choose another with --state')
+  }
+  return existsSync(path) ? readIdentityFile(path) : createIdentityFile(path)
+}
