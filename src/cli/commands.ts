@@ -9,6 +9,7 @@ import { join } from './commands/join.js'
 import { genkey, genpsk, pubkey } from './commands/keys.js'
 import { leave } from './commands/leave.js'
 import { netcheck } from './commands/netcheck.js'
+import { ping } from './commands/ping.js'
 import { relay } from './commands/relay.js'
 import { status } from './commands/status.js'
 import { up } from './commands/up.js'
@@ -24,6 +25,7 @@ export const COMMANDS: readonly Command[] = [
   check,
   strip,
   device,
+  ping,
   why,
   trust,
   netcheck,
