@@ -7,6 +7,7 @@ import { check, strip } from './commands/files.js'
 import { hub } from './commands/hub.js'
 import { join } from './commands/join.js'
 import { genkey, genpsk, pubkey } from './commands/keys.js'
+import { lab } from './commands/lab.js'
 import { leave } from './commands/leave.js'
 import { netcheck } from './commands/netcheck.js'
 import { ping } from './commands/ping.js'
@@ -25,6 +26,7 @@ export const COMMANDS: readonly Command[] = [
   check,
   strip,
   device,
+  lab,
   ping,
   why,
   trust,

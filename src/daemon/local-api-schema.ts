@@ -77,6 +77,8 @@ export interface WhyReport {
   readonly ownCandidates: readonly string[]
   readonly peerCandidates: readonly string[]
   readonly probes: number
+  /** From when its candidates were known to the first answer, in ms, of the latest success. */
+  readonly searchMs: number | null
   readonly events: readonly { readonly agoS: number; readonly text: string }[]
 }
 
@@ -218,6 +220,7 @@ export const whyReports: z.ZodType<readonly WhyReport[]> = z.array(
     ownCandidates: z.array(z.string()),
     peerCandidates: z.array(z.string()),
     probes: count,
+    searchMs: z.number().nullable(),
     events: z.array(z.object({ agoS: z.number(), text: z.string() })),
   }),
 )

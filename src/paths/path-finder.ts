@@ -316,6 +316,7 @@ export class PathFinder {
   }
 
   #handleCall(call: Extract<DiscoMessage, { kind: 'call' }>, nowMs: number, effects: FinderEffect[]): void {
+    if (this.#active === undefined) this.#record.called(nowMs)
     this.#peerMapping = call.mapping
     this.#peerCandidates = call.candidates
     const own = this.#options.own()

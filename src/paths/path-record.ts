@@ -40,6 +40,8 @@ export class PathRecord {
   #failure: WhyCode = 'NOT_TRIED'
   #probes = 0
   #searches = 0
+  #searchStartMs: number | undefined
+  #searchMs: number | undefined
 
   get events(): readonly PathEvent[] {
     return this.#events
@@ -58,8 +60,18 @@ export class PathRecord {
     return this.#searches
   }
 
+  /** Of the latest success: ms from when the peer's candidates were known to the first answer. */
+  get searchMs(): number | undefined {
+    return this.#searchMs
+  }
+
   get hasFailed(): boolean {
     return this.#searches > 0
+  }
+
+  /** The peer's candidates are known, and no path is there. */
+  called(nowMs: number): void {
+    this.#searchStartMs ??= nowMs
   }
 
   began(nowMs: number, candidates: number): void {
@@ -73,6 +85,8 @@ export class PathRecord {
 
   moved(nowMs: number, kind: PathKind, remote: Endpoint): void {
     this.#searches = 0
+    if (this.#searchStartMs !== undefined) this.#searchMs = nowMs - this.#searchStartMs
+    this.#searchStartMs = undefined
     this.#add(nowMs, `${formatEndpoint(remote)} answered: data goes there (${kind})`)
   }
 

@@ -61,6 +61,7 @@ function explain(node: string, finder: FinderStatus, status: MembershipStatus, n
     ownCandidates: status.own.candidates.map(describe),
     peerCandidates: finder.peerCandidates.map(describe),
     probes: record.probes,
+    searchMs: round(record.searchMs),
     events: record.events.map(({ atMs, text }) => ({ agoS: Math.round((nowMs - atMs) / 100) / 10, text })),
   }
 }

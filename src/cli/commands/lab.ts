@@ -1,0 +1,102 @@
+/** `overlay lab`: an internet on this machine, with NATs of every kind, to see what gets through. */
+
+import { UsageError } from '../../base/errors.js'
+import { tryParseInteger } from '../../config/values.js'
+import type { RouterKind } from '../../lab/routers.js'
+import type { Command, CommandInput } from '../command.js'
+import { printJson, printLine, printNote } from '../output.js'
+import { formatTable } from '../units.js'
+
+const DEFAULT_PAIRS = [
+  'open portRestricted',
+  'fullCone fullCone',
+  'addressRestricted portRestricted',
+  'portRestricted portRestricted',
+  'carrierDouble portRestricted',
+  'symmetricRandom fullCone',
+]
+
+export const lab: Command = {
+  name: 'lab',
+  positionals: '[words..]',
+  about: 'try pairs of NATs in network namespaces; needs root, ip, nft and conntrack',
+  options: {
+    tries: { about: 'for each pair', value: '5' },
+    rtt: { about: 'round trip across the internet, in ms', value: '40' },
+    loss: { about: 'packets lost on the way, in percent', value: '0' },
+    v6: { about: 'with IPv6 behind a stateful firewall' },
+  },
+  examples: [
+    ['sudo overlay lab', 'the easy pairs'],
+    ['sudo overlay lab portRestricted symmetricRandom --tries 20', 'one pair'],
+  ],
+  async run(input) {
+    const { words, output } = input
+    // Parts of a laboratory run as programs of their own inside it.
+    if (words[0] === 'delay') return await runDelay(words)
+    if (words[0] === 'proxy') return await runProxy(words)
+    const { measurePair, percentile } = await import('../../lab/matrix.js')
+    const options = {
+      tries: numberOf(input, 'tries', 5, 1),
+      rttMs: numberOf(input, 'rtt', 40, 0),
+      lossPercent: numberOf(input, 'loss', 0, 0),
+      hasV6: input.has('v6'),
+    }
+    const pairs = await pairsOf(words)
+    const results = []
+    for (const [left, right] of pairs) {
+      if (!output.isJson) printNote(`${left} × ${right} …`)
+      results.push(await measurePair(left, right, options))
+    }
+    if (output.isJson) {
+      printJson(results)
+      return 0
+    }
+    const rows = results.map((result) => [
+      result.pair,
+      `${result.direct} of ${result.tries}`,
+      `${percentile(result.timesMs, 50)?.toFixed(0) ?? '–'} ms`,
+      `${percentile(result.timesMs, 95)?.toFixed(0) ?? '–'} ms`,
+      String(result.probes),
+      [...result.kinds, ...result.codes.filter((code) => code !== 'DIRECT')].join(' '),
+    ])
+    printLine(formatTable([['pair', 'direct', 'median', 'p95', 'probes', 'how'], ...rows]))
+    return 0
+  },
+}
+
+async function runDelay([, name = '', delay = '', loss = '']: readonly string[]): Promise<number> {
+  const { startDelayLine } = await import('../../lab/delay-line.js')
+  startDelayLine(name, Number(delay), Number(loss))
+  printLine('ready')
+  return await new Promise<number>(() => undefined)
+}
+
+async function runProxy([, port = '', credentials = '']: readonly string[]): Promise<number> {
+  const { startProxy } = await import('../../lab/proxy.js')
+  await startProxy(Number(port), credentials)
+  printLine('ready')
+  return await new Promise<number>(() => undefined)
+}
+
+async function pairsOf(words: readonly string[]): Promise<[RouterKind, RouterKind][]> {
+  const { ROUTER_KINDS } = await import('../../lab/routers.js')
+  const kinds = words.length === 0 ? DEFAULT_PAIRS.flatMap((pair) => pair.split(' ')) : words
+  const known = kinds.map((word) => {
+    const kind = ROUTER_KINDS.find((candidate) => candidate === word)
+    if (kind !== undefined) return kind
+    throw new UsageError(`there is no router "${word}"`, { hint: `there are: ${ROUTER_KINDS.join(', ')}` })
+  })
+  if (known.length % 2 !== 0) throw new UsageError('name routers in pairs')
+  const pairs: [RouterKind, RouterKind][] = []
+  for (let i = 0; i + 1 < known.length; i += 2)
+    pairs.push([known[i] as RouterKind, known[i + 1] as RouterKind])
+  return pairs
+}
+
+function numberOf(input: CommandInput, option: string, otherwise: number, least: number): number {
+  const text = input.value(option)
+  const value = text === undefined ? otherwise : tryParseInteger(text, least, 10_000)
+  if (value !== undefined) return value
+  throw new UsageError(`--${option} cannot be "${text}"`, { hint: `write a number from ${least}` })
+}

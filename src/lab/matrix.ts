@@ -1,0 +1,76 @@
+/** Pairs of routers, and how two nodes behind them get to each other. */
+
+import { performance } from 'node:perf_hooks'
+import type { WhyReport } from '../daemon/local-api-schema.js'
+import { Internet, type InternetOptions } from './internet.js'
+import { LabNetwork } from './network.js'
+import type { RouterKind } from './routers.js'
+
+export interface PairResult {
+  readonly pair: string
+  readonly tries: number
+  readonly direct: number
+  /** Ms from the call to the first answer, of those that got through; sorted. */
+  readonly timesMs: readonly number[]
+  /** Both sides together, the most of one try. */
+  readonly probes: number
+  readonly kinds: readonly string[]
+  readonly codes: readonly string[]
+}
+
+export interface PairOptions extends InternetOptions {
+  readonly tries: number
+  readonly hasV6?: boolean
+}
+
+/** Waits so long for a direct path in one try. */
+const PATIENCE_MS = 6000
+
+export async function measurePair(
+  left: RouterKind,
+  right: RouterKind,
+  options: PairOptions,
+): Promise<PairResult> {
+  const internet = await Internet.open(options)
+  try {
+    const network = await LabNetwork.start(internet)
+    const v6 = { hasV6: options.hasV6 ?? false }
+    const a = await network.addNode(internet.addSite(left, v6), 'a')
+    const b = await network.addNode(internet.addSite(right, v6), 'b')
+    const reports: [WhyReport, WhyReport][] = []
+    for (let i = 0; i < options.tries; i++) {
+      internet.forget(a.site)
+      internet.forget(b.site)
+      await Promise.all([a.up(), b.up()])
+      await a.ping('b', '--until-direct', '--count', String(PATIENCE_MS / 100))
+      reports.push([await a.why('b'), await b.why('a')])
+      await Promise.all([a.down(), b.down()])
+    }
+    return summarize(`${left} × ${right}`, reports)
+  } finally {
+    internet.close()
+  }
+}
+
+function summarize(pair: string, reports: readonly [WhyReport, WhyReport][]): PairResult {
+  const direct = reports.filter(([report]) => report.kind !== 'relay')
+  return {
+    pair,
+    tries: reports.length,
+    direct: direct.length,
+    timesMs: direct.flatMap(([report]) => report.searchMs ?? []).sort((x, y) => x - y),
+    probes: Math.max(0, ...reports.map(([a, b]) => a.probes + b.probes)),
+    kinds: [...new Set(direct.map(([report]) => report.kind))],
+    codes: [...new Set(reports.map(([report]) => report.code))],
+  }
+}
+
+/** Nearest rank; undefined of nothing. */
+export function percentile(sorted: readonly number[], percent: number): number | undefined {
+  return sorted[Math.min(sorted.length - 1, Math.max(0, Math.ceil((percent / 100) * sorted.length) - 1))]
+}
+
+/** Ms since some start, for what is timed from outside. */
+export function nowMs(): number {
+  return performance.now()
+}

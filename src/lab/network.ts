@@ -1,0 +1,107 @@
+/** A real network in a laboratory: a hub, and nodes that join and come up, each the program itself. */
+
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { AppError, ERROR_CODES } from '../base/errors.js'
+import type { WhyReport } from '../daemon/local-api-schema.js'
+import { HUB_ADDRESS, type Internet, type Site } from './internet.js'
+import type { RunOutcome } from './namespace.js'
+
+const OVERLAY = fileURLToPath(new URL('../../bin/overlay', import.meta.url))
+const NETWORK = 'lab'
+
+let nodesMade = 0
+
+/** One that has joined. */
+export class LabNode {
+  readonly name: string
+  readonly site: Site
+  readonly interfaceName: string
+  readonly #file: string
+  readonly #env: Readonly<Record<string, string>>
+
+  constructor(site: Site, name: string, directory: string, env: Readonly<Record<string, string>>) {
+    nodesMade += 1
+    this.site = site
+    this.name = name
+    this.interfaceName = `o${process.pid.toString(36)}x${nodesMade}`
+    this.#file = join(directory, `${this.interfaceName}.conf`)
+    this.#env = env
+  }
+
+  async joinBy(token: string): Promise<void> {
+    await this.overlay('join', token, '--file', this.#file)
+  }
+
+  async up(): Promise<void> {
+    await this.overlay('up', this.#file)
+  }
+
+  async down(): Promise<void> {
+    await this.overlay('down', this.interfaceName)
+  }
+
+  /** Over the tunnel, until the path is direct; gives the exit code and what was printed. */
+  async ping(to: string, ...options: readonly string[]): Promise<RunOutcome> {
+    return await this.try('ping', to, '--interface', this.interfaceName, ...options)
+  }
+
+  async why(to: string): Promise<WhyReport> {
+    return JSON.parse(await this.overlay('why', to, '--interface', this.interfaceName, '--json')) as WhyReport
+  }
+
+  /** Gives what it printed. Throws AppError with that if it fails. */
+  async overlay(...words: readonly string[]): Promise<string> {
+    const { code, stdout, stderr } = await this.try(...words)
+    if (code === 0) return stdout
+    throw new AppError(ERROR_CODES.command, `overlay ${words[0]} on ${this.name}: ${stdout}${stderr}`)
+  }
+
+  async try(...words: readonly string[]): Promise<RunOutcome> {
+    return await this.site.host.run([process.execPath, OVERLAY, ...words], this.#env)
+  }
+}
+
+export class LabNetwork {
+  readonly #internet: Internet
+  readonly #state: string
+
+  private constructor(internet: Internet) {
+    this.#internet = internet
+    this.#state = join(internet.directory, 'hub')
+  }
+
+  /** With a hub that runs. */
+  static async start(internet: Internet): Promise<LabNetwork> {
+    const network = new LabNetwork(internet)
+    await network.hub('init', NETWORK, '--address', HUB_ADDRESS)
+    await network.startHub()
+    return network
+  }
+
+  async startHub(): Promise<void> {
+    const words = [process.execPath, OVERLAY, 'hub', 'start', '--state', this.#state]
+    await new Promise<void>((resolve, reject) => {
+      const child = this.#internet.hub.start(words, (line) => {
+        if (line.startsWith('the hub of')) resolve()
+      })
+      child.once('exit', () => reject(new Error('the hub ended')))
+    })
+  }
+
+  /** Gives what it printed. */
+  async hub(...words: readonly string[]): Promise<string> {
+    const line = [process.execPath, OVERLAY, 'hub', ...words, '--state', this.#state]
+    const { code, stdout, stderr } = await this.#internet.hub.run(line)
+    if (code === 0) return stdout
+    throw new AppError(ERROR_CODES.command, `overlay hub ${words[0]}: ${stderr}`)
+  }
+
+  /** Joined, not up. */
+  async addNode(site: Site, name: string, env: Readonly<Record<string, string>> = {}): Promise<LabNode> {
+    const token = (await this.hub('token', 'create', '--name', name)).trim()
+    const node = new LabNode(site, name, this.#internet.directory, env)
+    await node.joinBy(token)
+    return node
+  }
+}

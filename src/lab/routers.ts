@@ -1,0 +1,124 @@
+/**
+ * Routers of every kind, as rules of nftables. Names of interfaces: `wan` outside, `lan` inside.
+ *
+ * One machine lives behind each, so what a rule does per machine it does at all. Linux keeps the port where
+ * it can, which makes plain masquerading endpoint-independent in its mapping; filtering is conntrack's,
+ * by address and port.
+ */
+
+export const ROUTER_KINDS = [
+  'open',
+  'fullCone',
+  'addressRestricted',
+  'portRestricted',
+  'answering',
+  'symmetricRandom',
+  'symmetricSequential',
+  'carrierBlock',
+  'carrierDouble',
+] as const
+export type RouterKind = (typeof ROUTER_KINDS)[number]
+
+/** What each is, for people. */
+export const ROUTER_WORDS: Readonly<Record<RouterKind, string>> = {
+  open: 'no NAT',
+  fullCone: 'full cone',
+  addressRestricted: 'address-restricted cone',
+  portRestricted: 'port-restricted cone (Linux with a firewall)',
+  answering: 'Linux without a firewall: answers what nobody asked for',
+  symmetricRandom: 'symmetric, ports at random',
+  symmetricSequential: 'symmetric, ports in order',
+  carrierBlock: 'carrier NAT, symmetric within a block of 512 ports',
+  carrierDouble: 'home router behind a carrier NAT',
+}
+
+export interface RouterAddresses {
+  /** Of the machine behind it. */
+  readonly host: string
+  /** Its own, outside. */
+  readonly outside: string
+}
+
+const SEQUENCE_PORTS = 2048
+const FIRST_SEQUENCE_PORT = 20_000
+const BLOCK = '5120-5631'
+
+/** Of its firewall too, unless it is one that answers. */
+export function routerRules(kind: RouterKind, addresses: RouterAddresses): string {
+  const { host } = addresses
+  const isFirewalled = kind !== 'answering' && kind !== 'open'
+  const [before, after, sets] = translation(kind, addresses)
+  const chains = [
+    chain('before', 'nat hook prerouting priority -100', before.replaceAll('HOST', host)),
+    chain('after', 'nat hook postrouting priority 100', after),
+    chain(
+      'input',
+      'filter hook input priority 0',
+      `iifname "wan" ct state established,related accept
+      iifname "wan" ip protocol icmp accept
+      ${isFirewalled ? 'iifname "wan" drop' : ''}`,
+    ),
+    chain('note', 'filter hook forward priority 10', noteOf(kind)),
+  ]
+  return `table ip lab {\n${sets}\n${chains.join('\n')}\n}`
+}
+
+function chain(name: string, hook: string, rules: string): string {
+  return `chain ${name} {\n type ${hook}\n ${rules}\n}`
+}
+
+function translation(
+  kind: RouterKind,
+  { outside }: RouterAddresses,
+): readonly [before: string, after: string, sets: string] {
+  const masquerade = 'oifname "wan" masquerade'
+  const seen = 'set seen { type ipv4_addr; flags dynamic,timeout; timeout 2m; }'
+  switch (kind) {
+    case 'open':
+      return ['', '', '']
+    case 'fullCone':
+      return ['iifname "wan" meta l4proto udp dnat to HOST', masquerade, '']
+    case 'addressRestricted':
+      return ['iifname "wan" meta l4proto udp ip saddr @seen dnat to HOST', masquerade, seen]
+    case 'portRestricted':
+    case 'answering':
+    case 'carrierDouble':
+      return ['', masquerade, '']
+    case 'symmetricRandom':
+      return ['', `oifname "wan" meta l4proto udp masquerade to :1024-65535 fully-random\n ${masquerade}`, '']
+    case 'carrierBlock':
+      return ['', `oifname "wan" meta l4proto udp masquerade to :${BLOCK} fully-random\n ${masquerade}`, '']
+    case 'symmetricSequential': {
+      const places = Array.from(
+        { length: SEQUENCE_PORTS },
+        (_, i) => `${i} : ${outside} . ${FIRST_SEQUENCE_PORT + i}`,
+      )
+      const map = `numgen inc mod ${SEQUENCE_PORTS} map { ${places.join(', ')} }`
+      return ['', `oifname "wan" meta l4proto udp snat ip addr . port to ${map}\n ${masquerade}`, '']
+    }
+  }
+}
+
+/** What an address-restricted router remembers of who was written to. */
+function noteOf(kind: RouterKind): string {
+  return kind === 'addressRestricted' ? 'oifname "wan" meta l4proto udp update @seen { ip daddr }' : ''
+}
+
+/** What may go wrong on the way, as a table of its own beside the router's. */
+export const FAULT_RULES = {
+  udpBlocked: 'meta l4proto udp drop',
+  tcp443Only: 'oifname "wan" tcp dport 443 accept\n oifname "wan" drop',
+  // Whoever looks into the first bytes of a connection and wants TLS there.
+  tls443Only: `oifname "wan" tcp dport 443 ct mark 7 accept
+    oifname "wan" tcp dport 443 meta length > 60 @ih,0,8 0x16 ct mark set 7 accept
+    oifname "wan" tcp dport 443 meta length <= 60 accept
+    oifname "wan" drop`,
+  cut: 'drop',
+} as const
+export type Fault = keyof typeof FAULT_RULES
+
+export function faultRules(rules: string): string {
+  const hook = 'filter hook forward priority 0'
+  const all = 'oifname "wan" drop\n iifname "wan" drop'
+  return `table ip fault {\n${chain('pass', hook, rules)}\n}\ntable ip6 fault {\n${chain('pass', hook, all)}\n}`
+}
