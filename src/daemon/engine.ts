@@ -163,6 +163,19 @@ export class Engine {
     if (!this.#isStopped) this.#plane.sendDatagram(path, bytes, 0)
   }
 
+  /** For a path that needs a socket of its own. Undefined if the port is taken. */
+  tryOpenPathSocket(family: 4 | 6, port: number): SocketId | undefined {
+    try {
+      return this.#plane.openSocket({ family, port, mark: this.#fwmark }).socket
+    } catch {
+      return undefined
+    }
+  }
+
+  closePathSocket(socket: SocketId): void {
+    if (!this.#isStopped) this.#plane.closeSocket(socket)
+  }
+
   /** A live view; valid as long as the peer is there. */
   activityOf(publicKey: PublicKey): SlotActivity | undefined {
     const slot = this.#device.slotOf(publicKey)

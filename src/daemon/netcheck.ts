@@ -5,20 +5,18 @@
 
 import { randomBytes } from 'node:crypto'
 import { lookup } from 'node:dns/promises'
-import { networkInterfaces } from 'node:os'
 import { AppError, ERROR_CODES } from '../base/errors.js'
 import type { ProxySettings } from '../config/proxy.js'
 import { type Endpoint, formatEndpoint, formatHostEndpoint, type HostEndpoint } from '../net/endpoint.js'
-import { formatIp, type IpAddress, tryParseIp } from '../net/ip.js'
+import { formatIp, tryParseIp } from '../net/ip.js'
 import { GatewaySurvey } from '../paths/gateway-survey.js'
 import type { Filtering, Mapping, PortChoice } from '../paths/nat.js'
-import { NatSurvey, type SurveySend } from '../paths/nat-survey.js'
+import { NatSurvey } from '../paths/nat-survey.js'
 import { bootNowMs } from '../platform/clock.js'
-import { type DatagramSocket, openDatagramSocket } from '../platform/datagram-socket.js'
 import { routeTo } from '../platform/network.js'
 import { timeTcpConnect } from '../platform/tcp-reach.js'
+import { driveSurvey, ownAddresses } from './drive-survey.js'
 import { codeOf, describeFailure } from './endpoint-resolver.js'
-import { createWakeUp } from './wake-up.js'
 
 /** What is known of one family of addresses. */
 export interface FamilyReport {
@@ -103,7 +101,7 @@ async function surveyRouter(server: Endpoint | undefined): Promise<RouterReport 
   const route = server && routeTo(server.address)
   if (route?.gateway?.family !== 4 || route.source === undefined) return null
   const survey = new GatewaySurvey({ gateway: route.gateway, ownAddress: route.source })
-  await drive(survey, 4)
+  await driveSurvey(survey, 4)
   const { external, ...protocols } = survey.report()
   const address = formatIp(route.gateway)
   return { address, ...protocols, external: external === undefined ? null : formatIp(external) }
@@ -141,7 +139,7 @@ async function surveyFamily(family: 4 | 6, servers: readonly Endpoint[]): Promis
     ownAddresses: ownAddresses(),
     random: (length) => new Uint8Array(randomBytes(length)),
   })
-  const isAvailable = await drive(survey, family)
+  const isAvailable = await driveSurvey(survey, family)
   if (!isAvailable) return null
   const report = survey.report()
   return {
@@ -156,61 +154,4 @@ async function surveyFamily(family: 4 | 6, servers: readonly Endpoint[]): Promis
       rttMs: rttMs === undefined ? null : roundMs(rttMs),
     })),
   }
-}
-
-/** A machine that asks and ends: it names its sockets by number. */
-interface Survey {
-  readonly isDone: boolean
-  start(nowMs: number, sends: SurveySend[]): void
-  handleDatagram(socket: number, from: Endpoint, bytes: Uint8Array, nowMs: number, sends: SurveySend[]): void
-  handleTimeout(nowMs: number, sends: SurveySend[]): void
-  nextDeadlineMs(): number
-}
-
-/** Resolves when the survey is done and its sockets are closed. False if the machine lacks the family. */
-async function drive(survey: Survey, family: 4 | 6): Promise<boolean> {
-  const sockets = new Map<number, Promise<DatagramSocket | undefined>>()
-  let finish: () => void = () => undefined
-  const done = new Promise<void>((resolve) => {
-    finish = resolve
-  })
-
-  function turn(step: (nowMs: number, sends: SurveySend[]) => void): void {
-    const sends: SurveySend[] = []
-    step(bootNowMs(), sends)
-    for (const send of sends) void carry(send)
-    wakeUp.at(survey.nextDeadlineMs())
-    if (survey.isDone) finish()
-  }
-
-  const wakeUp = createWakeUp(bootNowMs, () => turn((nowMs, sends) => survey.handleTimeout(nowMs, sends)))
-
-  function socketOf(number: number): Promise<DatagramSocket | undefined> {
-    const open =
-      sockets.get(number) ??
-      openDatagramSocket(family, (from, bytes) =>
-        turn((nowMs, sends) => survey.handleDatagram(number, from, bytes, nowMs, sends)),
-      )
-    sockets.set(number, open)
-    return open
-  }
-
-  async function carry({ socket, to, bytes }: SurveySend): Promise<void> {
-    const open = await socketOf(socket)
-    open?.send(to, bytes)
-  }
-
-  const isAvailable = (await socketOf(0)) !== undefined
-  if (isAvailable) {
-    turn((nowMs, sends) => survey.start(nowMs, sends))
-    await done
-  }
-  for (const open of sockets.values()) await (await open)?.close()
-  return isAvailable
-}
-
-function ownAddresses(): IpAddress[] {
-  return Object.values(networkInterfaces())
-    .flatMap((addresses) => addresses ?? [])
-    .flatMap(({ address }) => tryParseIp(address.split('%')[0] ?? '') ?? [])
 }

@@ -1,6 +1,5 @@
 /** Pairs of routers, and how two nodes behind them get to each other. */
 
-import { performance } from 'node:perf_hooks'
 import type { WhyReport } from '../daemon/local-api-schema.js'
 import { Internet, type InternetOptions } from './internet.js'
 import { LabNetwork } from './network.js'
@@ -25,6 +24,7 @@ export interface PairOptions extends InternetOptions {
 
 /** Waits so long for a direct path in one try. */
 const PATIENCE_MS = 6000
+const SETTLE_MS = 1000
 
 export async function measurePair(
   left: RouterKind,
@@ -42,6 +42,9 @@ export async function measurePair(
       internet.forget(a.site)
       internet.forget(b.site)
       await Promise.all([a.up(), b.up()])
+      await Promise.all([a.untilKnown('b'), b.untilKnown('a')])
+      // Surveys of both NATs are done by now, as on any machine that was up before it was asked.
+      await settle()
       await a.ping('b', '--until-direct', '--count', String(PATIENCE_MS / 100))
       reports.push([await a.why('b'), await b.why('a')])
       await Promise.all([a.down(), b.down()])
@@ -50,6 +53,10 @@ export async function measurePair(
   } finally {
     internet.close()
   }
+}
+
+async function settle(): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, SETTLE_MS))
 }
 
 function summarize(pair: string, reports: readonly [WhyReport, WhyReport][]): PairResult {
@@ -68,9 +75,4 @@ function summarize(pair: string, reports: readonly [WhyReport, WhyReport][]): Pa
 /** Nearest rank; undefined of nothing. */
 export function percentile(sorted: readonly number[], percent: number): number | undefined {
   return sorted[Math.min(sorted.length - 1, Math.max(0, Math.ceil((percent / 100) * sorted.length) - 1))]
-}
-
-/** Ms since some start, for what is timed from outside. */
-export function nowMs(): number {
-  return performance.now()
 }

@@ -9,6 +9,8 @@ import type { RunOutcome } from './namespace.js'
 
 const OVERLAY = fileURLToPath(new URL('../../bin/overlay', import.meta.url))
 const NETWORK = 'lab'
+/** Each takes a tenth of a second at least. */
+const KNOWN_POLLS = 100
 
 let nodesMade = 0
 
@@ -44,6 +46,14 @@ export class LabNode {
   /** Over the tunnel, until the path is direct; gives the exit code and what was printed. */
   async ping(to: string, ...options: readonly string[]): Promise<RunOutcome> {
     return await this.try('ping', to, '--interface', this.interfaceName, ...options)
+  }
+
+  /** The hub told of the other node, or the store did. */
+  async untilKnown(other: string): Promise<void> {
+    for (let i = 0; i < KNOWN_POLLS; i++) {
+      if ((await this.try('why', other, '--interface', this.interfaceName)).code === 0) return
+    }
+    throw new AppError(ERROR_CODES.timeout, `${this.name} never heard of ${other}`)
   }
 
   async why(to: string): Promise<WhyReport> {

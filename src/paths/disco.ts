@@ -11,7 +11,7 @@
  * | type | body |
  * | 1 ping | txid 12 |
  * | 2 pong | txid 12 · endpoint 18 that the ping came from |
- * | 3 call | mapping 1 · lowest port 2 · highest port 2 · count 1 · count × (kind 1 · endpoint 18) |
+ * | 3 call | mapping 1, its highest bit set where ports come in order · lowest port 2 · highest port 2 · count 1 · count × (kind 1 · endpoint 18) |
  *
  * An endpoint is an address of 16 bytes, v4-mapped if need be, and a port of 2; numbers are big-endian.
  * Pair key κ = KDF1("overlay disco v1", DH(tunnel keys)), the sender's tag Mac(κ, its public key) cut to 8
@@ -38,6 +38,7 @@ const TRANSACTION_ID_BYTES = 12
 const PING = 1
 const PONG = 2
 const CALL = 3
+const SEQUENTIAL = 0x80
 const PONG_BYTES: number = 1 + TRANSACTION_ID_BYTES + ENDPOINT_BYTES
 /** Bound on what one call may make its receiver try. */
 export const MAX_CANDIDATES = 32
@@ -71,6 +72,8 @@ export type DiscoMessage =
       readonly mapping: Mapping
       /** Of external ports; both 0 if not known. */
       readonly ports: readonly [low: number, high: number]
+      /** Ports come in order, so that the next one can be told. */
+      readonly isSequential: boolean
       /** At most MAX_CANDIDATES. */
       readonly candidates: readonly Candidate[]
     }
@@ -147,7 +150,8 @@ function encode(message: DiscoMessage): Uint8Array {
     case 'call': {
       const candidates = message.candidates.slice(0, MAX_CANDIDATES)
       const [low, high] = message.ports
-      const head = Uint8Array.of(CALL, MAPPINGS.indexOf(message.mapping), low >> 8, low, high >> 8, high)
+      const mapping = MAPPINGS.indexOf(message.mapping) | (message.isSequential ? SEQUENTIAL : 0)
+      const head = Uint8Array.of(CALL, mapping, low >> 8, low, high >> 8, high)
       const entries = candidates.map(({ kind, endpoint }) =>
         concatBytes(Uint8Array.of(KINDS.indexOf(kind)), encodeEndpoint(endpoint)),
       )
@@ -187,8 +191,10 @@ function tryDecodeCall(plain: Uint8Array): DiscoMessage | undefined {
     const endpoint = tryDecodeEndpoint(plain, at + 1)
     if (kind !== undefined && endpoint !== undefined) candidates.push({ kind, endpoint })
   }
-  const mapping = MAPPINGS[plain[1] as number] ?? 'unknown'
-  return { kind: 'call', mapping, ports: [view.getUint16(2), view.getUint16(4)], candidates }
+  const first = plain[1] as number
+  const mapping = MAPPINGS[first & ~SEQUENTIAL] ?? 'unknown'
+  const isSequential = (first & SEQUENTIAL) !== 0
+  return { kind: 'call', mapping, isSequential, ports: [view.getUint16(2), view.getUint16(4)], candidates }
 }
 
 function viewOf(bytes: Uint8Array): DataView {

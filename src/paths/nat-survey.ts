@@ -40,7 +40,7 @@ const LAST_RESEND_MS = RESEND_AFTER_MS[2]
 const SILENCE_MS = 3000
 /** How long the other servers are waited for once one has answered, and the second round at most. */
 const PATIENCE_MS = 1500
-const RANGE_SOCKETS = 12 // samples: enough for the range of a block within a fifth, in one round trip
+const RANGE_SOCKETS = 24 // samples: enough for the range of a block within a tenth, in one round trip
 const MAX_SERVERS = 4
 
 /** Sockets by number; the driver opens each when it is first sent from. */

@@ -16,8 +16,9 @@ import type { IpAddress } from '../net/ip.js'
 import type { Path } from '../net/path.js'
 import type { Prefix } from '../net/prefix.js'
 import type { RandomBytes } from '../wireguard/crypto.js'
-import { isWorthTrying, PATH_KINDS, type PathKind, pathKindOf } from './candidates.js'
+import { isPrivate, isWorthTrying, PATH_KINDS, type PathKind, pathKindOf } from './candidates.js'
 import { type Candidate, type DiscoMessage, type DiscoPair, MAX_CANDIDATES } from './disco.js'
+import { type HardEffect, type HardPlan, HardSearch, planHardSearch } from './hard-search.js'
 import type { Mapping } from './nat.js'
 import { PathRecord } from './path-record.js'
 
@@ -46,6 +47,15 @@ const SUSPECT_PING_INTERVAL_MS = 80
 /** Unanswered pings to one candidate within UNANSWERED_SPAN_MS: what a peer can make us send to a victim. */
 const MAX_UNANSWERED = 12
 const UNANSWERED_SPAN_MS = 60_000
+/** Plain pings get so long before a technique for hard NATs begins. */
+const HARD_DELAY_MS = 120
+/** Between two attempts by such a technique, twice as long each time. */
+const FIRST_HARD_PAUSE_MS = 60_000
+const MAX_HARD_PAUSE_MS = 3_600_000
+/** More than a round trip: what meets in that time is proven on both sides. */
+const HARD_GRACE_MS = 600
+/** A path that is not in use, and over which the peer says nothing either, is forgotten. */
+const PATH_LIFETIME_MS = 60_000
 const MAX_PENDING = 512
 const MAX_PATHS = 16
 /** A path of the same kind must be faster by this to be moved to. */
@@ -58,7 +68,11 @@ export interface OwnPosition {
   readonly candidates: readonly Candidate[]
   readonly prefixes: readonly Prefix[]
   readonly mapping: Mapping
+  /** Of external ports where the mapping is hard; both 0 if not known. */
   readonly ports: readonly [low: number, high: number]
+  readonly isSequential: boolean
+  /** Asked by techniques for hard NATs. */
+  readonly stunServer: Endpoint | undefined
 }
 
 /** Live, from the data plane: times on the caller's clock, 0 for never. */
@@ -73,6 +87,14 @@ export type FinderEffect =
   | { readonly kind: 'send'; readonly path: Path; readonly bytes: Uint8Array }
   /** Data goes there from now on. */
   | { readonly kind: 'usePath'; readonly path: Path; readonly pathKind: PathKind }
+  /** Fresh sockets for a search, answered by handleSockets; their numbers are negative. */
+  | { readonly kind: 'openSockets'; readonly count: number }
+  /** It carries a proven path, which the peer may have chosen: it becomes a data socket. */
+  | { readonly kind: 'keepSocket'; readonly socket: number }
+  /** The search is over: those that carry no path are not needed any more. */
+  | { readonly kind: 'closeSockets' }
+  /** A socket of its own that carried a path. */
+  | { readonly kind: 'releaseSocket'; readonly socket: number }
 
 export interface FinderOptions {
   readonly pair: DiscoPair
@@ -83,11 +105,13 @@ export interface FinderOptions {
 }
 
 interface KnownPath {
-  readonly key: string
+  key: string
   path: Path
   kind: PathKind
   rttMs: number
   lastPongMs: number
+  /** A pong or a ping of the peer: it may send its data there. */
+  lastHeardMs: number
   /** Of pings, of the last few: 0 to 1. */
   loss: number
 }
@@ -137,6 +161,15 @@ export class PathFinder {
   #relayRttMs: number | undefined
   #lastRelayPingMs = Number.NEGATIVE_INFINITY
   #lastCheckMs = Number.NEGATIVE_INFINITY
+  #hard: HardSearch | undefined
+  #hardPing: { readonly id: string; readonly sentMs: number } | undefined
+  #hardAtMs = Number.POSITIVE_INFINITY
+  /** A technique has succeeded; its sockets are kept for so long. */
+  #hardGraceMs = Number.POSITIVE_INFINITY
+  #hardPauseMs = FIRST_HARD_PAUSE_MS
+  #nextHardMs = 0
+  #peerPorts: readonly [low: number, high: number] = [0, 0]
+  #isPeerSequential = false
 
   constructor(options: FinderOptions, nowMs: number) {
     this.#options = options
@@ -181,7 +214,9 @@ export class PathFinder {
 
   /** This node's own candidates changed: a peer that is talked to should know. */
   handleOwnChanged(nowMs: number, effects: FinderEffect[]): void {
-    if (this.#isInUse(nowMs)) this.#startSearch(nowMs, effects)
+    if (!this.#isInUse(nowMs)) return
+    this.#startSearch(nowMs, effects)
+    this.#planHard(nowMs)
   }
 
   /** A link or an address of this machine changed: the active path may be gone without a sign. */
@@ -190,15 +225,42 @@ export class PathFinder {
     if (this.#isInUse(nowMs)) this.#startSearch(nowMs, effects)
   }
 
+  /** What `openSockets` asked for is there. */
+  handleSockets(sockets: readonly number[], nowMs: number, effects: FinderEffect[]): void {
+    this.#runHard((hard, list) => hard.handleSockets(sockets, nowMs, list), nowMs, effects)
+  }
+
+  /** A datagram of STUN on a socket of a search. */
+  handleStun(path: Path, bytes: Uint8Array, nowMs: number, effects: FinderEffect[]): void {
+    this.#runHard((hard, list) => hard.handleDatagram(path, bytes, list), nowMs, effects)
+  }
+
+  /** A socket of a search is a data socket now, under another number. */
+  handleAdopted(before: number, after: number): void {
+    for (const known of [...this.#paths.values()]) {
+      if (known.path.socket !== before) continue
+      this.#paths.delete(known.key)
+      const path = { ...known.path, socket: after }
+      known.path = path
+      known.key = keyOf(path)
+      this.#paths.set(known.key, known)
+    }
+  }
+
   /** Our sockets are others: nothing known leads anywhere. */
   handleSocketsChanged(nowMs: number, effects: FinderEffect[]): void {
-    this.#paths.clear()
+    for (const path of [...this.#paths.values()]) this.#dropPath(path, effects)
     this.#pending.clear()
     this.#useRelay(nowMs, 'the sockets of this node changed', effects)
     if (this.#isInUse(nowMs)) this.#startSearch(nowMs, effects)
   }
 
   nextDeadlineMs(nowMs: number): number {
+    const hardMs = this.#hard?.nextDeadlineMs() ?? Number.POSITIVE_INFINITY
+    return Math.min(this.#ordinaryDeadlineMs(nowMs), this.#hardAtMs, this.#hardGraceMs, hardMs)
+  }
+
+  #ordinaryDeadlineMs(nowMs: number): number {
     if (this.#suspect !== undefined) return this.#suspect.nextPingMs
     if (this.#search !== undefined) {
       const { startedMs, times, step } = this.#search
@@ -211,6 +273,11 @@ export class PathFinder {
   handleTimeout(nowMs: number, effects: FinderEffect[]): void {
     this.#lastCheckMs = nowMs
     this.#forgetOldPings(nowMs)
+    if (nowMs >= this.#hardAtMs) this.#startHard(nowMs, effects)
+    if (this.#hard !== undefined)
+      this.#runHard((hard, list) => hard.handleTimeout(nowMs, list), nowMs, effects)
+    if (nowMs >= this.#hardGraceMs) this.#endHard(nowMs, effects)
+    this.#forgetOldPaths(nowMs, effects)
     if (this.#search !== undefined) this.#continueSearch(nowMs, effects)
     if (!this.#isInUse(nowMs)) {
       if (this.#active !== undefined && nowMs - this.#active.lastPongMs > PROOF_LIFETIME_MS) {
@@ -267,7 +334,7 @@ export class PathFinder {
       return
     }
     this.#suspect = undefined
-    this.#paths.delete(active.key)
+    this.#dropPath(active, effects)
     this.#useRelay(nowMs, `${formatEndpoint(active.path.remote)} does not answer any more`, effects)
     this.#startSearch(nowMs, effects)
   }
@@ -304,14 +371,16 @@ export class PathFinder {
     this.#record.failed(nowMs, { own, peerMapping, peerCandidates: this.#peerCandidates })
   }
 
-  #call(nowMs: number, effects: FinderEffect[]): void {
+  /** `ports`: of our NAT, as a bracket has just learnt them. */
+  #call(nowMs: number, effects: FinderEffect[], learnt?: readonly [low: number, high: number]): void {
     const { pair, random, relayPath, own } = this.#options
-    const { candidates, mapping, ports } = own()
+    const { candidates, mapping, isSequential, ports: known } = own()
+    const ports = learnt ?? known
     this.#lastCallMs = nowMs
     effects.push({
       kind: 'send',
       path: relayPath,
-      bytes: pair.seal({ kind: 'call', mapping, ports, candidates }, random),
+      bytes: pair.seal({ kind: 'call', mapping, ports, isSequential, candidates }, random),
     })
   }
 
@@ -319,6 +388,9 @@ export class PathFinder {
     if (this.#active === undefined) this.#record.called(nowMs)
     this.#peerMapping = call.mapping
     this.#peerCandidates = call.candidates
+    this.#peerPorts = call.ports
+    this.#isPeerSequential = call.isSequential
+    this.#planHard(nowMs)
     const own = this.#options.own()
     const addresses: IpAddress[] = own.prefixes.map(({ address }) => address)
     const before = this.#targets.size
@@ -334,6 +406,92 @@ export class PathFinder {
     if (nowMs - this.#lastCallMs > CALL_INTERVAL_MS) this.#call(nowMs, effects)
     // What they have begun is joined at its first step, with both sides sending at once.
     this.#pingAll(nowMs, effects)
+  }
+
+  // --- hard NATs -------------------------------------------------------------------------------
+
+  /** What a bracket has learnt is swept at once: it is true for a moment only. */
+  #planHard(nowMs: number): void {
+    const plan = this.#hardPlan()
+    if (plan === undefined || this.#active !== undefined || this.#hard !== undefined) return
+    if (plan.technique === 'sweep') this.#hardAtMs = nowMs
+    else if (nowMs >= this.#nextHardMs) this.#hardAtMs = Math.min(this.#hardAtMs, nowMs + HARD_DELAY_MS)
+  }
+
+  #hardPlan(): HardPlan | undefined {
+    const { mapping, ports, isSequential } = this.#options.own()
+    const peer = { mapping: this.#peerMapping, ports: this.#peerPorts, isSequential: this.#isPeerSequential }
+    return planHardSearch({ mapping, ports, isSequential }, peer)
+  }
+
+  #startHard(nowMs: number, effects: FinderEffect[]): void {
+    this.#hardAtMs = Number.POSITIVE_INFINITY
+    const plan = this.#hardPlan()
+    const { pair, random, own } = this.#options
+    const { sockets, stunServer, prefixes } = own()
+    const addresses = prefixes.map(({ address }) => address)
+    const endpoints = this.#peerCandidates
+      .filter(({ kind, endpoint }) => kind === 'reflexive' && endpoint.address.family === 4)
+      .map(({ endpoint }) => endpoint)
+      .filter((endpoint) => isWorthTrying(endpoint, addresses) && !isPrivate(endpoint.address))
+    if (
+      plan === undefined ||
+      this.#active !== undefined ||
+      sockets.v4 === undefined ||
+      endpoints.length === 0
+    )
+      return
+    const transactionId = random(12)
+    const ping = pair.seal({ kind: 'ping', transactionId, sizeBytes: 0 }, random)
+    this.#hardPing = { id: formatHex(transactionId), sentMs: nowMs }
+    this.#hard = new HardSearch(
+      {
+        plan,
+        mainSocket: sockets.v4,
+        peerAddresses: endpoints.map(({ address }) => address),
+        peerEndpoints: endpoints,
+        stunServer,
+        ping,
+        random,
+      },
+      nowMs,
+    )
+    this.#record.tried(nowMs, plan)
+    if (plan.sockets > 0) effects.push({ kind: 'openSockets', count: plan.sockets })
+  }
+
+  #runHard(
+    input: (hard: HardSearch, effects: HardEffect[]) => void,
+    nowMs: number,
+    effects: FinderEffect[],
+  ): void {
+    const hard = this.#hard
+    if (hard === undefined) return
+    const list: HardEffect[] = []
+    const before = hard.probes
+    input(hard, list)
+    this.#record.probed(hard.probes - before)
+    for (const effect of list) {
+      if (effect.kind === 'send') effects.push(effect)
+      else this.#call(nowMs, effects, effect.ports)
+    }
+    if (hard.isDone) this.#endHard(nowMs, effects)
+  }
+
+  #endHard(nowMs: number, effects: FinderEffect[]): void {
+    const hard = this.#hard
+    if (hard === undefined) return
+    this.#hard = undefined
+    this.#hardGraceMs = Number.POSITIVE_INFINITY
+    if (this.#active === undefined) {
+      this.#nextHardMs = nowMs + this.#hardPauseMs
+      this.#hardPauseMs = Math.min(MAX_HARD_PAUSE_MS, 2 * this.#hardPauseMs)
+    } else this.#hardPauseMs = FIRST_HARD_PAUSE_MS
+    if (hard.plan.sockets === 0) return
+    for (const { path } of this.#paths.values()) {
+      if (path.socket < 0) effects.push({ kind: 'keepSocket', socket: path.socket })
+    }
+    effects.push({ kind: 'closeSockets' })
   }
 
   // --- pings -----------------------------------------------------------------------------------
@@ -379,7 +537,12 @@ export class PathFinder {
     const bytes = pair.seal({ kind: 'pong', transactionId, observed: path.remote }, random)
     effects.push({ kind: 'send', path, bytes })
     const key = keyOf(path)
-    if (key === this.#relayKey || this.#paths.has(key)) return
+    if (key === this.#relayKey) return
+    const proven = this.#paths.get(key)
+    if (proven !== undefined) {
+      proven.lastHeardMs = nowMs
+      return
+    }
     // The peer can reach us from there: it may be a candidate that it does not know of itself.
     const text = formatEndpoint(path.remote)
     const known = this.#targets.get(text)
@@ -394,7 +557,7 @@ export class PathFinder {
   }
 
   #handlePong(path: Path, id: string, nowMs: number, effects: FinderEffect[]): void {
-    const pending = this.#pending.get(id)
+    const pending = this.#pending.get(id) ?? this.#pendingHard(path, id)
     if (pending === undefined) return
     this.#pending.delete(id)
     const rttMs = nowMs - pending.sentMs
@@ -407,35 +570,64 @@ export class PathFinder {
     const target = this.#targets.get(formatEndpoint(path.remote))
     if (target !== undefined) target.unanswered = 0
     const known = this.#paths.get(key)
-    const proven = known ?? this.#addPath(path, rttMs, nowMs)
+    const proven = known ?? this.#addPath(path, rttMs, nowMs, effects)
     proven.path = path
     proven.rttMs = smooth(known?.rttMs, rttMs)
     proven.lastPongMs = nowMs
+    proven.lastHeardMs = nowMs
     proven.loss *= 0.8
     if (this.#active?.key === key) this.#suspect = undefined
     this.#choose(proven, nowMs, effects)
   }
 
-  #addPath(path: Path, rttMs: number, nowMs: number): KnownPath {
+  /** The one ping of a technique goes to many ends; whichever answers is proven. */
+  #pendingHard(path: Path, id: string): Pending | undefined {
+    const ping = this.#hardPing
+    return ping?.id === id ? { key: keyOf(path), path, sentMs: ping.sentMs } : undefined
+  }
+
+  #addPath(path: Path, rttMs: number, nowMs: number, effects: FinderEffect[]): KnownPath {
     const own = this.#options.own()
     const kind = pathKindOf(
       path.remote,
       { candidates: this.#peerCandidates, isOpen: this.#peerMapping === 'none' },
       { prefixes: own.prefixes, isOpen: own.mapping === 'none' },
     )
-    const known: KnownPath = { key: keyOf(path), path, kind, rttMs, lastPongMs: nowMs, loss: 0 }
-    if (this.#paths.size >= MAX_PATHS) this.#forgetOldestPath()
+    const known: KnownPath = {
+      key: keyOf(path),
+      path,
+      kind,
+      rttMs,
+      lastPongMs: nowMs,
+      lastHeardMs: nowMs,
+      loss: 0,
+    }
+    if (this.#paths.size >= MAX_PATHS) this.#forgetOldestPath(effects)
     this.#paths.set(known.key, known)
     return known
   }
 
-  #forgetOldestPath(): void {
+  /** A path on a socket of its own gives it back. */
+  #dropPath(path: KnownPath, effects: FinderEffect[]): void {
+    const { v4, v6 } = this.#options.own().sockets
+    const { socket } = path.path
+    this.#paths.delete(path.key)
+    if (socket >= 0 && socket !== v4 && socket !== v6) effects.push({ kind: 'releaseSocket', socket })
+  }
+
+  #forgetOldestPath(effects: FinderEffect[]): void {
     let oldest: KnownPath | undefined
     for (const path of this.#paths.values()) {
       if (path !== this.#active && (oldest === undefined || path.lastPongMs < oldest.lastPongMs))
         oldest = path
     }
-    if (oldest !== undefined) this.#paths.delete(oldest.key)
+    if (oldest !== undefined) this.#dropPath(oldest, effects)
+  }
+
+  #forgetOldPaths(nowMs: number, effects: FinderEffect[]): void {
+    for (const path of [...this.#paths.values()]) {
+      if (path !== this.#active && nowMs - path.lastHeardMs > PATH_LIFETIME_MS) this.#dropPath(path, effects)
+    }
   }
 
   /** Unanswered ones count as lost. */
@@ -469,7 +661,12 @@ export class PathFinder {
     this.#suspect = undefined
     this.#activeSinceMs = nowMs
     this.#record.moved(nowMs, candidate.kind, candidate.path.remote)
+    this.#hardAtMs = Number.POSITIVE_INFINITY
     effects.push({ kind: 'usePath', path: candidate.path, pathKind: candidate.kind })
+    if (this.#hard === undefined) return
+    // The two sides may have found different pairs: all that meet by now are to stay open.
+    this.#hard.stopSending()
+    this.#hardGraceMs = Math.min(this.#hardGraceMs, nowMs + HARD_GRACE_MS)
   }
 
   #useRelay(nowMs: number, reason: string, effects: FinderEffect[]): void {

@@ -7,13 +7,15 @@
 
 import { formatHex } from '../base/bytes.js'
 import type { Endpoint } from '../net/endpoint.js'
+import { formatIp } from '../net/ip.js'
 import type { Path } from '../net/path.js'
 import type { Prefix } from '../net/prefix.js'
 import type { Crypto, DhPrivateKey, RandomBytes } from '../wireguard/crypto.js'
 import type { PublicKey } from '../wireguard/keys.js'
 import { isPrivate, type PathKind } from './candidates.js'
-import { type Candidate, DiscoPair, discoTagOf, MAX_CANDIDATES } from './disco.js'
-import type { Mapping } from './nat.js'
+import { type Candidate, DiscoPair, discoTagOf, isDisco, MAX_CANDIDATES } from './disco.js'
+import { isHard, portsToTell } from './hard-search.js'
+import type { Mapping, PortChoice } from './nat.js'
 import {
   type FinderEffect,
   type FinderStatus,
@@ -32,6 +34,11 @@ export type PathEffect =
       readonly path: Path
       readonly pathKind: PathKind
     }
+  /** See FinderEffect. */
+  | { readonly kind: 'openSockets'; readonly publicKey: PublicKey; readonly count: number }
+  | { readonly kind: 'keepSocket'; readonly publicKey: PublicKey; readonly socket: number }
+  | { readonly kind: 'closeSockets'; readonly publicKey: PublicKey }
+  | { readonly kind: 'releaseSocket'; readonly publicKey: PublicKey; readonly socket: number }
 
 export interface PathManagerOptions {
   readonly crypto: Crypto
@@ -64,8 +71,6 @@ interface Entry {
   readonly finder: PathFinder
 }
 
-const NO_PORTS: readonly [number, number] = [0, 0]
-
 export class PathManager {
   readonly counters: ProbeCounters = { unknown: 0, malformed: 0 }
   readonly #options: PathManagerOptions
@@ -75,6 +80,11 @@ export class PathManager {
   #sockets: DeviceSockets = { v4: undefined, v6: undefined, port: 0 }
   #prefixes: readonly Prefix[] = []
   #mapped: readonly Endpoint[] = []
+  #choice: PortChoice | undefined
+  #isSurveyDone = false
+  /** Of which external addresses the ports were surveyed. */
+  #surveyed = ''
+  #servers: readonly Endpoint[] = []
   #own: OwnPosition
 
   constructor(options: PathManagerOptions) {
@@ -123,6 +133,7 @@ export class PathManager {
   }
 
   setServers(servers: readonly Endpoint[], nowMs: number, effects: PathEffect[]): void {
+    this.#servers = servers.filter(({ address }) => address.family === 4)
     this.#ask({ servers }, nowMs, effects)
   }
 
@@ -147,6 +158,24 @@ export class PathManager {
     this.#tellChange(nowMs, effects)
   }
 
+  /**
+   * Servers to ask how this node's NAT chooses ports, if that matters and is not known of this network.
+   * Whoever asks tells the outcome by setPortChoice.
+   */
+  takePortSurvey(): readonly Endpoint[] | undefined {
+    const seenAs = this.#reflexive.endpoints.map(({ address }) => formatIp(address)).join()
+    if (!isHard(this.#reflexive.mapping) || this.#surveyed === seenAs) return undefined
+    this.#surveyed = seenAs
+    this.#isSurveyDone = false
+    return this.#servers
+  }
+
+  setPortChoice(choice: PortChoice | undefined, nowMs: number, effects: PathEffect[]): void {
+    this.#choice = choice
+    this.#isSurveyDone = true
+    this.#tellChange(nowMs, effects)
+  }
+
   // --- inputs ----------------------------------------------------------------------------------
 
   /** A datagram of STUN or disco. */
@@ -166,6 +195,38 @@ export class PathManager {
       return
     }
     this.#collect(entry, effects, (list) => entry.finder.handleMessage(path, message, nowMs, list))
+  }
+
+  /** What `openSockets` asked for. */
+  handleSockets(
+    publicKey: PublicKey,
+    sockets: readonly number[],
+    nowMs: number,
+    effects: PathEffect[],
+  ): void {
+    const entry = this.#peers.get(formatHex(publicKey))
+    if (entry === undefined) return
+    this.#collect(entry, effects, (list) => entry.finder.handleSockets(sockets, nowMs, list))
+  }
+
+  /** A datagram on a socket of a search for this peer. */
+  handleSearchDatagram(
+    publicKey: PublicKey,
+    path: Path,
+    bytes: Uint8Array,
+    nowMs: number,
+    effects: PathEffect[],
+  ): void {
+    const entry = this.#peers.get(formatHex(publicKey))
+    if (entry === undefined) return
+    if (isStun(bytes))
+      this.#collect(entry, effects, (list) => entry.finder.handleStun(path, bytes, nowMs, list))
+    else if (isDisco(bytes)) this.handleProbe(path, bytes, nowMs, effects)
+  }
+
+  /** A socket of a search carries data now, under another number. */
+  handleAdopted(publicKey: PublicKey, before: number, after: number): void {
+    this.#peers.get(formatHex(publicKey))?.finder.handleAdopted(before, after)
   }
 
   nextDeadlineMs(nowMs: number): number {
@@ -218,7 +279,9 @@ export class PathManager {
       candidates: isThere ? [...mapped, ...reflexive, ...publicFirst(local)].slice(0, MAX_CANDIDATES) : [],
       prefixes: this.#prefixes,
       mapping: this.#mapping(),
-      ports: NO_PORTS,
+      ports: this.#isSurveyDone ? portsToTell(this.#choice) : [0, 0],
+      isSequential: this.#choice?.kind === 'sequential',
+      stunServer: this.#servers[0],
     }
   }
 

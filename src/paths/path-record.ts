@@ -6,6 +6,7 @@
 import { type Endpoint, formatEndpoint } from '../net/endpoint.js'
 import type { PathKind } from './candidates.js'
 import type { Candidate } from './disco.js'
+import { type HardPlan, isHard } from './hard-search.js'
 import type { Mapping } from './nat.js'
 
 const MAX_EVENTS = 50
@@ -79,8 +80,13 @@ export class PathRecord {
     this.#add(nowMs, `began to try ${candidates} endpoints`)
   }
 
-  probed(): void {
-    this.#probes += 1
+  probed(count = 1): void {
+    this.#probes += count
+  }
+
+  tried(nowMs: number, { technique, sockets, probes }: HardPlan): void {
+    const amounts = [`${sockets} sockets`, `${probes} probes`].filter((text) => !text.startsWith('0 '))
+    this.#add(nowMs, `tried a technique for hard NATs: ${technique}, ${amounts.join(' and ')}`)
   }
 
   moved(nowMs: number, kind: PathKind, remote: Endpoint): void {
@@ -121,8 +127,4 @@ function explain({ own, peerMapping, peerCandidates }: Failure): WhyCode {
 /** Some server saw it, so UDP comes through. */
 function isSeen(candidates: readonly Candidate[], mapping: Mapping): boolean {
   return mapping !== 'unknown' || candidates.some(({ kind }) => kind === 'reflexive' || kind === 'mapped')
-}
-
-function isHard(mapping: Mapping): boolean {
-  return mapping === 'addressDependent' || mapping === 'addressAndPortDependent'
 }

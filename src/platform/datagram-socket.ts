@@ -7,6 +7,8 @@ import { formatIp, tryParseIp } from '../net/ip.js'
 export type DatagramHandler = (from: Endpoint, bytes: Uint8Array) => void
 
 export interface DatagramSocket {
+  /** Its own. */
+  readonly port: number
   /** A datagram that cannot be sent counts as lost on the way: UDP promises no more. */
   send(to: Endpoint, bytes: Uint8Array): void
   close(): Promise<void>
@@ -29,6 +31,7 @@ export async function openDatagramSocket(
     if (address !== undefined) onDatagram({ address, port: info.port, scopeId: 0 }, new Uint8Array(bytes))
   })
   return {
+    port: socket.address().port,
     send: (to, bytes) => socket.send(bytes, to.port, formatIp(to.address), () => undefined),
     close: async () => await closeSocket(socket),
   }

@@ -89,7 +89,7 @@ export class Membership {
       engine,
       createWakeUp: options.createWakeUp,
       nowMs,
-      onPath: (publicKey, _path, kind) => this.#logPath(publicKey, kind),
+      onPath: (publicKey, kind) => this.#logPath(publicKey, kind),
     })
     this.#relays = new RelayPool({
       identity,
@@ -304,7 +304,8 @@ export class Membership {
   // --- inside ----------------------------------------------------------------------------------
 
   #logPath(publicKey: PublicKey, kind: PathKind): void {
-    const name = this.#netmap?.nodes.find((node) => node.tunnelKey === publicKey)?.name ?? ''
+    const key = formatHex(publicKey)
+    const name = this.nodes.find((node) => formatHex(node.tunnelKey) === key)?.name ?? ''
     this.#options.log.info('path', { node: name, kind })
   }
 

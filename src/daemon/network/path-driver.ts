@@ -1,22 +1,44 @@
-/** Drives a PathManager: one timer, and its effects carried out on the engine. */
+/**
+ * Drives a PathManager: one timer, and its effects carried out on the engine. Sockets of a search are this
+ * process's own; the one that gets through is handed to the data plane by its port, the others are closed.
+ */
 
-import type { Path } from '../../net/path.js'
+import { randomBytes } from 'node:crypto'
+import { formatHex } from '../../base/bytes.js'
+import type { Endpoint } from '../../net/endpoint.js'
+import type { Path, SocketId } from '../../net/path.js'
 import type { PathKind } from '../../paths/candidates.js'
+import type { PortChoice } from '../../paths/nat.js'
+import { NatSurvey } from '../../paths/nat-survey.js'
 import type { PathEffect, PathManager } from '../../paths/path-manager.js'
+import { type DatagramSocket, openDatagramSocket } from '../../platform/datagram-socket.js'
 import type { PublicKey } from '../../wireguard/keys.js'
+import { driveSurvey, ownAddresses } from '../drive-survey.js'
 import type { Engine, WakeUp } from '../engine.js'
+
+/** Of all searches together. */
+const MAX_SEARCH_SOCKETS = 768
 
 export interface PathDriverOptions {
   readonly manager: PathManager
   readonly engine: Engine
   readonly createWakeUp: (onWake: () => void) => WakeUp
   readonly nowMs: () => number
-  readonly onPath: (publicKey: PublicKey, path: Path, kind: PathKind) => void
+  readonly onPath: (publicKey: PublicKey, kind: PathKind) => void
+}
+
+interface SearchSocket {
+  readonly owner: string
+  readonly socket: DatagramSocket
 }
 
 export class PathDriver {
   readonly #options: PathDriverOptions
   readonly #wakeUp: WakeUp
+  /** By number; they are negative, so that no socket of the engine has one of them. */
+  readonly #search = new Map<number, SearchSocket>()
+  #nextNumber = -1
+  #isStopped = false
 
   constructor(options: PathDriverOptions) {
     this.#options = options
@@ -26,21 +48,114 @@ export class PathDriver {
   }
 
   turn<T>(input: (manager: PathManager, nowMs: number, effects: PathEffect[]) => T): T {
-    const { manager, engine, nowMs, onPath } = this.#options
+    const { manager, nowMs } = this.#options
     const effects: PathEffect[] = []
     const result = input(manager, nowMs(), effects)
-    for (const effect of effects) {
-      if (effect.kind === 'send') engine.sendProbe(effect.path, effect.bytes)
-      else {
-        engine.setPeerPath(effect.publicKey, effect.path)
-        onPath(effect.publicKey, effect.path, effect.pathKind)
-      }
-    }
-    this.#wakeUp.at(manager.nextDeadlineMs(nowMs()))
+    for (const effect of effects) this.#carryOut(effect)
+    if (!this.#isStopped) this.#wakeUp.at(manager.nextDeadlineMs(nowMs()))
+    const servers = manager.takePortSurvey()
+    if (servers !== undefined) void this.#surveyPorts(servers)
     return result
   }
 
   stop(): void {
+    this.#isStopped = true
     this.#wakeUp.at(Number.POSITIVE_INFINITY)
+    for (const number of [...this.#search.keys()]) this.#close(number)
   }
+
+  #carryOut(effect: PathEffect): void {
+    const { engine, onPath } = this.#options
+    switch (effect.kind) {
+      case 'send':
+        if (effect.path.socket >= 0) engine.sendProbe(effect.path, effect.bytes)
+        else this.#search.get(effect.path.socket)?.socket.send(effect.path.remote, effect.bytes)
+        break
+      case 'usePath':
+        if (effect.path.socket < 0) void this.#useSearchSocket(effect.publicKey, effect.path, effect.pathKind)
+        else {
+          engine.setPeerPath(effect.publicKey, effect.path)
+          onPath(effect.publicKey, effect.pathKind)
+        }
+        break
+      case 'openSockets':
+        void this.#open(effect.publicKey, effect.count)
+        break
+      case 'keepSocket':
+        void this.#adopt(effect.publicKey, effect.socket)
+        break
+      case 'closeSockets': {
+        const owner = formatHex(effect.publicKey)
+        for (const [number, entry] of this.#search) if (entry.owner === owner) this.#close(number)
+        break
+      }
+      case 'releaseSocket':
+        engine.closePathSocket(effect.socket)
+        break
+    }
+  }
+
+  async #useSearchSocket(publicKey: PublicKey, path: Path, kind: PathKind): Promise<void> {
+    const socket = await this.#adopt(publicKey, path.socket)
+    if (socket === undefined) return // the path will be missed, and sought again
+    this.#options.engine.setPeerPath(publicKey, { ...path, socket })
+    this.#options.onPath(publicKey, kind)
+  }
+
+  /** The NAT knows the socket by its port: the data plane takes that over. Undefined if it is taken. */
+  async #adopt(publicKey: PublicKey, number: number): Promise<SocketId | undefined> {
+    const entry = this.#search.get(number)
+    if (entry === undefined) return undefined
+    this.#search.delete(number)
+    await entry.socket.close()
+    const socket = this.#isStopped ? undefined : this.#options.engine.tryOpenPathSocket(4, entry.socket.port)
+    if (socket !== undefined) this.turn((manager) => manager.handleAdopted(publicKey, number, socket))
+    return socket
+  }
+
+  async #open(publicKey: PublicKey, count: number): Promise<void> {
+    const owner = formatHex(publicKey)
+    const room = Math.max(0, Math.min(count, MAX_SEARCH_SOCKETS - this.#search.size))
+    const numbers = Array.from({ length: room }, () => this.#nextNumber--)
+    await Promise.all(
+      numbers.map(async (number) => {
+        const socket = await openDatagramSocket(4, (remote, bytes) => {
+          if (!this.#search.has(number)) return
+          const path: Path = { socket: number, remote, local: undefined }
+          this.turn((manager, nowMs, effects) => {
+            manager.handleSearchDatagram(publicKey, path, bytes, nowMs, effects)
+          })
+        })
+        if (socket !== undefined) this.#search.set(number, { owner, socket })
+      }),
+    )
+    if (this.#isStopped) {
+      for (const number of numbers) this.#close(number)
+      return
+    }
+    const open = numbers.filter((number) => this.#search.has(number))
+    this.turn((manager, nowMs, effects) => manager.handleSockets(publicKey, open, nowMs, effects))
+  }
+
+  #close(number: number): void {
+    const entry = this.#search.get(number)
+    this.#search.delete(number)
+    void entry?.socket.close()
+  }
+
+  async #surveyPorts(servers: readonly Endpoint[]): Promise<void> {
+    const choice = await surveyPorts(servers)
+    if (this.#isStopped) return
+    this.turn((manager, nowMs, effects) => manager.setPortChoice(choice, nowMs, effects))
+  }
+}
+
+async function surveyPorts(servers: readonly Endpoint[]): Promise<PortChoice | undefined> {
+  const survey = new NatSurvey({
+    servers,
+    ownAddresses: ownAddresses(),
+    random: (length) => new Uint8Array(randomBytes(length)),
+  })
+  await driveSurvey(survey, 4)
+  return survey.report().ports
 }

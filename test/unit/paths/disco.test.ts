@@ -28,6 +28,7 @@ const PONG: DiscoMessage = {
 const CALL: DiscoMessage = {
   kind: 'call',
   mapping: 'addressAndPortDependent',
+  isSequential: true,
   ports: [5120, 5631],
   candidates: [
     { kind: 'local', endpoint: endpoint('192.168.1.2', 40_000) },

@@ -1,0 +1,305 @@
+/**
+ * Ways through NATs that choose another port for each destination, where pings to known endpoints cannot
+ * meet. Sans-IO. One technique for each pair of NATs, chosen by what both sides said of themselves:
+ *
+ * | here | there | what is done here |
+ * | easy | hard, few ports known | sweep: one ping to each of them |
+ * | easy | hard, random | spray: pings to random ports of its range, while it fans |
+ * | hard, random | easy | fan: many sockets, one ping of each, so that many of our ports are open |
+ * | hard, in order | easy | bracket: learns the ports before and after that of a fresh socket, tells them |
+ * | hard, small range | the same | both fan and spray at once |
+ *
+ * M open ports against N probes in a range of R meet with probability 1 - exp(-M N / R).
+ *
+ * Each has a budget of sockets, probes and time, and ends; then the sockets are closed.
+ */
+
+import { formatHex } from '../base/bytes.js'
+import { type Endpoint, equalEndpoint } from '../net/endpoint.js'
+import type { IpAddress } from '../net/ip.js'
+import type { Path } from '../net/path.js'
+import type { RandomBytes } from '../wireguard/crypto.js'
+import type { Mapping, PortChoice } from './nat.js'
+import {
+  decodeStun,
+  encodeBindingRequest,
+  isBinding,
+  isStun,
+  mappedEndpoint,
+  TRANSACTION_ID_BYTES,
+} from './stun.js'
+
+/** M N / R of the techniques by chance: 1 - exp(-4.6) is 99 %. */
+const EXPECTED_MEETINGS = 4.6
+const MAX_SOCKETS = 256
+/** A range so small that fewer sockets do; a carrier may give no more. */
+const SMALL_RANGE = 4096
+const SMALL_RANGE_SOCKETS = 64
+const MAX_PROBES = 1024
+/** Both ranges small: so many probes of each side. */
+const BLOCK_PROBES = 1400
+/** The geometric mean of both ranges: above it chance is too small for the budget. */
+const MAX_BLOCK_RANGE = 800
+/** Ports learnt by a bracket are fewer, unless the NAT is very busy. */
+const MAX_SWEEP = 96
+const TIME_LIMIT_MS = 2500
+const STEP_MS = 10
+const PROBES_PER_STEP = 10
+/** Where both sides depend on chance, what is open must not close before the other side comes by. */
+const BLOCK_PROBES_PER_STEP = 20
+const BRACKET_SOCKETS = 3
+const FIRST_PORT = 1024
+const LAST_PORT = 65_535
+
+export type Technique = 'sweep' | 'spray' | 'fan' | 'bracket' | 'blocks'
+
+export interface HardSide {
+  readonly mapping: Mapping
+  /** Of external ports: a range, or nothing known. */
+  readonly ports: readonly [low: number, high: number]
+  readonly isSequential: boolean
+}
+
+export interface HardPlan {
+  readonly technique: Technique
+  readonly sockets: number
+  /** Probes to random ports of `range`, or to all of it. */
+  readonly probes: number
+  readonly range: readonly [low: number, high: number]
+}
+
+/** Undefined if neither side needs it, one has not surveyed its ports yet, or nothing has a chance. */
+export function planHardSearch(own: HardSide, peer: HardSide): HardPlan | undefined {
+  if (!isSurveyed(own) || !isSurveyed(peer)) return undefined
+  const range = rangeOf(peer)
+  const size = sizeOf(range)
+  if (!isHard(own.mapping)) {
+    if (!isHard(peer.mapping)) return undefined
+    if (isKnown(peer.ports) && sizeOf(peer.ports) <= MAX_SWEEP) {
+      return { technique: 'sweep', sockets: 0, probes: sizeOf(peer.ports), range: peer.ports }
+    }
+    // Its bracket comes with a call of its own.
+    if (peer.isSequential) return undefined
+    const needed = Math.ceil((EXPECTED_MEETINGS * size) / socketsFor(size))
+    return { technique: 'spray', sockets: 0, probes: Math.min(MAX_PROBES, needed), range }
+  }
+  const ownSize = sizeOf(rangeOf(own))
+  if (!isHard(peer.mapping)) {
+    return own.isSequential
+      ? { technique: 'bracket', sockets: BRACKET_SOCKETS, probes: 0, range }
+      : { technique: 'fan', sockets: socketsFor(ownSize), probes: 0, range }
+  }
+  if (own.isSequential || peer.isSequential || Math.sqrt(ownSize * size) > MAX_BLOCK_RANGE) return undefined
+  return { technique: 'blocks', sockets: MAX_SOCKETS, probes: BLOCK_PROBES, range }
+}
+
+export function isHard(mapping: Mapping): boolean {
+  return mapping === 'addressDependent' || mapping === 'addressAndPortDependent'
+}
+
+/** What a call says of our ports: a range if they are random, all if nothing is known of them; none if in order. */
+export function portsToTell(choice: PortChoice | undefined): readonly [low: number, high: number] {
+  if (choice?.kind === 'sequential') return [0, 0]
+  return choice === undefined ? [FIRST_PORT, LAST_PORT] : [choice.low, choice.high]
+}
+
+/** Whether a side has said by now how its ports are chosen. */
+function isSurveyed(side: HardSide): boolean {
+  return !isHard(side.mapping) || side.isSequential || isKnown(side.ports)
+}
+
+function socketsFor(size: number): number {
+  return size <= SMALL_RANGE ? SMALL_RANGE_SOCKETS : MAX_SOCKETS
+}
+
+function rangeOf(side: HardSide): readonly [low: number, high: number] {
+  return isKnown(side.ports) ? side.ports : [FIRST_PORT, LAST_PORT]
+}
+
+function sizeOf([low, high]: readonly [low: number, high: number]): number {
+  return high - low + 1
+}
+
+function isKnown([low, high]: readonly [low: number, high: number]): boolean {
+  return low >= FIRST_PORT && high >= low
+}
+
+// --- the search --------------------------------------------------------------------------------
+
+export type HardEffect =
+  | { readonly kind: 'send'; readonly path: Path; readonly bytes: Uint8Array }
+  /** Our ports, learnt by a bracket: the peer is to sweep them. */
+  | { readonly kind: 'tell'; readonly ports: readonly [low: number, high: number] }
+
+export interface HardSearchOptions {
+  readonly plan: HardPlan
+  /** The data socket for IPv4. */
+  readonly mainSocket: number
+  /** Addresses of the peer's NAT, and endpoints there. */
+  readonly peerAddresses: readonly IpAddress[]
+  readonly peerEndpoints: readonly Endpoint[]
+  readonly stunServer: Endpoint | undefined
+  /** A sealed ping. Its answer is known by the transaction, wherever it comes from. */
+  readonly ping: Uint8Array
+  readonly random: RandomBytes
+}
+
+export class HardSearch {
+  readonly plan: HardPlan
+  readonly #options: HardSearchOptions
+  readonly #endMs: number
+  #sockets: readonly number[] = []
+  /** Ports still to be probed, in the order in which they are. */
+  #ports: number[]
+  /** What each socket of ours still has to send. */
+  #fanned = 0
+  #nextStepMs: number
+  #questions = new Map<string, 'before' | 'after'>()
+  #before: number | undefined
+  #after: number | undefined
+  #isDone = false
+  #probes = 0
+
+  constructor(options: HardSearchOptions, nowMs: number) {
+    this.plan = options.plan
+    this.#options = options
+    this.#endMs = nowMs + TIME_LIMIT_MS
+    this.#nextStepMs = nowMs
+    this.#ports = choosePorts(options.plan, options.random)
+  }
+
+  get isDone(): boolean {
+    return this.#isDone
+  }
+
+  /** Sent by now, questions to servers not counted. */
+  get probes(): number {
+    return this.#probes
+  }
+
+  nextDeadlineMs(): number {
+    if (this.#isDone) return Number.POSITIVE_INFINITY
+    const hasWork = this.#ports.length > 0 || this.#fanned < this.#sockets.length
+    return hasWork ? this.#nextStepMs : this.#endMs
+  }
+
+  /** It has succeeded. */
+  stopSending(): void {
+    this.#ports = []
+    this.#fanned = this.#sockets.length
+  }
+
+  /** The sockets that the plan asks for are open. */
+  handleSockets(sockets: readonly number[], nowMs: number, effects: HardEffect[]): void {
+    this.#sockets = sockets
+    if (this.plan.technique === 'bracket') this.#bracket(effects)
+    this.handleTimeout(nowMs, effects)
+  }
+
+  handleTimeout(nowMs: number, effects: HardEffect[]): void {
+    if (this.#isDone) return
+    if (nowMs >= this.#endMs) {
+      this.#isDone = true
+      return
+    }
+    while (this.#nextStepMs <= nowMs) {
+      this.#nextStepMs += STEP_MS
+      const count = this.plan.technique === 'blocks' ? BLOCK_PROBES_PER_STEP : PROBES_PER_STEP
+      for (let i = 0; i < count; i++) {
+        this.#fan(effects)
+        this.#fan(effects)
+        this.#spray(effects)
+      }
+    }
+  }
+
+  /** A datagram on one of our sockets that is no probe. */
+  handleDatagram(path: Path, bytes: Uint8Array, effects: HardEffect[]): void {
+    const { stunServer } = this.#options
+    const message = isStun(bytes) ? decodeStun(bytes) : undefined
+    if (message === undefined || message.class !== 'success' || !isBinding(message)) return
+    if (stunServer === undefined || !equalEndpoint(path.remote, stunServer)) return
+    const place = this.#questions.get(formatHex(message.transactionId))
+    const port = mappedEndpoint(message)?.port
+    if (place === 'before') this.#before = port
+    if (place === 'after') this.#after = port
+    const [before, after] = [this.#before, this.#after]
+    if (before === undefined || after === undefined) return
+    this.#questions.clear()
+    // The two of the servers themselves are not it; a NAT that began anew at its lowest port is no bracket.
+    if (after - before >= 2 && after - before <= MAX_SWEEP)
+      effects.push({ kind: 'tell', ports: [before + 1, after - 1] })
+    else this.#isDone = true
+  }
+
+  /** In one burst: what is sent first is translated first. */
+  #bracket(effects: HardEffect[]): void {
+    const { stunServer, peerEndpoints, ping } = this.#options
+    const [first, middle, last] = this.#sockets
+    const [peer] = peerEndpoints
+    if (first === undefined || middle === undefined || last === undefined) return
+    if (stunServer === undefined || peer === undefined) {
+      this.#isDone = true
+      return
+    }
+    this.#ask('before', first, stunServer, effects)
+    effects.push({ kind: 'send', path: { socket: middle, remote: peer, local: undefined }, bytes: ping })
+    this.#probes += 1
+    this.#ask('after', last, stunServer, effects)
+    this.#fanned = this.#sockets.length
+  }
+
+  #ask(place: 'before' | 'after', socket: number, server: Endpoint, effects: HardEffect[]): void {
+    const transactionId = this.#options.random(TRANSACTION_ID_BYTES)
+    this.#questions.set(formatHex(transactionId), place)
+    const path: Path = { socket, remote: server, local: undefined }
+    effects.push({ kind: 'send', path, bytes: encodeBindingRequest(transactionId) })
+  }
+
+  /** One more of our sockets sends to the peer's first endpoint; where both fan, sprays do it. */
+  #fan(effects: HardEffect[]): void {
+    if (this.plan.technique !== 'fan' || this.#fanned >= this.#sockets.length) return
+    const socket = this.#sockets[this.#fanned]
+    const [remote] = this.#options.peerEndpoints
+    this.#fanned += 1
+    if (socket === undefined || remote === undefined) return
+    this.#probes += 1
+    effects.push({ kind: 'send', path: { socket, remote, local: undefined }, bytes: this.#options.ping })
+  }
+
+  #spray(effects: HardEffect[]): void {
+    const { peerAddresses, mainSocket, ping, plan } = this.#options
+    const [address] = peerAddresses
+    const isWaiting = plan.technique === 'blocks' && this.#sockets.length === 0
+    const port = isWaiting ? undefined : this.#ports.pop()
+    if (port === undefined || address === undefined) return
+    // Where our own port is a matter of chance too, every socket is another chance.
+    const ownSocket = this.#sockets[this.#probes % Math.max(1, this.#sockets.length)]
+    const socket = plan.technique === 'blocks' && ownSocket !== undefined ? ownSocket : mainSocket
+    this.#probes += 1
+    effects.push({
+      kind: 'send',
+      path: { socket, remote: { address, port, scopeId: 0 }, local: undefined },
+      bytes: ping,
+    })
+  }
+}
+
+/** Without repetition where there are enough, in random order. */
+function choosePorts({ probes, range }: HardPlan, random: RandomBytes): number[] {
+  if (probes === 0) return []
+  const [low] = range
+  const size = sizeOf(range)
+  const all = Array.from({ length: size }, (_, i) => low + i)
+  const bytes = random(4 * size)
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+  for (let i = size - 1; i > 0; i--) {
+    const j = view.getUint32(4 * i) % (i + 1)
+    const kept = all[i] as number
+    all[i] = all[j] as number
+    all[j] = kept
+  }
+  const chosen: number[] = []
+  for (let i = 0; i < probes; i++) chosen.push(all[i % size] as number)
+  return chosen
+}
