@@ -140,6 +140,28 @@ export class Internet {
     for (const router of site.routers) router.runSync('conntrack', '-F')
   }
 
+  /** The router forgets all connections, and takes other ports from now on. */
+  rebind(site: Site): void {
+    const rules = routerRules(site.kind, { host: '', outside: site.outside })
+    const elsewhere = 'meta l4proto udp masquerade to :20000-30000'
+    site.router.setRules(
+      rules.replace('oifname "wan" masquerade', `oifname "wan" ${elsewhere}\n oifname "wan" masquerade`),
+    )
+    this.forget(site)
+  }
+
+  /** The machine comes back on another network: another address, another way out. */
+  move(site: Site): void {
+    const { host, router } = site
+    host.ip('link', 'set', 'eth0', 'down')
+    const network = '192.168.200'
+    router.ip('addr', 'add', `${network}.1/24`, 'dev', 'lan')
+    host.ip('addr', 'flush', 'dev', 'eth0')
+    host.ip('addr', 'add', `${network}.2/24`, 'dev', 'eth0')
+    host.ip('link', 'set', 'eth0', 'up')
+    host.ip('route', 'add', 'default', 'via', `${network}.1`)
+  }
+
   startProxy(credentials: string): void {
     this.hub.start([process.execPath, OVERLAY, 'lab', 'proxy', String(PROXY_PORT), credentials])
   }

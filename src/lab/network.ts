@@ -56,6 +56,13 @@ export class LabNode {
     throw new AppError(ERROR_CODES.timeout, `${this.name} never heard of ${other}`)
   }
 
+  /** Its IPv4 address in the network. */
+  async address(): Promise<string> {
+    const text = await this.overlay('status', this.interfaceName, '--json')
+    const status = JSON.parse(text) as { interfaces: { addresses: string[] }[] }
+    return status.interfaces[0]?.addresses[0]?.split('/')[0] ?? ''
+  }
+
   async why(to: string): Promise<WhyReport> {
     return JSON.parse(await this.overlay('why', to, '--interface', this.interfaceName, '--json')) as WhyReport
   }

@@ -40,10 +40,10 @@ const HEARTBEAT_MS = 14_000
 /** A path that has not answered for so long is not believed in any more. */
 const PROOF_LIFETIME_MS = 35_000
 /** Silence while sending that makes a path suspect: not less, and not less than three round trips. */
-const SUSPICION_MS = 250
+const SUSPICION_MS = 200
 const SUSPICION_RTTS = 3
 const SUSPECT_PINGS = 3
-const SUSPECT_PING_INTERVAL_MS = 80
+const SUSPECT_PING_INTERVAL_MS = 60
 /** Unanswered pings to one candidate within UNANSWERED_SPAN_MS: what a peer can make us send to a victim. */
 const MAX_UNANSWERED = 12
 const UNANSWERED_SPAN_MS = 60_000
@@ -93,6 +93,8 @@ export type FinderEffect =
   | { readonly kind: 'keepSocket'; readonly socket: number }
   /** The search is over: those that carry no path are not needed any more. */
   | { readonly kind: 'closeSockets' }
+  /** A path was lost: this node's own endpoints may be others by now. */
+  | { readonly kind: 'lost' }
   /** A socket of its own that carried a path. */
   | { readonly kind: 'releaseSocket'; readonly socket: number }
 
@@ -151,6 +153,7 @@ export class PathFinder {
   readonly #record = new PathRecord()
   readonly #relayKey: string
   #active: KnownPath | undefined
+  #hasBeenDirect = false
   #activeSinceMs = 0
   #search: { readonly startedMs: number; readonly times: readonly number[]; step: number } | undefined
   #nextSearchMs = 0
@@ -262,12 +265,11 @@ export class PathFinder {
 
   #ordinaryDeadlineMs(nowMs: number): number {
     if (this.#suspect !== undefined) return this.#suspect.nextPingMs
-    if (this.#search !== undefined) {
-      const { startedMs, times, step } = this.#search
-      return startedMs + (times[step] ?? (times.at(-1) ?? 0) + SEARCH_TAIL_MS)
-    }
     // Whether data flows must be looked up: seldom where it has not for long.
-    return this.#lastCheckMs + (this.#isInUse(nowMs) ? 50 : 200)
+    const checkMs = this.#lastCheckMs + (this.#isInUse(nowMs) ? 50 : 200)
+    if (this.#search === undefined) return checkMs
+    const { startedMs, times, step } = this.#search
+    return Math.min(checkMs, startedMs + (times[step] ?? (times.at(-1) ?? 0) + SEARCH_TAIL_MS))
   }
 
   handleTimeout(nowMs: number, effects: FinderEffect[]): void {
@@ -377,10 +379,11 @@ export class PathFinder {
     const { candidates, mapping, isSequential, ports: known } = own()
     const ports = learnt ?? known
     this.#lastCallMs = nowMs
+    const isLost = this.#active === undefined && this.#hasBeenDirect
     effects.push({
       kind: 'send',
       path: relayPath,
-      bytes: pair.seal({ kind: 'call', mapping, ports, isSequential, candidates }, random),
+      bytes: pair.seal({ kind: 'call', mapping, ports, isSequential, isLost, candidates }, random),
     })
   }
 
@@ -390,6 +393,11 @@ export class PathFinder {
     this.#peerCandidates = call.candidates
     this.#peerPorts = call.ports
     this.#isPeerSequential = call.isSequential
+    // To them the path is dead, so what we send there is not answered: theirs to notice, ours to believe.
+    if (call.isLost && this.#active !== undefined) {
+      this.#dropPath(this.#active, effects)
+      this.#useRelay(nowMs, 'the peer has lost the path', effects)
+    }
     this.#planHard(nowMs)
     const own = this.#options.own()
     const addresses: IpAddress[] = own.prefixes.map(({ address }) => address)
@@ -658,6 +666,7 @@ export class PathFinder {
     if (active === candidate) return
     if (active !== undefined && this.#suspect === undefined && !isBetter(candidate, active)) return
     this.#active = candidate
+    this.#hasBeenDirect = true
     this.#suspect = undefined
     this.#activeSinceMs = nowMs
     this.#record.moved(nowMs, candidate.kind, candidate.path.remote)
@@ -676,7 +685,7 @@ export class PathFinder {
     this.#activeSinceMs = nowMs
     this.#nextSearchMs = nowMs
     this.#record.lost(nowMs, reason)
-    effects.push({ kind: 'usePath', path: this.#options.relayPath, pathKind: 'relay' })
+    effects.push({ kind: 'usePath', path: this.#options.relayPath, pathKind: 'relay' }, { kind: 'lost' })
   }
 
   #isInUse(nowMs: number): boolean {

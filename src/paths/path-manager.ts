@@ -82,6 +82,7 @@ export class PathManager {
   #mapped: readonly Endpoint[] = []
   #choice: PortChoice | undefined
   #isSurveyDone = false
+  #isRefreshDue = false
   /** Of which external addresses the ports were surveyed. */
   #surveyed = ''
   #servers: readonly Endpoint[] = []
@@ -230,7 +231,7 @@ export class PathManager {
   }
 
   nextDeadlineMs(nowMs: number): number {
-    let next = this.#reflexive.nextDeadlineMs()
+    let next = this.#isRefreshDue ? nowMs : this.#reflexive.nextDeadlineMs()
     for (const { finder } of this.#peers.values()) next = Math.min(next, finder.nextDeadlineMs(nowMs))
     return next
   }
@@ -240,6 +241,7 @@ export class PathManager {
     const isChanged = this.#reflexive.nextDeadlineMs() <= nowMs && this.#reflexive.handleTimeout(nowMs, sends)
     effects.push(...sends)
     if (isChanged) this.#tellChange(nowMs, effects)
+    if (this.#isRefreshDue) this.#refresh(nowMs, effects)
     for (const entry of this.#peers.values()) {
       if (entry.finder.nextDeadlineMs(nowMs) > nowMs) continue
       this.#collect(entry, effects, (list) => entry.finder.handleTimeout(nowMs, list))
@@ -247,6 +249,14 @@ export class PathManager {
   }
 
   // --- inside ----------------------------------------------------------------------------------
+
+  /** A path was lost: servers tell whether our NAT maps us elsewhere now. */
+  #refresh(nowMs: number, effects: PathEffect[]): void {
+    this.#isRefreshDue = false
+    const sends: ReflexiveEffect[] = []
+    this.#reflexive.refresh(nowMs, sends)
+    effects.push(...sends)
+  }
 
   #ask(position: Parameters<Reflexive['configure']>[0], nowMs: number, effects: PathEffect[]): void {
     const sends: ReflexiveEffect[] = []
@@ -299,7 +309,8 @@ export class PathManager {
     const list: FinderEffect[] = []
     input(list)
     for (const effect of list) {
-      effects.push(effect.kind === 'send' ? effect : { ...effect, publicKey: entry.publicKey })
+      if (effect.kind === 'lost') this.#isRefreshDue = true
+      else effects.push(effect.kind === 'send' ? effect : { ...effect, publicKey: entry.publicKey })
     }
   }
 }

@@ -21,6 +21,7 @@ const RESEND_AT_MS = [0, 100, 300, 700, 1500, 3000] as const
 const REFRESH_INTERVAL_MS = 22_000
 /** While nobody answers: a firewall may open. */
 const RETRY_INTERVAL_MS = 8000
+const MIN_ROUND_INTERVAL_MS = 500
 const MAX_SERVERS = 8
 
 export interface ReflexiveSockets {
@@ -87,6 +88,11 @@ export class Reflexive {
     this.#ownAddresses = position.ownAddresses ?? this.#ownAddresses
     this.#sightings.clear()
     this.#startRound(nowMs, effects)
+  }
+
+  /** Asks anew, out of turn, but not all the time. */
+  refresh(nowMs: number, effects: ReflexiveEffect[]): void {
+    if (nowMs - this.#startedMs >= MIN_ROUND_INTERVAL_MS) this.#startRound(nowMs, effects)
   }
 
   nextDeadlineMs(): number {

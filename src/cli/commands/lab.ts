@@ -28,6 +28,7 @@ export const lab: Command = {
   },
   examples: [
     ['sudo overlay lab', 'the easy pairs'],
+    ['sudo overlay lab faults', 'networks that restrict, and networks that change'],
     ['sudo overlay lab portRestricted symmetricRandom --tries 20', 'one pair'],
   ],
   async run(input) {
@@ -35,6 +36,7 @@ export const lab: Command = {
     // Parts of a laboratory run as programs of their own inside it.
     if (words[0] === 'delay') return await runDelay(words)
     if (words[0] === 'proxy') return await runProxy(words)
+    if (words[0] === 'faults') return await runFaults(input)
     const { measurePair, percentile } = await import('../../lab/matrix.js')
     const options = {
       tries: numberOf(input, 'tries', 5, 1),
@@ -63,6 +65,18 @@ export const lab: Command = {
     printLine(formatTable([['pair', 'direct', 'median', 'p95', 'probes', 'how'], ...rows]))
     return 0
   },
+}
+
+async function runFaults(input: CommandInput): Promise<number> {
+  const { measureInterruptions, measureRestrictions } = await import('../../lab/faults.js')
+  const options = { rttMs: numberOf(input, 'rtt', 40, 0), lossPercent: numberOf(input, 'loss', 0, 0) }
+  const results = [...(await measureRestrictions(options)), ...(await measureInterruptions(options))]
+  if (input.output.isJson) printJson(results)
+  else
+    printLine(
+      formatTable(results.map(({ name, ms, how }) => [name, ms === null ? 'never' : `${ms} ms`, how])),
+    )
+  return 0
 }
 
 async function runDelay([, name = '', delay = '', loss = '']: readonly string[]): Promise<number> {

@@ -19,6 +19,7 @@ import {
 import { NoiseInitiator, type NoiseSession } from '../../control/noise-nk.js'
 import type { SignedTunnelKey } from '../../control/tunnel-key.js'
 import { formatHostEndpoint, type HostEndpoint } from '../../net/endpoint.js'
+import { equalIp, type IpAddress, tryParseIp } from '../../net/ip.js'
 import { dial, type HttpProxy } from '../../platform/dial.js'
 import type { Crypto, RandomBytes } from '../../wireguard/crypto.js'
 import type { PublicKey } from '../../wireguard/keys.js'
@@ -68,6 +69,7 @@ export class HubLink {
   #pingTimer: NodeJS.Timeout | undefined
   #lastReceiveMs = 0
   #isConnecting = false
+  #localAddress = ''
 
   constructor(options: HubLinkOptions) {
     this.#options = options
@@ -86,12 +88,18 @@ export class HubLink {
     return true
   }
 
-  /** The network changed: waiting any longer makes no sense, and an old connection may be dead. */
-  nudge(): void {
+  /**
+   * The network changed: waiting any longer makes no sense, and a connection from an address that is gone is
+   * dead. `addresses`: of this machine.
+   */
+  nudge(addresses: readonly IpAddress[]): void {
     this.#pauseMs = FIRST_PAUSE_MS
+    const local = tryParseIp(this.#localAddress)
     if (this.#socket === undefined) {
       clearTimeout(this.#pauseTimer)
       void this.#connect()
+    } else if (local !== undefined && !addresses.some((address) => equalIp(address, local))) {
+      this.#socket.terminate()
     } else this.#probe()
   }
 
@@ -142,12 +150,13 @@ export class HubLink {
     }))
   }
 
-  #begin(way: string, { socket, session }: Established): void {
+  #begin(way: string, { socket, session, localAddress }: Established): void {
     if (this.#abort.signal.aborted) {
       socket.terminate()
       return
     }
     this.#socket = socket
+    this.#localAddress = localAddress
     this.#session = session
     this.#lastReceiveMs = performance.now()
     socket.removeAllListeners('close')
@@ -210,6 +219,7 @@ export class HubLink {
 interface Established {
   readonly socket: WebSocket
   readonly session: NoiseSession
+  readonly localAddress: string
 }
 
 /** Connected, and whoever answers holds the hub's key. */
@@ -242,7 +252,7 @@ async function establish(
     socket.once('message', (data) => {
       const session = data instanceof Buffer ? initiator?.finish(data) : undefined
       signal.removeEventListener('abort', onAbort)
-      if (session !== undefined) resolve({ socket, session })
+      if (session !== undefined) resolve({ socket, session, localAddress: raw.localAddress ?? '' })
       else fail(new Error('whoever answers does not hold the key of the hub'))
     })
     if (signal.aborted) onAbort()

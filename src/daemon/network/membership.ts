@@ -123,8 +123,9 @@ export class Membership {
     engine.setPathHandlers(this.#handlers())
     this.#addresses = watchOwnAddresses(interfaceName, (prefixes) => {
       this.#driver.turn((manager, nowMs, effects) => manager.setAddresses(prefixes, nowMs, effects))
-      this.#relays.nudge()
-      this.#hub.nudge()
+      const addresses = prefixes.map(({ address }) => address)
+      this.#relays.nudge(addresses)
+      this.#hub.nudge(addresses)
     })
     this.#hub.start()
   }

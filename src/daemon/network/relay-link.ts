@@ -9,6 +9,7 @@ import type { Logger } from '../../base/log.js'
 import type { Identity } from '../../control/identity.js'
 import { FRAME_HEADROOM_BYTES } from '../../dataplane/contract.js'
 import { formatHostEndpoint, type HostEndpoint } from '../../net/endpoint.js'
+import { equalIp, type IpAddress } from '../../net/ip.js'
 import { dial, type HttpProxy } from '../../platform/dial.js'
 import { type ByteStream, streamOfSocket, streamOfWebSocket } from '../../relay/io/byte-stream.js'
 import { Outbox } from '../../relay/outbox.js'
@@ -87,9 +88,17 @@ export class RelayLink {
     return true
   }
 
-  /** The network changed: do not wait any longer, and look whether an old connection is still alive. */
-  nudge(): void {
+  /**
+   * The network changed: do not wait any longer. A connection from an address that is gone is given up, any
+   * other asked whether it is still alive. `addresses`: of this machine.
+   */
+  nudge(addresses: readonly IpAddress[]): void {
     this.#pauseMs = FIRST_PAUSE_MS
+    const local = this.#stream?.localAddress
+    if (local !== undefined && !addresses.some((address) => equalIp(address, local))) {
+      this.#stream?.abort()
+      return
+    }
     if (this.#stream === undefined) {
       clearTimeout(this.#pauseTimer)
       void this.#connect()
@@ -331,5 +340,5 @@ async function upgrade(raw: Socket, endpoint: HostEndpoint, signal: AbortSignal)
       resolve()
     })
   })
-  return streamOfWebSocket(socket)
+  return streamOfWebSocket(socket, raw)
 }

@@ -7,6 +7,7 @@ import { formatBase64, formatHex, tryParseBase64 } from '../../base/bytes.js'
 import type { Logger } from '../../base/log.js'
 import { type Identity, tryParseIdentity } from '../../control/identity.js'
 import type { RelayInfo } from '../../control/messages.js'
+import type { IpAddress } from '../../net/ip.js'
 import type { HttpProxy } from '../../platform/dial.js'
 import { RelayLink } from './relay-link.js'
 
@@ -17,6 +18,9 @@ const GONE_MS = 3000
 const MIN_GAIN = 0.8
 const MIN_GAIN_MS = 10
 const MAX_GONE = 4096
+/** Handshakes and calls wait for a relay that is being connected to: their own repetition takes seconds. */
+const MAX_WAITING = 128
+const WAITING_MS = 3000
 
 export interface RelayPoolOptions {
   readonly identity: Identity
@@ -39,6 +43,13 @@ export interface RelayStatus {
   readonly fault: string
 }
 
+interface Waiting {
+  readonly frame: Uint8Array
+  readonly to: { readonly identity: Uint8Array; readonly homeRelay: string | undefined }
+  readonly segmentBytes: number
+  readonly atMs: number
+}
+
 interface Member {
   readonly info: RelayInfo
   readonly link: RelayLink
@@ -52,6 +63,7 @@ export class RelayPool {
   #ticket: Uint8Array = new Uint8Array(0)
   #home: string | null = null
   #unsent = 0
+  #waiting: Waiting[] = []
 
   constructor(options: RelayPoolOptions) {
     this.#options = options
@@ -109,11 +121,16 @@ export class RelayPool {
       if (link.send(frame, to.identity, segmentBytes, isControl)) return true
     }
     this.#unsent += 1
+    if (isControl) {
+      this.#waiting.push({ frame, to, segmentBytes, atMs: this.#options.nowMs() })
+      if (this.#waiting.length > MAX_WAITING) this.#waiting.shift()
+    }
     return false
   }
 
-  nudge(): void {
-    for (const { link } of this.#members.values()) link.nudge()
+  /** `addresses`: of this machine, as they are now. */
+  nudge(addresses: readonly IpAddress[]): void {
+    for (const { link } of this.#members.values()) link.nudge(addresses)
   }
 
   stop(): void {
@@ -149,8 +166,19 @@ export class RelayPool {
         if (this.#gone.size > MAX_GONE) this.#gone.clear()
         this.#gone.set(`${info.key} ${formatHex(peer)}`, nowMs() + GONE_MS)
       },
-      onState: () => this.#chooseHome(),
+      onState: () => {
+        this.#chooseHome()
+        this.#sendWaiting()
+      },
     })
+  }
+
+  #sendWaiting(): void {
+    if (![...this.#members.values()].some(({ link }) => link.isConnected)) return
+    const sinceMs = this.#options.nowMs() - WAITING_MS
+    for (const { frame, to, segmentBytes, atMs } of this.#waiting.splice(0)) {
+      if (atMs >= sinceMs) this.send(frame, to, segmentBytes, true)
+    }
   }
 
   #chooseHome(): void {

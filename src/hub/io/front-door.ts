@@ -157,7 +157,7 @@ export class FrontDoor {
     }
     const remote = remoteEndpointOf(request.socket)
     this.#webSockets.handleUpgrade(request, socket, head, (webSocket) => {
-      if (path === '/relay') onRelay(streamOfWebSocket(webSocket), remote)
+      if (path === '/relay') onRelay(streamOfWebSocket(webSocket, request.socket), remote)
       else onControl(webSocket, remote)
     })
   }

@@ -3,7 +3,7 @@
 import type { Socket } from 'node:net'
 import type { WebSocket } from 'ws'
 import type { Endpoint } from '../../net/endpoint.js'
-import { tryParseIp } from '../../net/ip.js'
+import { type IpAddress, tryParseIp } from '../../net/ip.js'
 
 /** What may wait in a stream before `write` says that it is full: the outbox behind it orders the rest. */
 export const STREAM_BUFFER_BYTES: number = 128 * 1024
@@ -18,12 +18,16 @@ interface StreamHandlers {
 }
 
 export interface ByteStream {
+  /** From which it is connected; undefined if that is not known. */
+  readonly localAddress: IpAddress | undefined
   /** False if it is full now: onDrain will be called. The bytes are taken in any case. */
   write(bytes: Uint8Array): boolean
   /** What is written in `work` leaves in one go. */
   batch(work: () => void): void
   /** After what was written is out, within a second. */
   close(): void
+  /** At once; what was written may be lost. */
+  abort(): void
   /** Starts the flow of bytes. */
   start(handlers: StreamHandlers): void
 }
@@ -31,6 +35,7 @@ export interface ByteStream {
 export function streamOfSocket(socket: Socket): ByteStream {
   socket.setNoDelay(true)
   return {
+    localAddress: addressOf(socket.localAddress),
     write: (bytes) => socket.write(bytes),
     batch(work) {
       socket.cork()
@@ -41,6 +46,7 @@ export function streamOfSocket(socket: Socket): ByteStream {
       socket.end()
       setTimeout(() => socket.destroy(), CLOSE_TIMEOUT_MS).unref()
     },
+    abort: () => socket.destroy(),
     start({ onBytes, onDrain, onClosed }) {
       socket.on('data', onBytes)
       socket.on('drain', onDrain)
@@ -52,7 +58,7 @@ export function streamOfSocket(socket: Socket): ByteStream {
 }
 
 /** Messages are cut as the writes were; whoever reads takes them for a stream. */
-export function streamOfWebSocket(socket: WebSocket): ByteStream {
+export function streamOfWebSocket(socket: WebSocket, below: Socket): ByteStream {
   let isFull = false
   let drained: () => void = () => undefined
   const onSent = (): void => {
@@ -61,6 +67,7 @@ export function streamOfWebSocket(socket: WebSocket): ByteStream {
     drained()
   }
   return {
+    localAddress: addressOf(below.localAddress),
     write(bytes) {
       socket.send(bytes, onSent)
       isFull = socket.bufferedAmount > STREAM_BUFFER_BYTES
@@ -71,6 +78,7 @@ export function streamOfWebSocket(socket: WebSocket): ByteStream {
       socket.close()
       setTimeout(() => socket.terminate(), CLOSE_TIMEOUT_MS).unref()
     },
+    abort: () => socket.terminate(),
     start({ onBytes, onDrain, onClosed }) {
       drained = onDrain
       socket.on('message', (data) => {
@@ -84,8 +92,13 @@ export function streamOfWebSocket(socket: WebSocket): ByteStream {
 
 /** The far end of a connection; all zero if it is gone already. */
 export function remoteEndpointOf(socket: Socket): Endpoint {
-  const { remoteAddress = '', remotePort = 0 } = socket
-  const text = remoteAddress.startsWith(V4_MAPPED) ? remoteAddress.slice(V4_MAPPED.length) : remoteAddress
-  const address = tryParseIp(text.split('%')[0] ?? '') ?? { family: 4, bytes: new Uint8Array(4) }
+  const { remoteAddress, remotePort = 0 } = socket
+  const address = addressOf(remoteAddress) ?? { family: 4, bytes: new Uint8Array(4) }
   return { address, port: remotePort, scopeId: 0 }
+}
+
+/** A v4 address of a v6 socket as what it is; without a zone. */
+function addressOf(text = ''): IpAddress | undefined {
+  const plain = text.startsWith(V4_MAPPED) ? text.slice(V4_MAPPED.length) : text
+  return tryParseIp(plain.split('%')[0] ?? '')
 }

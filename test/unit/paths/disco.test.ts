@@ -29,6 +29,7 @@ const CALL: DiscoMessage = {
   kind: 'call',
   mapping: 'addressAndPortDependent',
   isSequential: true,
+  isLost: false,
   ports: [5120, 5631],
   candidates: [
     { kind: 'local', endpoint: endpoint('192.168.1.2', 40_000) },
@@ -121,6 +122,8 @@ describe('a disco message', () => {
     expect(pairOf(BOB, ALICE).open(sealed(hex(call)))).toEqual({
       kind: 'call',
       mapping: 'endpointIndependent',
+      isSequential: false,
+      isLost: false,
       ports: [0, 0],
       candidates: [{ kind: 'local', endpoint: endpoint('203.0.113.2', 9) }],
     })
