@@ -20,6 +20,7 @@ import {
   setLinkUp,
 } from '../platform/network.js'
 import { networkNamespace } from '../platform/network-namespace.js'
+import { hookResolver, unhookResolver } from '../platform/resolver-hook.js'
 import { listRunNames, runPaths } from '../platform/run-directory.js'
 import { writeSysctl } from '../platform/sysctl.js'
 import type { InterfaceChange, LastingChange } from './system-change.js'
@@ -79,6 +80,9 @@ export async function applyLastingChange(change: LastingChange, interfaceName: s
     case 'dns':
       await setDns({ ...change, interfaceName })
       return
+    case 'names':
+      await hookResolver({ ...change, interfaceName })
+      return
   }
 }
 
@@ -99,6 +103,9 @@ export async function undoLastingChange(change: LastingChange, interfaceName: st
       return
     case 'dns':
       await unsetDns(interfaceName)
+      return
+    case 'names':
+      unhookResolver(interfaceName)
       return
   }
 }

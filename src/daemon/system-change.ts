@@ -41,7 +41,14 @@ interface DnsChange {
   readonly searchDomains: readonly string[]
 }
 
-export type LastingChange = RuleChange | SysctlChange | FirewallChange | DnsChange
+/** Names of the network's domain are asked of the node's own server. */
+interface NamesChange {
+  readonly kind: 'names'
+  readonly server: string
+  readonly domain: string
+}
+
+export type LastingChange = RuleChange | SysctlChange | FirewallChange | DnsChange | NamesChange
 
 export type InterfaceChange =
   | { readonly kind: 'mtu'; readonly mtu: number }
@@ -56,6 +63,7 @@ const LASTING_KINDS: ReadonlySet<string> = new Set<LastingChange['kind']>([
   'sysctl',
   'firewall',
   'dns',
+  'names',
 ])
 
 export function isLasting(change: SystemChange): change is LastingChange {

@@ -10,6 +10,7 @@
 
 import { routesOf } from '../config/routes.js'
 import type { TunnelConfig } from '../config/types.js'
+import { zoneDomain } from '../names/zone.js'
 import { formatIp } from '../net/ip.js'
 import { formatPrefix, maskPrefix, type Prefix, prefixContains } from '../net/prefix.js'
 import { MAIN_TABLE } from '../platform/network.js'
@@ -77,8 +78,15 @@ export function planSystem(config: TunnelConfig, facts: HostFacts): SystemChange
     prefix: formatPrefix(address),
   }))
   changes.push({ kind: 'mtu', mtu: facts.mtu }, { kind: 'linkUp' })
-  changes.push(...planDns(config), ...planRoutes(config, facts))
+  changes.push(...planDns(config), ...planRoutes(config, facts), ...planNames(config))
   return changes
+}
+
+/** The node answers for its network's domain on its own address. */
+function planNames({ overlay, interface: { addresses } }: TunnelConfig): SystemChange[] {
+  const own = addresses.find(({ address }) => address.family === 4)
+  if (overlay === undefined || own === undefined) return []
+  return [{ kind: 'names', server: formatIp(own.address), domain: zoneDomain(overlay.network) }]
 }
 
 function planDns(config: TunnelConfig): SystemChange[] {

@@ -5,6 +5,8 @@
  */
 
 import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process'
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { AppError, ERROR_CODES } from '../base/errors.js'
 
@@ -20,6 +22,9 @@ export class Namespace {
   constructor(name: string) {
     this.name = name
     ip('netns', 'add', name)
+    // Whoever runs inside sees this as /etc/resolv.conf, and may change it without harm to this machine.
+    mkdirSync(this.#etc, { recursive: true })
+    writeFileSync(join(this.#etc, 'resolv.conf'), '')
     this.runSync('sysctl', '-qw', 'net.ipv4.ip_forward=1', 'net.ipv6.conf.all.forwarding=1')
     const quick = ['net.ipv6.conf.all.accept_dad=0', 'net.ipv6.conf.default.accept_dad=0']
     const loose = ['net.ipv4.conf.all.rp_filter=0', 'net.ipv4.conf.default.rp_filter=0']
@@ -80,6 +85,11 @@ export class Namespace {
       pids = pidsIn(this.name)
     }
     ip('netns', 'del', this.name)
+    rmSync(this.#etc, { recursive: true, force: true })
+  }
+
+  get #etc(): string {
+    return join('/etc/netns', this.name)
   }
 }
 

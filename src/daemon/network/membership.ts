@@ -13,8 +13,9 @@ import type { HubMessage, Welcome } from '../../control/messages.js'
 import { Netmap, type NetmapChange, type NetmapNode, requirePrefix } from '../../control/netmap.js'
 import type { SignedTunnelKey } from '../../control/tunnel-key.js'
 import { FRAME_HEADROOM_BYTES } from '../../dataplane/contract.js'
+import type { NamedNode } from '../../names/zone.js'
 import type { Endpoint } from '../../net/endpoint.js'
-import { formatIp } from '../../net/ip.js'
+import { formatIp, type IpAddress } from '../../net/ip.js'
 import type { Path, SocketId } from '../../net/path.js'
 import type { PathKind } from '../../paths/candidates.js'
 import type { FinderStatus, OwnPosition } from '../../paths/path-finder.js'
@@ -24,6 +25,7 @@ import type { Crypto, DhPrivateKey, RandomBytes } from '../../wireguard/crypto.j
 import { formatKeyBase64, type PublicKey } from '../../wireguard/keys.js'
 import type { Engine, PathHandlers, WakeUp } from '../engine.js'
 import { HubLink, type HubLinkState } from './hub-link.js'
+import { NameServer } from './name-server.js'
 import type { NetworkStore, StoredNetwork } from './network-store.js'
 import { localPrefixes, type OwnAddresses, watchOwnAddresses } from './own-addresses.js'
 import { PathDriver } from './path-driver.js'
@@ -36,6 +38,8 @@ const RELAY_PORT = 1
 export interface MembershipOptions {
   readonly config: OverlayConfig
   readonly interfaceName: string
+  /** Of this node in the network; undefined if the file gives none. */
+  readonly ownAddress: { readonly v4: IpAddress; readonly v6: IpAddress } | undefined
   readonly identity: Identity
   /** This node's, signed for now. */
   readonly tunnelKey: () => SignedTunnelKey
@@ -77,6 +81,7 @@ export class Membership {
   #addresses: OwnAddresses | undefined
   #hubState: HubLinkState = { kind: 'connecting' }
   #refusal = ''
+  #names: NameServer | undefined
   #isStopped = false
 
   constructor(options: MembershipOptions) {
@@ -127,6 +132,15 @@ export class Membership {
       this.#relays.nudge(addresses)
       this.#hub.nudge(addresses)
     })
+    const { ownAddress, config, log } = this.#options
+    if (ownAddress !== undefined) {
+      const own = { name: config.name, v4: ownAddress.v4, v6: ownAddress.v6 }
+      const others = (): NamedNode[] =>
+        this.nodes.map(({ name, v4, v6 }) => ({ name, v4: v4.address, v6: v6.address }))
+      const zone = { network: config.network, nodes: () => [own, ...others()] }
+      this.#names = new NameServer(ownAddress.v4, zone, log)
+      this.#names.start()
+    }
     this.#hub.start()
   }
 
@@ -160,6 +174,7 @@ export class Membership {
     this.#isStopped = true
     this.#options.engine.setPathHandlers(undefined)
     this.#addresses?.stop()
+    this.#names?.stop()
     this.#driver.stop()
     this.#hub.stop()
     this.#relays.stop()

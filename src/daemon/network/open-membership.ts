@@ -7,6 +7,7 @@ import type { Logger } from '../../base/log.js'
 import { proxyAccess } from '../../config/proxy.js'
 import type { TunnelConfig } from '../../config/types.js'
 import { signTunnelKey } from '../../control/tunnel-key.js'
+import type { IpAddress } from '../../net/ip.js'
 import { bootNowMs, wallNowMs } from '../../platform/clock.js'
 import type { Crypto } from '../../wireguard/crypto.js'
 import { formatKeyHex } from '../../wireguard/keys.js'
@@ -47,6 +48,7 @@ export function openMembership(request: MembershipRequest): Membership | undefin
   const membership = new Membership({
     config: overlay,
     interfaceName,
+    ownAddress: ownAddressOf(config),
     identity,
     tunnelKey: () => signTunnelKey(identity, staticKey.publicKey, validitySpan(wallNowMs())),
     staticKey,
@@ -63,6 +65,12 @@ export function openMembership(request: MembershipRequest): Membership | undefin
   })
   membership.start()
   return membership
+}
+
+function ownAddressOf(config: TunnelConfig): { v4: IpAddress; v6: IpAddress } | undefined {
+  const addresses = config.interface.addresses.map(({ address }) => address)
+  const [v4, v6] = [4, 6].map((family) => addresses.find((address) => address.family === family))
+  return v4 === undefined || v6 === undefined ? undefined : { v4, v6 }
 }
 
 /** Of whole days, so that a key signed twice a day has one signature. */
