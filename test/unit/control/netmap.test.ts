@@ -1,0 +1,111 @@
+import { describe, expect, it } from 'vitest'
+import { Netmap, type NetmapChange, requirePrefix } from '../../../src/control/netmap.js'
+import { formatIp } from '../../../src/net/ip.js'
+import { nobleCrypto } from '../../../src/wireguard/crypto-noble.js'
+import { infoOf, prefixOf, testNode, WALL_MS } from '../../support/control.js'
+
+const PREFIX6 = prefixOf('fd12:3456:789a::/48')
+const OWN = testNode(1)
+const ALICE = testNode(2)
+const MALLORY = testNode(3)
+
+function netmap(): Netmap {
+  return new Netmap({
+    crypto: nobleCrypto,
+    prefix4: prefixOf('100.64.0.0/16'),
+    prefix6: PREFIX6,
+    ownIdentity: OWN.identity.text,
+    wallNowMs: () => WALL_MS,
+  })
+}
+
+const alice = (more = {}) => infoOf(ALICE, PREFIX6, { name: 'alice', ...more })
+
+function tell(map: Netmap, ...changed: ReturnType<typeof infoOf>[]): NetmapChange {
+  return map.apply({ type: 'nodes', changed, removed: [] })
+}
+
+describe('a netmap', () => {
+  it('holds what is signed and certifies itself', () => {
+    const map = netmap()
+    const change = tell(map, alice())
+    expect(change.faults).toEqual([])
+    expect(change.changed.map(({ name }) => name)).toEqual(['alice'])
+    expect(formatIp(map.nodes[0]?.v4.address ?? { family: 4, bytes: new Uint8Array(4) })).toBe('100.64.0.7')
+    expect(map.find(ALICE.identity.text)?.isOnline).toBe(true)
+    expect(tell(map, alice()).changed).toEqual([])
+    expect(tell(map, alice({ isOnline: false })).changed).toHaveLength(1)
+    expect(map.apply({ type: 'nodes', changed: [], removed: [ALICE.identity.text] }).removed).toHaveLength(1)
+    expect(map.nodes).toEqual([])
+  })
+
+  it('passes over this node itself', () => {
+    expect(tell(netmap(), infoOf(OWN, PREFIX6)).changed).toEqual([])
+  })
+
+  it('refuses a hub that swaps a tunnel key', () => {
+    const map = netmap()
+    const { faults, changed } = tell(map, alice({ tunnelKey: MALLORY.tunnelKey }))
+    expect(changed).toEqual([])
+    expect(faults).toEqual([
+      "the hub's entry for alice is refused: its tunnel key is not signed by its identity",
+    ])
+    expect(map.faults.get('alice')).toContain('not signed')
+  })
+
+  it('refuses a hub that hands an address to another', () => {
+    const v6 = infoOf(MALLORY, PREFIX6).v6
+    expect(tell(netmap(), alice({ v6 })).faults[0]).toContain('its IPv6 address is not that of its identity')
+    expect(tell(netmap(), alice({ v4: '8.8.8.8' })).faults[0]).toContain('not of this network')
+    expect(tell(netmap(), alice({ v4: 'fd00::1' })).faults[0]).toContain('not of this network')
+    const map = netmap()
+    tell(map, alice())
+    const thief = infoOf(MALLORY, PREFIX6, { name: 'mallory' })
+    expect(tell(map, thief).faults[0]).toContain('its IPv4 address belonged to another identity')
+  })
+
+  it('refuses a hub that gives a known name to another identity, until a person vouches for it', () => {
+    const map = netmap()
+    tell(map, alice())
+    map.apply({ type: 'nodes', changed: [], removed: [ALICE.identity.text] })
+    const impostor = infoOf(MALLORY, PREFIX6, { name: 'alice', v4: '100.64.0.9' })
+    expect(tell(map, impostor).faults[0]).toContain(
+      'its name belonged to another identity; if it was set up anew',
+    )
+    expect(map.nodes).toEqual([])
+    expect(map.trust('nobody')).toBeUndefined()
+    expect(map.trust('alice')?.changed).toHaveLength(1)
+    expect(map.nodes[0]?.identity).toBe(MALLORY.identity.text)
+    expect(map.faults.size).toBe(0)
+    expect(tell(map, alice({ v4: '100.64.0.11' })).faults[0]).toContain('belonged to another')
+  })
+
+  it('forgets whom a whole list does not name', () => {
+    const map = netmap()
+    tell(map, alice(), infoOf(MALLORY, PREFIX6, { name: 'mallory', v4: '100.64.0.8' }))
+    map.handleWelcome()
+    const change = map.apply({ type: 'nodes', changed: [alice()], removed: [], isComplete: true })
+    expect(change.removed.map(({ name }) => name)).toEqual(['mallory'])
+    expect(map.apply({ type: 'nodes', changed: [], removed: [], isComplete: true }).removed).toEqual([])
+  })
+
+  it('comes back from its stored form, with what it knew of names', () => {
+    const map = netmap()
+    tell(map, alice())
+    const later = netmap()
+    expect(later.restore(JSON.parse(JSON.stringify(map.toStored()))).changed).toHaveLength(1)
+    expect(later.nodes[0]?.isOnline).toBe(false)
+    const impostor = infoOf(MALLORY, PREFIX6, { name: 'alice', v4: '100.64.0.9' })
+    expect(tell(later, impostor).faults).toHaveLength(1)
+    const edited = map.toStored()
+    const forged = {
+      ...edited,
+      nodes: edited.nodes.map((node) => ({ ...node, tunnelKey: MALLORY.tunnelKey })),
+    }
+    expect(netmap().restore(forged).faults).toHaveLength(1)
+  })
+
+  it('takes prefixes only as prefixes', () => {
+    expect(() => requirePrefix('x')).toThrow(RangeError)
+  })
+})
