@@ -17,7 +17,7 @@ import { connect, Namespace } from './namespace.js'
 import { FAULT_RULES, type Fault, faultRules, type RouterKind, routerRules } from './routers.js'
 
 export const HUB_ADDRESS = '203.0.113.1'
-export const PROXY_PORT = 3128
+const PROXY_PORT = 3128
 const HUB_SECOND_ADDRESS = '203.0.113.2'
 const OVERLAY = fileURLToPath(new URL('../../bin/overlay', import.meta.url))
 const DELAY_LINK = 'delay0'

@@ -51,7 +51,7 @@ const BRACKET_SOCKETS = 3
 const FIRST_PORT = 1024
 const LAST_PORT = 65_535
 
-export type Technique = 'sweep' | 'spray' | 'fan' | 'bracket' | 'blocks'
+type Technique = 'sweep' | 'spray' | 'fan' | 'bracket' | 'blocks'
 
 export interface HardSide {
   readonly mapping: Mapping

@@ -15,6 +15,8 @@ export interface SimulatedNatOptions {
   readonly filtering: Dependence
   readonly ports: 'preserved' | 'sequential' | readonly [low: number, high: number]
   readonly hairpin?: boolean
+  /** Outside; 203.0.113.1 if not given. */
+  readonly address?: string
 }
 
 export function endpoint(address: string, port: number): Endpoint {
@@ -41,7 +43,11 @@ export class SimulatedNat {
   outbound(inside: Endpoint, remote: Endpoint): Endpoint {
     const key = `${formatEndpoint(inside)} ${scopeOf(this.#options.mapping, remote)}`
     const known = this.#entries.get(key)
-    const entry = known ?? { inside, outside: endpoint('203.0.113.1', this.#newPort(inside)), permitted: [] }
+    const entry = known ?? {
+      inside,
+      outside: endpoint(this.#options.address ?? '203.0.113.1', this.#newPort(inside)),
+      permitted: [],
+    }
     this.#entries.set(key, entry)
     entry.permitted.push(remote)
     return entry.outside

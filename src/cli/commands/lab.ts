@@ -44,10 +44,11 @@ export const lab: Command = {
       lossPercent: numberOf(input, 'loss', 0, 0),
       hasV6: input.has('v6'),
     }
+    const { ROUTER_WORDS } = await import('../../lab/routers.js')
     const pairs = await pairsOf(words)
     const results = []
     for (const [left, right] of pairs) {
-      if (!output.isJson) printNote(`${left} × ${right} …`)
+      if (!output.isJson) printNote(`${ROUTER_WORDS[left]} × ${ROUTER_WORDS[right]} …`)
       results.push(await measurePair(left, right, options))
     }
     if (output.isJson) {

@@ -1,0 +1,275 @@
+/**
+ * Two nodes with path managers in memory: each behind a NAT of some kind, or none, with STUN servers and a
+ * relay between them, on a clock that jumps. Nothing sleeps.
+ *
+ * INVARIANT: a datagram arrives half a round trip after it was sent, or never.
+ */
+
+import { type Endpoint, equalEndpoint, formatEndpoint } from '../../src/net/endpoint.js'
+import type { Path } from '../../src/net/path.js'
+import type { PathKind } from '../../src/paths/candidates.js'
+import type { PortChoice } from '../../src/paths/nat.js'
+import type { PeerActivity } from '../../src/paths/path-finder.js'
+import { type PathEffect, PathManager } from '../../src/paths/path-manager.js'
+import { nobleCrypto } from '../../src/wireguard/crypto-noble.js'
+import { prefixOf } from './control.js'
+import { countingBytes } from './hex.js'
+import { seededRandom } from './seeded-random.js'
+import { endpoint, SimulatedNat, type SimulatedNatOptions, SimulatedStunServer } from './simulated-nat.js'
+
+export const RTT_MS = 40
+const RELAY_PORT = 9
+const STUN = endpoint('198.51.100.1', 3478)
+const OTHER_STUN = endpoint('198.51.100.2', 3479)
+
+export interface NodeOptions {
+  /** Undefined: an address of its own. */
+  readonly nat?: SimulatedNatOptions
+  readonly ports?: PortChoice
+}
+
+interface Datagram {
+  readonly atMs: number
+  readonly deliver: () => void
+}
+
+export class WorldNode {
+  readonly manager: PathManager
+  readonly number: number
+  readonly key: ReturnType<typeof nobleCrypto.dhPrivateKey>
+  readonly inside: Endpoint
+  readonly nat: SimulatedNat | undefined
+  readonly outsideAddress: string
+  readonly moves: { readonly atMs: number; readonly kind: PathKind }[] = []
+  readonly activity: { -readonly [K in keyof PeerActivity]: number } = {
+    lastDataSendMs: 0,
+    firstUnansweredSendMs: 0,
+    lastReceiveMs: 0,
+    lastDataReceiveMs: 0,
+  }
+  path: Path | undefined
+  /** Ports of sockets of searches, by number. */
+  readonly searchPorts: Map<number, number> = new Map()
+  sent = 0
+  isUdpBlocked = false
+  #nextSearch = -1
+
+  constructor(number: number, options: NodeOptions) {
+    this.number = number
+    this.key = nobleCrypto.dhPrivateKey(countingBytes(32, number * 11))
+    this.manager = new PathManager({ crypto: nobleCrypto, random: seededRandom(number), staticKey: this.key })
+    this.outsideAddress = `203.0.113.${number}`
+    this.inside = endpoint(
+      options.nat === undefined ? this.outsideAddress : `192.168.${number}.2`,
+      40_000 + number,
+    )
+    this.nat = options.nat && new SimulatedNat({ ...options.nat, address: this.outsideAddress })
+  }
+
+  /** Numbers of fresh sockets. */
+  openSockets(count: number): number[] {
+    return Array.from({ length: count }, () => {
+      const number = this.#nextSearch--
+      this.searchPorts.set(number, 50_000 - number)
+      return number
+    })
+  }
+
+  endpointOf(socket: number): Endpoint {
+    const port = this.searchPorts.get(socket)
+    return port === undefined ? this.inside : { ...this.inside, port }
+  }
+
+  socketOf(local: Endpoint): number {
+    for (const [socket, port] of this.searchPorts) if (port === local.port) return socket
+    return 1
+  }
+}
+
+export class PathWorld {
+  nowMs = 10_000
+  readonly a: WorldNode
+  readonly b: WorldNode
+  isRelayDead = false
+  /** Whether the n-th datagram over UDP gets lost. */
+  isLost: (count: number) => boolean = () => false
+  readonly #queue: Datagram[] = []
+  readonly #stun = new SimulatedStunServer(STUN, OTHER_STUN)
+  readonly #ports: ReadonlyMap<WorldNode, PortChoice | undefined>
+  #datagrams = 0
+
+  constructor(a: NodeOptions, b: NodeOptions) {
+    this.a = new WorldNode(1, a)
+    this.b = new WorldNode(2, b)
+    this.#ports = new Map([
+      [this.a, a.ports],
+      [this.b, b.ports],
+    ])
+    for (const [node, other] of [
+      [this.a, this.b],
+      [this.b, this.a],
+    ] as const) {
+      const isOpen = node.nat === undefined
+      const prefix = prefixOf(isOpen ? `${node.outsideAddress}/32` : `192.168.${node.number}.2/24`)
+      this.turn(node, (effects) => {
+        node.manager.setSockets({ v4: 1, v6: undefined, port: node.inside.port }, this.nowMs, effects)
+        node.manager.setAddresses([prefix], this.nowMs, effects)
+        node.manager.setServers([STUN, OTHER_STUN], this.nowMs, effects)
+      })
+      const relayPath: Path = { socket: RELAY_PORT, remote: endpoint('192.0.2.99', 1), local: undefined }
+      const peer = { publicKey: other.key.publicKey, relayPath, activity: () => node.activity }
+      this.turn(node, (effects) => node.manager.addPeer(peer, this.nowMs, effects))
+    }
+    this.run(1000)
+  }
+
+  /** Data goes from `node` to the other, every so often, as long as the clock is run by `run`. */
+  talk(node: WorldNode): void {
+    const other = this.#other(node)
+    node.activity.lastDataSendMs = this.nowMs
+    if (node.activity.firstUnansweredSendMs === 0) node.activity.firstUnansweredSendMs = this.nowMs
+    const { path } = node
+    if (path === undefined) return
+    const arrive = (): void => {
+      other.activity.lastReceiveMs = this.nowMs
+      other.activity.lastDataReceiveMs = this.nowMs
+      other.activity.firstUnansweredSendMs = 0
+    }
+    if (path.socket === RELAY_PORT) this.#overRelay(arrive)
+    else this.#overUdp(node, path, () => arrive())
+  }
+
+  turn(node: WorldNode, input: (effects: PathEffect[]) => void): void {
+    const effects: PathEffect[] = []
+    input(effects)
+    for (const effect of effects) this.#carryOut(node, effect)
+    if (node.manager.takePortSurvey() !== undefined) {
+      const choice = this.#ports.get(node)
+      this.#at(2 * RTT_MS, () =>
+        this.turn(node, (list) => node.manager.setPortChoice(choice, this.nowMs, list)),
+      )
+    }
+  }
+
+  /** `talkers`: send data every 20 ms meanwhile. */
+  run(ms: number, talkers: readonly WorldNode[] = []): void {
+    const endMs = this.nowMs + ms
+    let nextTalkMs = talkers.length === 0 ? Number.POSITIVE_INFINITY : this.nowMs
+    while (this.nowMs < endMs) {
+      const deadlines = [this.a, this.b].map((node) => node.manager.nextDeadlineMs(this.nowMs))
+      this.#queue.sort((x, y) => x.atMs - y.atMs)
+      const nextMs = Math.min(endMs, nextTalkMs, this.#queue[0]?.atMs ?? endMs, ...deadlines)
+      this.nowMs = Math.max(this.nowMs, nextMs)
+      while ((this.#queue[0]?.atMs ?? Number.POSITIVE_INFINITY) <= this.nowMs) this.#queue.shift()?.deliver()
+      for (const node of [this.a, this.b]) {
+        if (node.manager.nextDeadlineMs(this.nowMs) > this.nowMs) continue
+        this.turn(node, (effects) => node.manager.handleTimeout(this.nowMs, effects))
+      }
+      if (nextTalkMs > this.nowMs) continue
+      nextTalkMs += 20
+      for (const node of talkers) this.talk(node)
+    }
+  }
+
+  /** Runs until both sides have a path that is no relay; ms it took, or undefined. */
+  untilDirect(limitMs: number, talkers: readonly WorldNode[]): number | undefined {
+    const startMs = this.nowMs
+    while (this.nowMs - startMs < limitMs) {
+      this.run(10, talkers)
+      if ([this.a, this.b].every((node) => this.kindOf(node) !== 'relay')) return this.nowMs - startMs
+    }
+    return undefined
+  }
+
+  kindOf(node: WorldNode): PathKind | undefined {
+    return node.manager.status(this.#other(node).key.publicKey)?.kind
+  }
+
+  status(node: WorldNode): ReturnType<PathManager['status']> {
+    return node.manager.status(this.#other(node).key.publicKey)
+  }
+
+  #other(node: WorldNode): WorldNode {
+    return node === this.a ? this.b : this.a
+  }
+
+  #carryOut(node: WorldNode, effect: PathEffect): void {
+    const peerKey = this.#other(node).key.publicKey
+    switch (effect.kind) {
+      case 'send': {
+        const { path, bytes } = effect
+        if (path.socket === RELAY_PORT) {
+          const other = this.#other(node)
+          const back: Path = { socket: RELAY_PORT, remote: endpoint('192.0.2.99', 1), local: undefined }
+          this.#overRelay(() =>
+            this.turn(other, (list) => other.manager.handleProbe(back, bytes, this.nowMs, list)),
+          )
+        } else this.#overUdp(node, path, (to, from, local) => this.#receive(to, from, local, bytes), bytes)
+        break
+      }
+      case 'usePath':
+        node.path = effect.path
+        node.moves.push({ atMs: this.nowMs, kind: effect.pathKind })
+        break
+      case 'openSockets': {
+        const numbers = node.openSockets(effect.count)
+        this.#at(2, () =>
+          this.turn(node, (list) => node.manager.handleSockets(peerKey, numbers, this.nowMs, list)),
+        )
+        break
+      }
+      case 'keepSocket':
+      case 'closeSockets':
+      case 'releaseSocket':
+        break
+    }
+  }
+
+  #receive(to: WorldNode, from: Endpoint, local: Endpoint, bytes: Uint8Array): void {
+    const socket = to.socketOf(local)
+    const path: Path = { socket, remote: from, local: undefined }
+    const peerKey = this.#other(to).key.publicKey
+    this.turn(to, (list) => {
+      if (socket < 0) to.manager.handleSearchDatagram(peerKey, path, bytes, this.nowMs, list)
+      else to.manager.handleProbe(path, bytes, this.nowMs, list)
+    })
+  }
+
+  #overRelay(deliver: () => void): void {
+    if (!this.isRelayDead) this.#at(RTT_MS, deliver)
+  }
+
+  /** Out through one NAT, in through the other, or to a server and back. */
+  #overUdp(
+    node: WorldNode,
+    path: Path,
+    deliver: (to: WorldNode, from: Endpoint, local: Endpoint) => void,
+    bytes: Uint8Array = new Uint8Array(0),
+  ): void {
+    node.sent += 1
+    this.#datagrams += 1
+    if (node.isUdpBlocked || this.isLost(this.#datagrams)) return
+    const inside = node.endpointOf(path.socket)
+    const outside = node.nat?.outbound(inside, path.remote) ?? inside
+    this.#at(RTT_MS / 2, () => {
+      const answer = this.#stun.answer(outside, path.remote, bytes)
+      if (answer !== undefined) {
+        this.#at(RTT_MS / 2, () => {
+          const local = node.nat === undefined ? outside : node.nat.inbound(outside, answer.from)
+          if (local !== undefined && !node.isUdpBlocked) this.#receive(node, answer.from, local, answer.bytes)
+        })
+        return
+      }
+      const other = this.#other(node)
+      const isThere = formatEndpoint(path.remote).startsWith(`${other.outsideAddress}:`)
+      if (!isThere || other.isUdpBlocked) return
+      const isOwn = other.nat === undefined && equalEndpoint(path.remote, other.inside)
+      const local = isOwn ? other.inside : other.nat?.inbound(path.remote, outside)
+      if (local !== undefined) deliver(other, outside, local)
+    })
+  }
+
+  #at(delayMs: number, deliver: () => void): void {
+    this.#queue.push({ atMs: this.nowMs + delayMs, deliver })
+  }
+}

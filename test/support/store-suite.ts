@@ -1,0 +1,77 @@
+/** What every store of a hub does, whichever driver it is. */
+
+import { expect, it } from 'vitest'
+import type { NodeRecord, Store, TokenRecord } from '../../src/hub/store.js'
+import { testNode, WALL_MS } from './control.js'
+
+export function nodeRecord(number: number, more: Partial<NodeRecord> = {}): NodeRecord {
+  const { identity, tunnelKey } = testNode(number)
+  return {
+    identity: identity.text,
+    name: `node-${number}`,
+    v4: `100.64.0.${number}`,
+    tunnelKey,
+    tags: ['lab'],
+    state: 'approved',
+    isEphemeral: false,
+    createdAtMs: WALL_MS,
+    lastSeenMs: WALL_MS,
+    ...more,
+  }
+}
+
+const TOKEN: TokenRecord = {
+  hash: 'aGFzaA==',
+  nodeName: '',
+  tags: [],
+  usesLeft: 3,
+  expiresAtMs: WALL_MS + 1000,
+  isEphemeral: true,
+}
+
+/** `open`: a new, empty one each time. */
+export function describeStore(open: () => Promise<Store>): void {
+  it('keeps network, nodes and tokens as they were put last', async () => {
+    const store = await open()
+    expect([store.network(), store.nodes(), store.tokens()]).toEqual([undefined, [], []])
+    const network = { name: 'home', prefix4: '100.64.0.0/16', prefix6: 'fd00::/48', needsApproval: true }
+    store.setNetwork({ ...network, needsApproval: false })
+    store.setNetwork(network)
+    store.putNode(nodeRecord(1))
+    store.putNode(nodeRecord(2))
+    store.putNode(nodeRecord(1, { name: 'renamed' }))
+    store.putToken(TOKEN)
+    store.putToken({ ...TOKEN, usesLeft: 2 })
+    expect(store.network()).toEqual(network)
+    expect([...store.nodes()].map(({ name }) => name).sort()).toEqual(['node-2', 'renamed'])
+    expect(store.nodes()).toContainEqual(nodeRecord(2))
+    expect(store.tokens()).toEqual([{ ...TOKEN, usesLeft: 2 }])
+    store.deleteNode(nodeRecord(2).identity)
+    store.deleteToken(TOKEN.hash)
+    store.deleteToken('never there')
+    expect(store.nodes()).toHaveLength(1)
+    expect(store.tokens()).toEqual([])
+    store.close()
+  })
+
+  it('gives the latest of its record first', async () => {
+    const store = await open()
+    for (const subject of ['a', 'b', 'c']) {
+      store.appendAudit({ atMs: WALL_MS, event: 'node.enrolled', subject, detail: '' })
+    }
+    expect(store.audit(2).map(({ subject }) => subject)).toEqual(['c', 'b'])
+    store.close()
+  })
+
+  it('gives what a transaction gives, also of one within another', async () => {
+    const store = await open()
+    const result = store.transaction(() =>
+      store.transaction(() => {
+        store.putNode(nodeRecord(1))
+        return 7
+      }),
+    )
+    expect([result, store.nodes().length]).toEqual([7, 1])
+    store.close()
+  })
+}

@@ -1,0 +1,290 @@
+import { beforeEach, describe, expect, it } from 'vitest'
+import { formatBase64, tryParseBase64 } from '../../../src/base/bytes.js'
+import { identityFromSeed } from '../../../src/control/identity.js'
+import type { HubMessage, NodeMessage } from '../../../src/control/messages.js'
+import { isTicketValid } from '../../../src/control/ticket.js'
+import { Hub, type HubEffect, type SessionId } from '../../../src/hub/hub.js'
+import { MemoryStore } from '../../../src/hub/memory-store.js'
+import { createNetwork, Registry } from '../../../src/hub/registry.js'
+import { nobleCrypto } from '../../../src/wireguard/crypto-noble.js'
+import { HANDSHAKE_HASH, helloOf, type TestNode, testNode, WALL_MS } from '../../support/control.js'
+import { countingBytes } from '../../support/hex.js'
+import { seededRandom } from '../../support/seeded-random.js'
+
+const IDENTITY = identityFromSeed(countingBytes(32, 50))
+const RELAY = { key: IDENTITY.text, host: 'hub.example.org', port: 443 }
+
+class World {
+  nowMs = WALL_MS
+  readonly store = new MemoryStore()
+  readonly registry: Registry
+  readonly hub: Hub
+  readonly sent: HubEffect[] = []
+
+  constructor(needsApproval = false) {
+    const options = {
+      store: this.store,
+      crypto: nobleCrypto,
+      random: seededRandom(4),
+      wallNowMs: () => this.nowMs,
+    }
+    createNetwork(options, { name: 'home', needsApproval })
+    this.registry = new Registry(options)
+    this.hub = new Hub({
+      registry: this.registry,
+      crypto: nobleCrypto,
+      identity: IDENTITY,
+      relays: () => [RELAY],
+      stun: [{ host: 'hub.example.org', port: 3478 }],
+      wallNowMs: () => this.nowMs,
+    })
+  }
+
+  say(session: SessionId, message: NodeMessage): void {
+    this.hub.handleMessage(session, message, HANDSHAKE_HASH, this.sent)
+  }
+
+  /** What a session heard since it was asked last. */
+  heard(session: SessionId): (HubMessage | 'close')[] {
+    const mine = this.sent.filter((effect) => effect.kind !== 'revoke' && effect.session === session)
+    for (const effect of mine) this.sent.splice(this.sent.indexOf(effect), 1)
+    return mine.map((effect) => (effect.kind === 'send' ? effect.message : 'close'))
+  }
+
+  token(more = {}): string {
+    const order = { nodeName: '', tags: [], uses: 1, lifetimeMs: 60_000, isEphemeral: false, ...more }
+    return this.registry.createToken(order)
+  }
+
+  /** With a token of its own. */
+  join(session: SessionId, node: TestNode, name: string): void {
+    this.say(session, helloOf(node, { secret: this.token(), name }))
+  }
+}
+
+let world: World
+const ALICE = testNode(1)
+const BOB = testNode(2)
+const CAROL = testNode(3)
+
+beforeEach(() => {
+  world = new World()
+})
+
+describe('enrolment', () => {
+  it('gives a node its place, and a ticket for relays', () => {
+    world.join(1, ALICE, 'alice')
+    const [welcome, nodes] = world.heard(1)
+    expect(welcome).toMatchObject({ type: 'welcome', network: 'home', name: 'alice', relays: [RELAY] })
+    expect(nodes).toEqual({ type: 'nodes', changed: [], removed: [], isComplete: true })
+    if (welcome === 'close' || welcome?.type !== 'welcome') throw new Error('no welcome')
+    expect(welcome.v4).toMatch(/^100\.\d+\.\d+\.\d+$/)
+    const ticket = tryParseBase64(welcome.ticket) ?? new Uint8Array(0)
+    expect(isTicketValid(IDENTITY.publicKey, ticket, ALICE.identity.publicKey, WALL_MS)).toBe(true)
+    expect(world.store.audit(1)[0]).toMatchObject({ event: 'node.enrolled', subject: 'alice' })
+  })
+
+  it('needs a token that exists, is not used up, and has not expired', () => {
+    world.say(1, helloOf(ALICE))
+    world.say(2, helloOf(ALICE, { secret: formatBase64(countingBytes(16)) }))
+    world.say(3, helloOf(ALICE, { secret: 'no base64' }))
+    const once = world.token()
+    world.say(4, helloOf(ALICE, { secret: once, name: 'alice' }))
+    world.say(5, helloOf(BOB, { secret: once, name: 'bob' }))
+    const short = world.token()
+    world.nowMs += 60_001
+    world.say(6, helloOf(CAROL, { secret: short }))
+    for (const session of [1, 2, 3, 5, 6]) {
+      expect(world.heard(session)).toMatchObject([{ type: 'refused', code: 'token' }, 'close'])
+    }
+    expect(world.heard(4)[0]).toMatchObject({ type: 'welcome' })
+    expect(world.hub.counters.refused).toBe(5)
+  })
+
+  it('may be counted', () => {
+    const secret = world.token({ uses: 2 })
+    for (const [session, node] of [ALICE, BOB, CAROL].entries()) world.say(session, helloOf(node, { secret }))
+    expect([0, 1, 2].map((session) => world.heard(session)[0])).toMatchObject([
+      { type: 'welcome', name: 'node' },
+      { type: 'welcome', name: 'node-2' },
+      { type: 'refused', code: 'token' },
+    ])
+  })
+
+  it('keeps names unique: a wish of the node is refused, a name of the token numbered', () => {
+    world.join(1, ALICE, 'planner')
+    world.join(2, BOB, 'planner')
+    world.say(3, helloOf(CAROL, { secret: world.token({ nodeName: 'planner' }) }))
+    expect(world.heard(2)[0]).toMatchObject({ code: 'name', hint: expect.stringContaining('--name') })
+    expect(world.heard(3)[0]).toMatchObject({ type: 'welcome', name: 'planner-2' })
+  })
+
+  it('leases no address twice, and none that a node sees by itself', () => {
+    const leases = new Set<string>()
+    for (let i = 1; i <= 50; i++) {
+      world.join(i, testNode(i), `n${i}`)
+      const [welcome] = world.heard(i)
+      if (welcome !== 'close' && welcome?.type === 'welcome') leases.add(welcome.v4)
+    }
+    expect(leases.size).toBe(50)
+    const { prefix4 } = world.registry.network
+    world.say(99, helloOf(testNode(99), { secret: world.token(), localPrefixes: [prefix4] }))
+    expect(world.heard(99)[0]).toMatchObject({ code: 'address', hint: expect.stringContaining(prefix4) })
+  })
+
+  it('is refused without proof of the identity, and of the tunnel key', () => {
+    const proof = helloOf(BOB).proof
+    world.say(1, helloOf(ALICE, { secret: world.token(), proof }))
+    world.say(2, helloOf(ALICE, { secret: world.token(), tunnelKey: BOB.tunnelKey }))
+    world.hub.handleMessage(3, helloOf(ALICE), countingBytes(32, 9), world.sent)
+    for (const session of [1, 2, 3]) {
+      expect(world.heard(session)).toMatchObject([{ type: 'refused', code: 'malformed' }, 'close'])
+    }
+    expect(world.registry.nodeCount).toBe(0)
+  })
+
+  it('waits for approval where the network asks for it', () => {
+    world = new World(true)
+    world.join(1, ALICE, 'alice')
+    expect(world.heard(1)).toMatchObject([
+      { code: 'pending', hint: 'on the hub, type: overlay hub approve alice' },
+      'close',
+    ])
+    world.hub.approve(world.registry.require('alice'), world.sent)
+    world.say(2, helloOf(ALICE))
+    expect(world.heard(2)[0]).toMatchObject({ type: 'welcome', name: 'alice' })
+  })
+})
+
+describe('what nodes hear', () => {
+  beforeEach(() => {
+    world.join(1, ALICE, 'alice')
+    world.join(2, BOB, 'bob')
+  })
+
+  it('is all others at first, then what changed', () => {
+    expect(world.heard(2)).toMatchObject([
+      { type: 'welcome' },
+      { changed: [{ name: 'alice', isOnline: true }], isComplete: true },
+    ])
+    expect(world.heard(1).at(-1)).toMatchObject({ type: 'nodes', changed: [{ name: 'bob', isOnline: true }] })
+    world.say(2, { type: 'update', homeRelay: RELAY.key })
+    expect(world.heard(1)).toMatchObject([{ changed: [{ name: 'bob', homeRelay: RELAY.key }] }])
+    expect(world.heard(2)).toEqual([])
+    world.hub.handleClosed(2, world.sent)
+    expect(world.heard(1)).toMatchObject([{ changed: [{ name: 'bob', isOnline: false, homeRelay: null }] }])
+  })
+
+  it('comes in parts if it is much', () => {
+    for (let i = 10; i < 160; i++) world.join(i, testNode(i), `n${i}`)
+    world.heard(1)
+    world.say(500, helloOf(ALICE))
+    const lists = world.heard(500).slice(1)
+    expect(lists.map((list) => list !== 'close' && list.type === 'nodes' && list.changed.length)).toEqual([
+      64, 64, 23,
+    ])
+    expect(lists.map((list) => list !== 'close' && list.type === 'nodes' && list.isComplete)).toEqual([
+      false,
+      false,
+      true,
+    ])
+    expect(world.heard(1)).toEqual(['close'])
+  })
+
+  it('includes signals of others, never of strangers', () => {
+    world.heard(2)
+    world.say(1, { type: 'signal', to: BOB.identity.text, body: 'Ym9keQ==' })
+    world.say(1, { type: 'signal', to: CAROL.identity.text, body: 'Ym9keQ==' })
+    world.say(77, { type: 'signal', to: BOB.identity.text, body: 'Ym9keQ==' })
+    expect(world.heard(2)).toEqual([{ type: 'signal', from: ALICE.identity.text, body: 'Ym9keQ==' }])
+    expect(world.heard(77)).toEqual(['close'])
+    world.say(1, helloOf(ALICE))
+    expect(world.heard(1).at(-1)).toBe('close')
+  })
+
+  it('is an answer to each ping, and a new ticket from time to time', () => {
+    world.heard(1)
+    world.say(1, { type: 'ping' })
+    world.hub.renewTickets(world.sent)
+    expect(world.heard(1)).toMatchObject([{ type: 'pong' }, { type: 'ticket' }])
+  })
+
+  it('is a new tunnel key, if its identity signed it', () => {
+    world.heard(1)
+    const { tunnelKey } = testNode(2)
+    world.say(2, { type: 'update', tunnelKey: { ...tunnelKey, notAfter: tunnelKey.notAfter + 1 } })
+    expect(world.hub.counters.malformed).toBe(1)
+    world.say(2, { type: 'update', tunnelKey })
+    expect(world.heard(1).at(-1)).toMatchObject({ changed: [{ name: 'bob', tunnelKey }] })
+  })
+})
+
+describe('administration', () => {
+  beforeEach(() => {
+    world.join(1, ALICE, 'alice')
+    world.join(2, BOB, 'bob')
+    world.heard(1)
+    world.heard(2)
+  })
+
+  it('removes a node at once, everywhere', () => {
+    world.hub.remove(world.registry.require('bob'), world.sent)
+    expect(world.heard(2)).toMatchObject([{ type: 'refused', code: 'removed' }, 'close'])
+    expect(world.heard(1)).toMatchObject([{ type: 'nodes', removed: [BOB.identity.text] }])
+    expect(world.sent).toEqual([{ kind: 'revoke', identity: BOB.identity.text }])
+    world.say(3, helloOf(BOB))
+    expect(world.heard(3)[0]).toMatchObject({ code: 'token' })
+    expect(() => world.registry.require('bob')).toThrow('there is no node bob')
+  })
+
+  it('lets a node leave by itself', () => {
+    world.say(2, { type: 'leave' })
+    expect(world.heard(2).at(-1)).toBe('close')
+    expect(world.store.audit(1)[0]).toMatchObject({ event: 'node.left', subject: 'bob' })
+  })
+
+  it('renames, and tells all', () => {
+    world.hub.rename(world.registry.require('bob'), 'robert', world.sent)
+    expect(world.heard(1)).toMatchObject([{ changed: [{ name: 'robert' }] }])
+    expect(world.heard(2)).toMatchObject([{ type: 'welcome', name: 'robert' }])
+    expect(() => world.hub.rename(world.registry.require('robert'), 'alice', world.sent)).toThrow('is taken')
+    expect(() => world.hub.rename(world.registry.require('robert'), 'No Name', world.sent)).toThrow('no name')
+  })
+
+  it('forgets ephemeral nodes that have been away for five minutes', () => {
+    world.say(5, helloOf(CAROL, { secret: world.token({ isEphemeral: true }), name: 'carol' }))
+    world.nowMs += 10 * 60_000
+    world.hub.handleTimeout(world.sent)
+    expect(world.registry.nodeCount).toBe(3)
+    world.hub.handleClosed(5, world.sent)
+    world.nowMs += 5 * 60_000 + 1
+    world.hub.handleTimeout(world.sent)
+    expect([...world.registry.nodes].map(({ name }) => name)).toEqual(['alice', 'bob'])
+  })
+
+  it('survives a restart with everything it had', () => {
+    const options = {
+      store: world.store,
+      crypto: nobleCrypto,
+      random: seededRandom(9),
+      wallNowMs: () => WALL_MS,
+    }
+    const later = new Registry(options)
+    expect([...later.nodes].map(({ name }) => name)).toEqual(['alice', 'bob'])
+    expect(() =>
+      later.createToken({ nodeName: 'Ä', tags: [], uses: 1, lifetimeMs: 1, isEphemeral: false }),
+    ).toThrow('cannot be a name')
+  })
+
+  it('refuses names of networks that DNS would', () => {
+    const options = {
+      store: new MemoryStore(),
+      crypto: nobleCrypto,
+      random: seededRandom(9),
+      wallNowMs: () => WALL_MS,
+    }
+    expect(() => createNetwork(options, { name: 'a.b', needsApproval: false })).toThrow(
+      'cannot be the name of a network',
+    )
+  })
+})

@@ -1,0 +1,73 @@
+import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, describe, expect, it } from 'vitest'
+import { openSqliteStore } from '../../../src/hub/io/sqlite-store.js'
+import { MemoryStore } from '../../../src/hub/memory-store.js'
+import { describeStore, nodeRecord } from '../../support/store-suite.js'
+
+const directory = mkdtempSync(join(tmpdir(), 'overlay-store-'))
+let files = 0
+
+function newFile(): string {
+  files += 1
+  return join(directory, `${files}.db`)
+}
+
+afterAll(() => rmSync(directory, { recursive: true, force: true }))
+
+describe('the store in memory', () => {
+  describeStore(async () => new MemoryStore())
+
+  it('has nothing to copy', async () => {
+    await expect(new MemoryStore().backup()).rejects.toThrow(RangeError)
+  })
+})
+
+describe('the store in a file', () => {
+  describeStore(async () => await openSqliteStore(newFile()))
+
+  it('is there again after it was closed, and for its owner alone', async () => {
+    const path = newFile()
+    const first = await openSqliteStore(path)
+    first.putNode(nodeRecord(1))
+    first.close()
+    expect(statSync(path).mode & 0o777).toBe(0o600)
+    const second = await openSqliteStore(path)
+    expect(second.nodes()).toEqual([nodeRecord(1)])
+    second.close()
+  })
+
+  it('takes a failed transaction back whole', async () => {
+    const store = await openSqliteStore(newFile())
+    const fail = () =>
+      store.transaction(() => {
+        store.putNode(nodeRecord(1))
+        throw new Error('half-way')
+      })
+    expect(fail).toThrow('half-way')
+    expect(store.nodes()).toEqual([])
+    store.close()
+  })
+
+  it('can be copied while it is open', async () => {
+    const store = await openSqliteStore(newFile())
+    store.putNode(nodeRecord(3))
+    const copy = newFile()
+    await store.backup(copy)
+    store.close()
+    const restored = await openSqliteStore(copy)
+    expect(restored.nodes()).toEqual([nodeRecord(3)])
+    restored.close()
+  })
+
+  it('says which file is damaged, and what helps', async () => {
+    const path = newFile()
+    writeFileSync(path, 'this is no database, and long enough to be looked at'.repeat(100))
+    await expect(openSqliteStore(path)).rejects.toMatchObject({
+      code: 'CONFIG_INVALID',
+      message: expect.stringContaining(path),
+      hint: expect.stringContaining('--state'),
+    })
+  })
+})

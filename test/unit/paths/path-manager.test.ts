@@ -1,0 +1,167 @@
+import { describe, expect, it } from 'vitest'
+import type { Dependence } from '../../../src/paths/nat.js'
+import { type NodeOptions, PathWorld, RTT_MS } from '../../support/path-world.js'
+import type { SimulatedNatOptions } from '../../support/simulated-nat.js'
+
+function cone(filtering: Dependence): NodeOptions {
+  return { nat: { mapping: 'endpointIndependent', filtering, ports: [30_000, 60_000] } }
+}
+
+const OPEN: NodeOptions = {}
+const FULL = cone('endpointIndependent')
+const RESTRICTED = cone('addressDependent')
+const STRICT = cone('addressAndPortDependent')
+const HARD: Omit<SimulatedNatOptions, 'ports'> = {
+  mapping: 'addressAndPortDependent',
+  filtering: 'addressAndPortDependent',
+}
+const SEQUENTIAL: NodeOptions = {
+  nat: { ...HARD, ports: 'sequential' },
+  ports: { kind: 'sequential', step: 1 },
+}
+const RANDOM: NodeOptions = {
+  nat: { ...HARD, ports: [1024, 65_535] },
+  ports: { kind: 'random', low: 1024, high: 65_535 },
+}
+const BLOCK: NodeOptions = {
+  nat: { ...HARD, ports: [5120, 5631] },
+  ports: { kind: 'random', low: 5110, high: 5640 },
+}
+
+describe('easy NATs', () => {
+  const kinds = { open: OPEN, 'full cone': FULL, 'address-restricted': RESTRICTED, 'port-restricted': STRICT }
+  const names = Object.keys(kinds) as (keyof typeof kinds)[]
+  const pairs = names.flatMap((left, i) => names.slice(i).map((right) => [left, right] as const))
+
+  it.each(pairs)('%s × %s: direct within a call and two round trips', (left, right) => {
+    const world = new PathWorld(kinds[left], kinds[right])
+    const tookMs = world.untilDirect(3000, [world.a])
+    // A fifth of a second may pass until data is noticed; the call and its answer go over the relay.
+    expect(tookMs).toBeLessThanOrEqual(200 + 2 * RTT_MS + 2 * RTT_MS + 20)
+    expect([world.kindOf(world.a), world.kindOf(world.b)]).toEqual(
+      Array(2).fill(left === 'open' || right === 'open' ? 'direct' : 'punched'),
+    )
+  })
+
+  it('get through when every fifth datagram is lost', () => {
+    const world = new PathWorld(STRICT, STRICT)
+    world.isLost = (count) => count % 5 === 0
+    expect(world.untilDirect(3000, [world.a])).toBeLessThan(1500)
+  })
+
+  it('cost nothing while nobody talks', () => {
+    const world = new PathWorld(STRICT, STRICT)
+    world.run(10_000)
+    const before = world.a.sent
+    world.run(600_000)
+    // Two servers, every 22 s.
+    expect(world.a.sent - before).toBeLessThanOrEqual(2 * 28)
+    expect(world.kindOf(world.a)).toBe('relay')
+    expect(world.status(world.a)?.record.code).toBe('NOT_TRIED')
+  })
+})
+
+describe('hard NATs', () => {
+  it.each([
+    ['sequential, against a port-restricted one', SEQUENTIAL, STRICT, 700, 40],
+    ['sequential, against one that filters by address', SEQUENTIAL, RESTRICTED, 700, 40],
+    ['random, against an open machine', RANDOM, OPEN, 500, 40],
+    ['random, against a full cone', RANDOM, FULL, 500, 40],
+    ['random, against a port-restricted one', RANDOM, STRICT, 3000, 1500],
+    ['of a carrier, against a port-restricted one', BLOCK, STRICT, 2000, 800],
+    ['of two carriers', BLOCK, BLOCK, 3000, 3500],
+  ] as const)('%s', (_name, left, right, limitMs, budget) => {
+    const world = new PathWorld(left, right)
+    const before = world.a.sent + world.b.sent
+    expect(world.untilDirect(limitMs, [world.a])).toBeDefined()
+    expect(world.a.sent + world.b.sent - before).toBeLessThanOrEqual(budget + 200)
+    world.run(3000, [world.a])
+    expect(world.kindOf(world.a)).toBe(right === OPEN ? 'direct' : 'punched')
+  })
+
+  it('random on both sides, over all ports, end in silence and a reason', () => {
+    const world = new PathWorld(RANDOM, RANDOM)
+    const before = world.a.sent + world.b.sent
+    expect(world.untilDirect(60_000, [world.a])).toBeUndefined()
+    expect(world.a.sent + world.b.sent - before - 60 * 50).toBeLessThan(1100)
+    expect(world.status(world.a)?.record.code).toBe('BOTH_NATS_HARD')
+  })
+
+  it('are not tried again and again', () => {
+    const world = new PathWorld(RANDOM, STRICT)
+    world.b.isUdpBlocked = true
+    world.run(5000, [world.a])
+    const before = world.a.sent
+    world.run(50_000, [world.a])
+    expect(world.a.sent - before).toBeLessThan(100)
+  })
+})
+
+describe('a path that is lost', () => {
+  function direct(): PathWorld {
+    const world = new PathWorld(STRICT, STRICT)
+    expect(world.untilDirect(2000, [world.a])).toBeDefined()
+    world.run(3000, [world.a, world.b])
+    return world
+  }
+
+  it('is left for the relay within a second, on both sides, and found again', () => {
+    const world = direct()
+    const startMs = world.nowMs
+    world.b.isUdpBlocked = true
+    world.run(1000, [world.a, world.b])
+    expect([world.kindOf(world.a), world.kindOf(world.b)]).toEqual(['relay', 'relay'])
+    for (const { moves } of [world.a, world.b]) expect((moves.at(-1)?.atMs ?? 0) - startMs).toBeLessThan(700)
+    world.run(5000, [world.a, world.b])
+    expect(world.status(world.b)?.record.code).toMatch(/FILTERED|UDP_BLOCKED/)
+    world.b.isUdpBlocked = false
+    expect(world.untilDirect(10_000, [world.a, world.b])).toBeDefined()
+  })
+
+  it('is kept through silence, as long as its pings are answered', () => {
+    const world = direct()
+    // One side only sends: nothing comes back but answers to pings.
+    world.run(20_000, [world.a])
+    expect(world.kindOf(world.a)).toBe('punched')
+    expect(world.a.moves.filter(({ kind }) => kind === 'relay')).toHaveLength(1)
+  })
+
+  it('is given up when nobody talks, without a word', () => {
+    const world = direct()
+    world.run(400_000)
+    expect(world.kindOf(world.a)).toBe('relay')
+    const before = world.a.sent
+    world.run(100_000)
+    expect(world.a.sent - before).toBeLessThan(20)
+  })
+
+  it('of a node that moved is found anew', () => {
+    const world = direct()
+    world.turn(world.a, (effects) => {
+      world.a.manager.setSockets({ v4: 1, v6: undefined, port: 40_001 }, world.nowMs, effects)
+    })
+    expect(world.kindOf(world.a)).toBe('relay')
+    expect(world.untilDirect(5000, [world.a, world.b])).toBeDefined()
+  })
+})
+
+describe('what a peer may make a node do', () => {
+  it('is bounded: a victim named as its endpoint gets few datagrams', () => {
+    const world = new PathWorld(STRICT, STRICT)
+    world.b.isUdpBlocked = true
+    world.run(60_000, [world.a])
+    // Its two endpoints, at most twelve each in a minute, and questions to two servers.
+    expect(world.status(world.a)?.record.probes).toBeLessThanOrEqual(2 * 12)
+  })
+
+  it('is nothing for strangers and for damaged probes, but they are counted', () => {
+    const world = new PathWorld(STRICT, STRICT)
+    const { manager } = world.a
+    const path = { socket: 1, remote: world.b.inside, local: undefined }
+    const probe = new Uint8Array(100)
+    probe.set([0x6f, 0x76, 0x6c, 1])
+    const before = world.a.sent
+    world.turn(world.a, (effects) => manager.handleProbe(path, probe, world.nowMs, effects))
+    expect([manager.counters.unknown, world.a.sent - before]).toEqual([1, 0])
+  })
+})
