@@ -119,6 +119,13 @@ export class Registry {
       else this.#save(node, 'node.key_changed')
       return { node, isNew: false }
     }
+    if (hello.secret === undefined) {
+      return refuse(
+        'removed',
+        'this node was removed from the network',
+        'to come back, join with a new token',
+      )
+    }
     const token = this.#tryFindToken(hello.secret)
     if (token === undefined) {
       return refuse(

@@ -1,5 +1,6 @@
 /** A real network in a laboratory: a hub, and nodes that join and come up, each the program itself. */
 
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { AppError, ERROR_CODES } from '../base/errors.js'
@@ -13,6 +14,11 @@ const NETWORK = 'lab'
 const KNOWN_POLLS = 100
 
 let nodesMade = 0
+
+interface HubFacts {
+  readonly relayKey: string
+  readonly pid: number
+}
 
 /** One that has joined. */
 export class LabNode {
@@ -88,12 +94,49 @@ export class LabNetwork {
     this.#state = join(internet.directory, 'hub')
   }
 
-  /** With a hub that runs. */
-  static async start(internet: Internet): Promise<LabNetwork> {
+  /** With a hub that runs; and, if asked for, a relay besides its own. */
+  static async start(internet: Internet, options: { hasSecondRelay?: boolean } = {}): Promise<LabNetwork> {
     const network = new LabNetwork(internet)
     await network.hub('init', NETWORK, '--address', HUB_ADDRESS)
+    if (options.hasSecondRelay === true) {
+      await network.startHub()
+      const { relayKey, pid } = JSON.parse(await network.hub('status', '--json')) as HubFacts
+      const relay = await network.#startRelay(relayKey)
+      process.kill(pid, 'SIGTERM')
+      network.#addRelay(relay)
+    }
     await network.startHub()
     return network
+  }
+
+  /** Gives what it prints for its hub. */
+  async #startRelay(hubKey: string): Promise<string> {
+    const state = join(this.#internet.directory, 'relay')
+    const words = [
+      process.execPath,
+      OVERLAY,
+      'relay',
+      '--json',
+      '--port',
+      '7443',
+      '--hub',
+      hubKey,
+      '--state',
+      state,
+    ]
+    return await new Promise<string>((resolve, reject) => {
+      const child = this.#internet.hub.start(words, (line) => {
+        if (line.startsWith('{')) resolve((JSON.parse(line) as { key: string }).key)
+      })
+      child.once('exit', () => reject(new Error('the relay ended')))
+    })
+  }
+
+  #addRelay(key: string): void {
+    const path = join(this.#state, 'hub.json')
+    const settings = JSON.parse(readFileSync(path, 'utf8')) as { relays: unknown[] }
+    settings.relays.push({ key, host: HUB_ADDRESS, port: 7443 })
+    writeFileSync(path, JSON.stringify(settings), { mode: 0o600 })
   }
 
   async startHub(): Promise<void> {

@@ -200,6 +200,8 @@ export class HubLink {
     }
     this.#lastReceiveMs = performance.now()
     if (message.type === 'welcome') this.#pauseMs = FIRST_PAUSE_MS
+    // Nothing is won by asking again soon.
+    if (message.type === 'refused') this.#pauseMs = MAX_PAUSE_MS
     this.#options.onMessage(message)
   }
 

@@ -85,7 +85,7 @@ describe('enrolment', () => {
   })
 
   it('needs a token that exists, is not used up, and has not expired', () => {
-    world.say(1, helloOf(ALICE))
+    world.say(1, helloOf(ALICE, { secret: '' }))
     world.say(2, helloOf(ALICE, { secret: formatBase64(countingBytes(16)) }))
     world.say(3, helloOf(ALICE, { secret: 'no base64' }))
     const once = world.token()
@@ -233,7 +233,10 @@ describe('administration', () => {
     expect(world.heard(1)).toMatchObject([{ type: 'nodes', removed: [BOB.identity.text] }])
     expect(world.sent).toEqual([{ kind: 'revoke', identity: BOB.identity.text }])
     world.say(3, helloOf(BOB))
-    expect(world.heard(3)[0]).toMatchObject({ code: 'token' })
+    expect(world.heard(3)[0]).toMatchObject({
+      code: 'removed',
+      message: expect.stringContaining('was removed'),
+    })
     expect(() => world.registry.require('bob')).toThrow('there is no node bob')
   })
 

@@ -1,0 +1,37 @@
+/** Networks that restrict, and networks that change: data flows in all of them. Times are printed, not judged. */
+
+import { describe, expect, test } from 'vitest'
+import { type FaultResult, measureInterruptions, measureRestrictions } from '../../src/lab/faults.js'
+import { requirement } from '../support/requirement.js'
+
+const OPTIONS = { rttMs: 40, lossPercent: 0 }
+
+function print(results: readonly FaultResult[]): void {
+  for (const { name, ms, how } of results) process.stdout.write(`${name}: ${ms} ms, ${how}\n`)
+}
+
+requirement('restricted and changing networks', ['ip', 'nft', 'conntrack', 'ping'], () => {
+  describe('data flows', () => {
+    test('where UDP, other ports, everything but TLS, or everything but a proxy is blocked', async () => {
+      const results = await measureRestrictions(OPTIONS)
+      print(results)
+      expect(results.map(({ name, how }) => [name, how])).toEqual([
+        ['UDP blocked', 'relay, TCP'],
+        ['TCP 443 only', 'relay, TCP'],
+        ['TLS 443 only', 'relay, WebSocket over TLS'],
+        ['proxy only', 'relay, TCP through the proxy'],
+        ['proxy with credentials only', 'relay, TCP through the proxy'],
+      ])
+      expect(results.filter(({ ms }) => ms === null)).toEqual([])
+    })
+
+    test('again after the network changed under it, and directly', async () => {
+      const results = await measureInterruptions(OPTIONS)
+      print(results)
+      expect(results.filter(({ ms }) => ms === null)).toEqual([])
+      expect(results.filter(({ name }) => name.endsWith('direct again')).map(({ how }) => how)).toEqual(
+        Array(3).fill('punched'),
+      )
+    })
+  })
+})

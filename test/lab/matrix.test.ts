@@ -1,0 +1,75 @@
+/**
+ * Pairs of NATs, real programs and a real kernel between them: a table of what gets through, by which
+ * technique, in which time, with how many probes. Times are printed and never judged.
+ */
+
+import { afterAll, describe, expect, test } from 'vitest'
+import { measurePair, type PairResult, percentile } from '../../src/lab/matrix.js'
+import type { RouterKind } from '../../src/lab/routers.js'
+import { requirement } from '../support/requirement.js'
+
+const RTT_MS = 40
+
+requirement('paths through NATs', ['ip', 'nft', 'conntrack'], () => {
+  const results: PairResult[] = []
+
+  afterAll(() => {
+    const ms = (sorted: readonly number[], percent: number): string => {
+      const value = percentile(sorted, percent)
+      return value === undefined ? '–' : `${Math.round(value)} ms`
+    }
+    for (const { pair, direct, tries, timesMs, probes, kinds, codes } of results) {
+      const times = `median ${ms(timesMs, 50)}, p95 ${ms(timesMs, 95)}`
+      process.stdout.write(
+        `${pair}: ${direct} of ${tries}, ${times}, ${probes} probes, ${[...kinds, ...codes].join(' ')}\n`,
+      )
+    }
+  })
+
+  async function measure(left: RouterKind, right: RouterKind, tries: number, more = {}): Promise<PairResult> {
+    const result = await measurePair(left, right, { rttMs: RTT_MS, lossPercent: 0, tries, ...more })
+    results.push(result)
+    return result
+  }
+
+  describe('always direct', () => {
+    test.each([
+      ['open', 'portRestricted'],
+      ['fullCone', 'fullCone'],
+      ['addressRestricted', 'portRestricted'],
+      ['portRestricted', 'portRestricted'],
+      ['carrierDouble', 'carrierDouble'],
+      ['symmetricRandom', 'addressRestricted'],
+    ] as const)('%s × %s', async (left, right) => {
+      const { direct, tries } = await measure(left, right, 3)
+      expect(direct).toBe(tries)
+    })
+
+    test('over IPv6, through firewalls with state', async () => {
+      const { direct, tries, kinds } = await measure('symmetricRandom', 'symmetricRandom', 3, { hasV6: true })
+      expect([direct, kinds]).toEqual([tries, ['direct']])
+    })
+
+    test('with every fifth packet lost', async () => {
+      const { direct, tries } = await measure('portRestricted', 'portRestricted', 4, { lossPercent: 20 })
+      expect(direct).toBe(tries)
+    })
+  })
+
+  // By chance: one of so many tries may fail.
+  test.each([
+    ['portRestricted', 'symmetricSequential'],
+    ['portRestricted', 'symmetricRandom'],
+    ['portRestricted', 'carrierBlock'],
+    ['carrierBlock', 'carrierBlock'],
+  ] as const)('%s × %s', async (left, right) => {
+    const { direct, tries } = await measure(left, right, 5)
+    expect(direct).toBeGreaterThanOrEqual(tries - 2)
+  })
+
+  test('symmetric on both sides: the relay, and the reason', async () => {
+    const { direct, codes, probes } = await measure('symmetricRandom', 'symmetricRandom', 1)
+    expect([direct, codes]).toEqual([0, ['BOTH_NATS_HARD']])
+    expect(probes).toBeLessThan(1100)
+  })
+})
