@@ -8,7 +8,7 @@ import { interfaceNameOf } from '../tunnel-name.js'
 
 export const join: Command = {
   name: 'join',
-  positionals: '<token>',
+  positionals: '[token]',
   about: 'make this machine a node of a network, by a token of its hub',
   options: {
     name: { about: 'name of this node', value: 'from the machine’s' },
@@ -17,15 +17,19 @@ export const join: Command = {
   },
   examples: [
     ['sudo overlay join ovl1_…', 'then: sudo overlay up NETWORK'],
-    ['sudo overlay join - < token.txt', 'reads the token from the standard input, so that nobody sees it'],
+    ['sudo overlay join < token.txt', 'reads the token from the standard input, so that nobody sees it'],
   ],
   async run({ words, value, output }) {
     const { readInput } = await import('../input.js')
     const { parseJoinToken } = await import('../../control/join-token.js')
     const { defaultFile, joinNetwork } = await import('../../daemon/network/join.js')
     const { nodeCrypto } = await import('../../wireguard/crypto-node.js')
-    const [word = ''] = words
-    const token = parseJoinToken(nodeCrypto, word === '-' ? readInput() : word)
+    if (words.length === 0 && process.stdin.isTTY) {
+      throw new UsageError('overlay join needs a token', {
+        hint: 'on the hub, type: overlay hub token create',
+      })
+    }
+    const token = parseJoinToken(nodeCrypto, words[0] ?? readInput())
     const file = resolve(value('file') ?? defaultFile(token.network))
     if (!file.endsWith('.conf')) throw new UsageError(`--file ${file} does not end in .conf`)
     interfaceNameOf(file)

@@ -28,6 +28,7 @@ export const lab: Command = {
   },
   examples: [
     ['sudo overlay lab', 'the easy pairs'],
+    ['sudo overlay lab bench', 'all that must be reached, with its aim'],
     ['sudo overlay lab faults', 'networks that restrict, and networks that change'],
     ['sudo overlay lab portRestricted symmetricRandom --tries 20', 'one pair'],
   ],
@@ -37,6 +38,7 @@ export const lab: Command = {
     if (words[0] === 'delay') return await runDelay(words)
     if (words[0] === 'proxy') return await runProxy(words)
     if (words[0] === 'faults') return await runFaults(input)
+    if (words[0] === 'bench') return await runBench(input)
     const { measurePair, percentile } = await import('../../lab/matrix.js')
     const options = {
       tries: numberOf(input, 'tries', 5, 1),
@@ -66,6 +68,18 @@ export const lab: Command = {
     printLine(formatTable([['pair', 'direct', 'median', 'p95', 'probes', 'how'], ...rows]))
     return 0
   },
+}
+
+async function runBench(input: CommandInput): Promise<number> {
+  const { runLabBench } = await import('../../lab/bench.js')
+  const rows: string[][] = []
+  await runLabBench(numberOf(input, 'tries', 20, 1), (row) => {
+    rows.push([row.name, row.result, row.aim])
+    if (input.output.isJson) printLine(JSON.stringify(row))
+    else printNote(`${row.name}: ${row.result}`)
+  })
+  if (!input.output.isJson) printLine(formatTable([['case', 'measured', 'at least'], ...rows]))
+  return 0
 }
 
 async function runFaults(input: CommandInput): Promise<number> {

@@ -1,0 +1,102 @@
+/** What must be reached, measured: each case with its aim beside it. */
+
+import { readFileSync } from 'node:fs'
+import { measureInterruptions, measureRestrictions } from './faults.js'
+import { Internet } from './internet.js'
+import { measurePair, type PairOptions, type PairResult, percentile } from './matrix.js'
+import { LabNetwork } from './network.js'
+import type { RouterKind } from './routers.js'
+
+export interface BenchRow {
+  readonly name: string
+  readonly result: string
+  readonly aim: string
+}
+
+interface PairCase {
+  readonly pair: readonly [RouterKind, RouterKind]
+  readonly aim: string
+  readonly more?: Partial<PairOptions>
+}
+
+const PAIRS: readonly PairCase[] = [
+  { pair: ['fullCone', 'portRestricted'], aim: '100 %, p95 80 ms' },
+  { pair: ['portRestricted', 'portRestricted'], aim: '100 %, p95 80 ms' },
+  { pair: ['carrierDouble', 'carrierDouble'], aim: '100 %, p95 80 ms' },
+  { pair: ['symmetricRandom', 'symmetricRandom'], aim: '100 % over IPv6, p95 80 ms', more: { hasV6: true } },
+  {
+    pair: ['portRestricted', 'portRestricted'],
+    aim: '20 % loss: 100 %, p95 1.5 s',
+    more: { lossPercent: 20 },
+  },
+  { pair: ['portRestricted', 'symmetricRandom'], aim: '95 % in 2 s, 1500 packets' },
+  { pair: ['portRestricted', 'symmetricSequential'], aim: '98 % in 500 ms' },
+  { pair: ['carrierBlock', 'carrierBlock'], aim: '90 % in 2 s' },
+  { pair: ['symmetricRandom', 'symmetricRandom'], aim: 'relay, 1100 probes at most', more: { tries: 2 } },
+]
+const RTT_MS = 40
+const THROUGHPUT_S = 5
+const TICKS_PER_S = 100
+
+/** `onRow`: hears of each as it is done. */
+export async function runLabBench(tries: number, onRow: (row: BenchRow) => void): Promise<void> {
+  for (const { pair, aim, more } of PAIRS) {
+    const result = await measurePair(pair[0], pair[1], { rttMs: RTT_MS, lossPercent: 0, tries, ...more })
+    onRow({ name: result.pair, result: describePair(result), aim })
+  }
+  for (const { name, ms, how } of await measureRestrictions({ rttMs: RTT_MS, lossPercent: 0 })) {
+    onRow({ name: `first data: ${name}`, result: `${ms ?? 'never'} ms, ${how}`, aim: '1 s' })
+  }
+  for (const { name, ms, how } of await measureInterruptions({ rttMs: RTT_MS, lossPercent: 0 })) {
+    const aim = name.endsWith('again') ? '10 s' : 'gap 1 s'
+    onRow({ name, result: `${ms ?? 'never'} ms, ${how}`, aim })
+  }
+  onRow(await measureRelayed())
+}
+
+function describePair({ direct, tries, timesMs, probes }: PairResult): string {
+  const ms = (percent: number): string => `${Math.round(percentile(timesMs, percent) ?? Number.NaN)} ms`
+  const times = timesMs.length === 0 ? '' : `, median ${ms(50)}, p95 ${ms(95)}`
+  return `${direct} of ${tries}${times}, ${probes} probes`
+}
+
+/** One TCP flow over one relay, on this machine. */
+async function measureRelayed(): Promise<BenchRow> {
+  const internet = await Internet.open({ rttMs: 0, lossPercent: 0 })
+  try {
+    const network = await LabNetwork.start(internet)
+    const a = await network.addNode(internet.addSite('portRestricted'), 'a')
+    const b = await network.addNode(internet.addSite('portRestricted'), 'b')
+    internet.setFault(a.site, 'udpBlocked')
+    await Promise.all([a.up(), b.up()])
+    await a.untilKnown('b')
+    await a.ping('b', '--count', '2')
+    const address = await b.address()
+    b.site.host.start(['iperf3', '-s'])
+    const { pid } = JSON.parse(await network.hub('status', '--json')) as { pid: number }
+    const words = ['iperf3', '-c', address, '-t', String(THROUGHPUT_S), '-J']
+    await new Promise((resolve) => setTimeout(resolve, 500))
+    const before = cpuSeconds(pid)
+    const { stdout } = await a.site.host.run(words)
+    const cpu = cpuSeconds(pid) - before
+    const report = JSON.parse(stdout) as {
+      end?: { sum_received?: { bits_per_second: number; bytes: number } }
+    }
+    const { bits_per_second: rate = 0, bytes = 0 } = report.end?.sum_received ?? {}
+    const megabits = Math.round(rate / 1e6)
+    const perGigabyte = (cpu / (bytes / 1e9)).toFixed(2)
+    return {
+      name: 'relayed TCP, one flow',
+      result: `${megabits} Mbit/s, relay ${perGigabyte} s/GB`,
+      aim: '400 Mbit/s',
+    }
+  } finally {
+    internet.close()
+  }
+}
+
+/** User and system time of a process (proc(5), fields 14 and 15 of stat). */
+function cpuSeconds(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? []
+  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_S
+}
