@@ -3,7 +3,7 @@
  * opened and checked for their form, effects come out.
  *
  * A change goes to the nodes that it concerns, as a change; the whole list goes to a node once, when it
- * comes. All approved nodes of a network concern each other.
+ * comes. Nodes concern each other if they share a tag, or one of them has none.
  */
 
 import { formatBase64, tryParseBase64 } from '../base/bytes.js'
@@ -141,7 +141,7 @@ export class Hub {
     registry.seen(session.identity)
     registry.saveSeen(session.identity)
     const node = registry.find(session.identity)
-    if (node?.state === 'approved') this.#tellAll({ changed: [node] }, effects)
+    if (node?.state === 'approved') this.#tellAll(node, false, effects)
   }
 
   /** From time to time: removes what has been away too long, and renews tickets. */
@@ -170,7 +170,7 @@ export class Hub {
 
   rename(node: NodeRecord, name: string, effects: HubEffect[]): NodeRecord {
     const renamed = this.#options.registry.rename(node, name)
-    this.#tellAll({ changed: [renamed] }, effects)
+    this.#tellAll(renamed, false, effects)
     const session = this.#byIdentity.get(node.identity)
     if (session !== undefined) this.#welcome(session, renamed, effects)
     return renamed
@@ -178,7 +178,7 @@ export class Hub {
 
   approve(node: NodeRecord, effects: HubEffect[]): NodeRecord {
     const approved = this.#options.registry.approve(node)
-    this.#tellAll({ changed: [approved] }, effects)
+    this.#tellAll(approved, false, effects)
     return approved
   }
 
@@ -234,7 +234,7 @@ export class Hub {
     this.#byIdentity.set(node.identity, session)
     this.#welcome(session, node, effects)
     this.#sendAll(session, effects)
-    this.#tellAll({ changed: [node] }, effects)
+    this.#tellAll(node, false, effects)
   }
 
   #welcome(session: Session, node: NodeRecord, effects: HubEffect[]): void {
@@ -257,8 +257,10 @@ export class Hub {
 
   /** Everybody else, to one who just came. */
   #sendAll(session: Session, effects: HubEffect[]): void {
+    const own = this.#options.registry.find(session.identity)
     const others = [...this.#options.registry.nodes]
       .filter((node) => node.identity !== session.identity && node.state === 'approved')
+      .filter((node) => own !== undefined && isConcerned(own, node))
       .map((node) => this.#infoOf(node))
     for (let at = 0; at === 0 || at < others.length; at += MAX_NODES_PER_MESSAGE) {
       const changed = others.slice(at, at + MAX_NODES_PER_MESSAGE)
@@ -268,17 +270,15 @@ export class Hub {
     }
   }
 
-  /** A change, to everybody it is not about. */
-  #tellAll(
-    change: { changed?: readonly NodeRecord[]; removed?: readonly string[] },
-    effects: HubEffect[],
-  ): void {
-    const changed = (change.changed ?? []).map((node) => this.#infoOf(node))
-    const removed = [...(change.removed ?? [])]
-    const about = new Set([...changed.map((node) => node.identity), ...removed])
+  /** A change, to everybody else whom it concerns. */
+  #tellAll(node: NodeRecord, isRemoved: boolean, effects: HubEffect[]): void {
+    const changed = isRemoved ? [] : [this.#infoOf(node)]
+    const removed = isRemoved ? [node.identity] : []
     const message: HubMessage = { type: 'nodes', changed, removed }
     for (const session of this.#byIdentity.values()) {
-      if (about.has(session.identity)) continue
+      if (session.identity === node.identity) continue
+      const receiver = this.#options.registry.find(session.identity)
+      if (receiver === undefined || !isConcerned(receiver, node)) continue
       this.counters.deltas += 1
       effects.push({ kind: 'send', session: session.id, message })
     }
@@ -297,7 +297,7 @@ export class Hub {
     }
     if (update.homeRelay !== undefined) session.homeRelay = update.homeRelay
     const node = registry.find(session.identity)
-    if (node !== undefined) this.#tellAll({ changed: [node] }, effects)
+    if (node !== undefined) this.#tellAll(node, false, effects)
   }
 
   #forget(
@@ -317,7 +317,7 @@ export class Hub {
     }
     this.#v6.delete(identity)
     effects.push({ kind: 'revoke', identity })
-    this.#tellAll({ removed: [identity] }, effects)
+    this.#tellAll(node, true, effects)
   }
 
   #refuse(session: SessionId, message: Refusal, effects: HubEffect[]): void {
@@ -344,4 +344,8 @@ export class Hub {
     const notAfterS = Math.floor(this.#options.wallNowMs() / 1000) + TICKET_LIFETIME_S
     return formatBase64(createTicket(this.#options.identity, bytes, notAfterS))
   }
+}
+
+function isConcerned(a: NodeRecord, b: NodeRecord): boolean {
+  return a.tags.length === 0 || b.tags.length === 0 || a.tags.some((tag) => b.tags.includes(tag))
 }

@@ -56,6 +56,8 @@ const MAX_HARD_PAUSE_MS = 3_600_000
 const HARD_GRACE_MS = 600
 /** A path that is not in use, and over which the peer says nothing either, is forgotten. */
 const PATH_LIFETIME_MS = 60_000
+/** A pong within this time, and two round trips, is newer than what a call says. */
+const FRESH_MS = 50
 const MAX_PENDING = 512
 const MAX_PATHS = 16
 /** A path of the same kind must be faster by this to be moved to. */
@@ -238,8 +240,11 @@ export class PathFinder {
     this.#runHard((hard, list) => hard.handleDatagram(path, bytes, list), nowMs, effects)
   }
 
-  /** A socket of a search is a data socket now, under another number. */
-  handleAdopted(before: number, after: number): void {
+  /**
+   * A socket of a search is a data socket now, under another number. A ping tells the peer, which may have
+   * missed something while it changed hands.
+   */
+  handleAdopted(before: number, after: number, nowMs: number, effects: FinderEffect[]): void {
     for (const known of [...this.#paths.values()]) {
       if (known.path.socket !== before) continue
       this.#paths.delete(known.key)
@@ -247,6 +252,7 @@ export class PathFinder {
       known.path = path
       known.key = keyOf(path)
       this.#paths.set(known.key, known)
+      this.#ping(path, nowMs, effects)
     }
   }
 
@@ -394,8 +400,10 @@ export class PathFinder {
     this.#peerPorts = call.ports
     this.#isPeerSequential = call.isSequential
     // To them the path is dead, so what we send there is not answered: theirs to notice, ours to believe.
-    if (call.isLost && this.#active !== undefined) {
-      this.#dropPath(this.#active, effects)
+    // One that was under way when the path was found again is old news.
+    const active = this.#active
+    if (call.isLost && active !== undefined && nowMs - active.lastPongMs > 2 * active.rttMs + FRESH_MS) {
+      this.#dropPath(active, effects)
       this.#useRelay(nowMs, 'the peer has lost the path', effects)
     }
     this.#planHard(nowMs)

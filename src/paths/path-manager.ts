@@ -226,8 +226,16 @@ export class PathManager {
   }
 
   /** A socket of a search carries data now, under another number. */
-  handleAdopted(publicKey: PublicKey, before: number, after: number): void {
-    this.#peers.get(formatHex(publicKey))?.finder.handleAdopted(before, after)
+  handleAdopted(
+    publicKey: PublicKey,
+    before: number,
+    after: number,
+    nowMs: number,
+    effects: PathEffect[],
+  ): void {
+    const entry = this.#peers.get(formatHex(publicKey))
+    if (entry === undefined) return
+    this.#collect(entry, effects, (list) => entry.finder.handleAdopted(before, after, nowMs, list))
   }
 
   nextDeadlineMs(nowMs: number): number {

@@ -41,17 +41,17 @@ requirement('paths through NATs', ['ip', 'nft', 'conntrack'], () => {
       ['carrierDouble', 'carrierDouble'],
       ['symmetricRandom', 'addressRestricted'],
     ] as const)('%s × %s', async (left, right) => {
-      const { direct, tries } = await measure(left, right, 3)
+      const { direct, tries } = await measure(left, right, 2)
       expect(direct).toBe(tries)
     })
 
     test('over IPv6, through firewalls with state', async () => {
-      const { direct, tries, kinds } = await measure('symmetricRandom', 'symmetricRandom', 3, { hasV6: true })
+      const { direct, tries, kinds } = await measure('symmetricRandom', 'symmetricRandom', 2, { hasV6: true })
       expect([direct, kinds]).toEqual([tries, ['direct']])
     })
 
     test('with every fifth packet lost', async () => {
-      const { direct, tries } = await measure('portRestricted', 'portRestricted', 4, { lossPercent: 20 })
+      const { direct, tries } = await measure('portRestricted', 'portRestricted', 3, { lossPercent: 20 })
       expect(direct).toBe(tries)
     })
   })
@@ -63,8 +63,8 @@ requirement('paths through NATs', ['ip', 'nft', 'conntrack'], () => {
     ['portRestricted', 'carrierBlock'],
     ['carrierBlock', 'carrierBlock'],
   ] as const)('%s × %s', async (left, right) => {
-    const { direct, tries } = await measure(left, right, 5)
-    expect(direct).toBeGreaterThanOrEqual(tries - 2)
+    const { direct, tries } = await measure(left, right, 3)
+    expect(direct).toBeGreaterThanOrEqual(tries - 1)
   })
 
   test('symmetric on both sides: the relay, and the reason', async () => {

@@ -18,6 +18,7 @@ import type { Engine, WakeUp } from '../engine.js'
 
 /** Of all searches together. */
 const MAX_SEARCH_SOCKETS = 768
+const ADOPTION_DELAY_MS = 90
 
 export interface PathDriverOptions {
   readonly manager: PathManager
@@ -37,6 +38,8 @@ export class PathDriver {
   readonly #wakeUp: WakeUp
   /** By number; they are negative, so that no socket of the engine has one of them. */
   readonly #search = new Map<number, SearchSocket>()
+  /** Those that change hands. */
+  readonly #adopting = new Set<number>()
   #nextNumber = -1
   #isStopped = false
 
@@ -86,7 +89,9 @@ export class PathDriver {
         break
       case 'closeSockets': {
         const owner = formatHex(effect.publicKey)
-        for (const [number, entry] of this.#search) if (entry.owner === owner) this.#close(number)
+        for (const [number, entry] of this.#search) {
+          if (entry.owner === owner && !this.#adopting.has(number)) this.#close(number)
+        }
         break
       }
       case 'releaseSocket':
@@ -105,11 +110,18 @@ export class PathDriver {
   /** The NAT knows the socket by its port: the data plane takes that over. Undefined if it is taken. */
   async #adopt(publicKey: PublicKey, number: number): Promise<SocketId | undefined> {
     const entry = this.#search.get(number)
-    if (entry === undefined) return undefined
+    if (entry === undefined || this.#adopting.has(number)) return undefined
+    this.#adopting.add(number)
+    // The peer's own challenge follows its answer at once: it must not fall into the gap.
+    await new Promise((resolve) => setTimeout(resolve, ADOPTION_DELAY_MS))
+    this.#adopting.delete(number)
     this.#search.delete(number)
     await entry.socket.close()
     const socket = this.#isStopped ? undefined : this.#options.engine.tryOpenPathSocket(4, entry.socket.port)
-    if (socket !== undefined) this.turn((manager) => manager.handleAdopted(publicKey, number, socket))
+    if (socket === undefined) return undefined
+    this.turn((manager, nowMs, effects) => {
+      manager.handleAdopted(publicKey, number, socket, nowMs, effects)
+    })
     return socket
   }
 

@@ -175,6 +175,26 @@ describe('what nodes hear', () => {
     expect(world.heard(1)).toMatchObject([{ changed: [{ name: 'bob', isOnline: false, homeRelay: null }] }])
   })
 
+  it('is of those alone who share a tag, or have none', () => {
+    const tagged = (session: SessionId, node: TestNode, tags: string[]): void => {
+      world.say(session, helloOf(node, { secret: world.token({ tags }), name: `t${session}` }))
+    }
+    tagged(10, testNode(10), ['red'])
+    tagged(11, testNode(11), ['blue'])
+    world.heard(10)
+    world.heard(1)
+    tagged(12, testNode(12), ['blue', 'green'])
+    const list = world.heard(12)[1]
+    const names = list !== 'close' && list?.type === 'nodes' ? list.changed.map(({ name }) => name) : []
+    expect(names).toEqual(['alice', 'bob', 't11'])
+    expect(world.heard(10)).toEqual([])
+    expect(world.heard(11).at(-1)).toMatchObject({ changed: [{ name: 't12' }] })
+    expect(world.heard(1)).toMatchObject([{ changed: [{ name: 't12' }] }])
+    world.hub.remove(world.registry.require('t12'), world.sent)
+    expect(world.heard(10)).toEqual([])
+    expect(world.heard(11)).toMatchObject([{ removed: [testNode(12).identity.text] }])
+  })
+
   it('comes in parts if it is much', () => {
     for (let i = 10; i < 160; i++) world.join(i, testNode(i), `n${i}`)
     world.heard(1)
