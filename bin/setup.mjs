@@ -155,7 +155,10 @@ function buildSqlite() {
   requireBuildTools()
   say('building SQLite for the hub, which takes a minute')
   const args = [nodeGyp, 'rebuild', '--release', '--loglevel=error', ...nodeDirArguments()]
-  run(process.execPath, args, 'building better-sqlite3 failed; see above', { cwd: directory })
+  run(process.execPath, args, 'building better-sqlite3 failed; see above', {
+    cwd: directory,
+    env: { ...process.env, MAKEFLAGS: '-s' },
+  })
 }
 
 function isLoadable(path) {

@@ -1,5 +1,6 @@
 /** `overlay netcheck` as text for people: what was seen, and what it means for reaching others. Pure. */
 
+import type { RelaySummary } from '../daemon/local-api-schema.js'
 import type { FamilyReport, NetcheckReport, ProxyReport, RouterReport } from '../daemon/netcheck.js'
 import type { Filtering, Mapping, PortChoice } from '../paths/nat.js'
 
@@ -19,12 +20,20 @@ const FILTERINGS: Readonly<Record<Filtering, string>> = {
   unknown: 'not known: it takes a server with two addresses',
 }
 
-export function formatNetcheck(report: NetcheckReport): string {
+/** `relays`: of the network, if its servers were asked. */
+export function formatNetcheck(report: NetcheckReport, relays: readonly RelaySummary[] = []): string {
   const { ipv4, ipv6, router, proxy } = report
   const lines = [...familyLines('IPv4', ipv4), ...familyLines('IPv6', ipv6)]
   if (router !== null) lines.push(describeRouter(router))
   if (proxy !== null) lines.push(describeProxy(proxy))
+  for (const relay of relays) lines.push(describeRelay(relay))
   return lines.join('\n')
+}
+
+function describeRelay({ host, port, isConnected, isHome, way, rttMs, fault }: RelaySummary): string {
+  const rtt = rttMs === null ? '' : `, ${rttMs} ms`
+  const reach = isConnected ? `connected by ${way}${rtt}${isHome ? ', home' : ''}` : `not connected: ${fault}`
+  return `relay ${host}:${port}: ${reach}`
 }
 
 function describeProxy({ endpoint, variable, needsCredentials, connectMs }: ProxyReport): string {

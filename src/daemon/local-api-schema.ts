@@ -32,7 +32,7 @@ export interface PathStatus {
   readonly isOnline: boolean
 }
 
-interface RelaySummary {
+export interface RelaySummary {
   readonly host: string
   readonly port: number
   readonly isConnected: boolean
@@ -55,6 +55,8 @@ export interface NetworkStatus {
   /** As whom STUN servers see this node. */
   readonly seenAs: readonly string[]
   readonly relays: readonly RelaySummary[]
+  /** Servers of the network, as host:port. */
+  readonly stun: readonly string[]
   /** What the hub said and was not believed, in words. */
   readonly faults: readonly string[]
 }
@@ -191,6 +193,7 @@ const networkStatus: z.ZodType<NetworkStatus> = z.object({
   hubDetail: z.string(),
   mapping,
   seenAs: z.array(z.string()),
+  stun: z.array(z.string()),
   relays: z.array(
     z.object({
       host: z.string(),

@@ -195,6 +195,12 @@ requirement(
       }
     })
 
+    test('netcheck asks the servers of the network, and names its relays', async () => {
+      const text = await a.overlay('netcheck', '--interface', a.interfaceName)
+      expect(text).toContain('IPv4: UDP works')
+      expect(text).toMatch(/relay 203\.0\.113\.1:443: connected by TCP, \d+(\.\d)? ms, home/)
+    })
+
     describe('parts that fail', () => {
       test('the hub: existing links do not notice, and it comes back with all it knew', async () => {
         await direct()

@@ -14,7 +14,7 @@ import { Netmap, type NetmapChange, type NetmapNode, requirePrefix } from '../..
 import type { SignedTunnelKey } from '../../control/tunnel-key.js'
 import { FRAME_HEADROOM_BYTES } from '../../dataplane/contract.js'
 import type { NamedNode } from '../../names/zone.js'
-import type { Endpoint } from '../../net/endpoint.js'
+import type { Endpoint, HostEndpoint } from '../../net/endpoint.js'
 import { formatIp, type IpAddress } from '../../net/ip.js'
 import type { Path, SocketId } from '../../net/path.js'
 import type { PathKind } from '../../paths/candidates.js'
@@ -34,6 +34,7 @@ import { resolveServers } from './resolve-servers.js'
 
 /** Port of the remote endpoint of a path over a frame port: it names the transport. */
 const RELAY_PORT = 1
+const RENEWAL_INTERVAL_MS: number = 24 * 3600_000
 
 export interface MembershipOptions {
   readonly config: OverlayConfig
@@ -62,6 +63,7 @@ export interface MembershipStatus {
   readonly name: string
   readonly hub: HubLinkState
   readonly relays: readonly RelayStatus[]
+  readonly stun: readonly HostEndpoint[]
   readonly faults: ReadonlyMap<string, string>
   readonly nodes: readonly NetmapNode[]
   readonly pathOf: (publicKey: PublicKey) => FinderStatus | undefined
@@ -79,6 +81,7 @@ export class Membership {
   #netmap: Netmap | undefined
   #welcome: Welcome | undefined
   #addresses: OwnAddresses | undefined
+  #renewal: NodeJS.Timeout | undefined
   #hubState: HubLinkState = { kind: 'connecting' }
   #refusal = ''
   #names: NameServer | undefined
@@ -141,6 +144,10 @@ export class Membership {
       this.#names = new NameServer(ownAddress.v4, zone, log)
       this.#names.start()
     }
+    // Its signature has a span: a daemon may run for longer than that.
+    this.#renewal = setInterval(() => {
+      this.#hub.send({ type: 'update', tunnelKey: this.#options.tunnelKey() })
+    }, RENEWAL_INTERVAL_MS)
     this.#hub.start()
   }
 
@@ -155,6 +162,7 @@ export class Membership {
       name: this.#welcome?.name ?? config.name,
       hub: this.#refusal === '' ? this.#hubState : { kind: 'broken', reason: this.#refusal },
       relays: this.#relays.status(),
+      stun: this.#welcome?.stun ?? [],
       faults: this.#netmap?.faults ?? new Map(),
       nodes: this.#netmap?.nodes ?? [],
       pathOf: (publicKey) => this.#manager.status(publicKey),
@@ -173,6 +181,7 @@ export class Membership {
     if (this.#isStopped) return
     this.#isStopped = true
     this.#options.engine.setPathHandlers(undefined)
+    clearInterval(this.#renewal)
     this.#addresses?.stop()
     this.#names?.stop()
     this.#driver.stop()

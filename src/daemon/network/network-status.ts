@@ -1,7 +1,7 @@
 /** What GET /v1/status says of the network. Pure. */
 
 import { formatHex } from '../../base/bytes.js'
-import { formatEndpoint } from '../../net/endpoint.js'
+import { formatEndpoint, formatHostEndpoint } from '../../net/endpoint.js'
 import type { PeerSnapshot } from '../../wireguard/configuration.js'
 import type { NetworkStatus, PathStatus } from '../local-api-schema.js'
 import type { MembershipStatus } from './membership.js'
@@ -18,6 +18,7 @@ export function createNetworkStatus(status: MembershipStatus): NetworkStatus {
       .filter(({ kind }) => kind === 'reflexive')
       .map(({ endpoint }) => formatEndpoint(endpoint)),
     relays: status.relays.map(({ key: _key, rttMs, ...relay }) => ({ ...relay, rttMs: round(rttMs) })),
+    stun: status.stun.map(formatHostEndpoint),
     faults: [...status.faults.values()],
   }
 }
