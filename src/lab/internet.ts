@@ -9,7 +9,7 @@
  * translated, behind a firewall with state, where a site has it.
  */
 
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -20,6 +20,20 @@ export const HUB_ADDRESS = '203.0.113.1'
 const PROXY_PORT = 3128
 const HUB_SECOND_ADDRESS = '203.0.113.2'
 const OVERLAY = fileURLToPath(new URL('../../bin/overlay', import.meta.url))
+/** Chains into which the mapping daemon puts its rules. */
+const MAPPING_RULES = `table inet mapped {
+  chain miniupnpd { }
+  chain prerouting_miniupnpd { }
+  chain postrouting_miniupnpd { }
+  chain before {
+    type nat hook prerouting priority -110
+    jump prerouting_miniupnpd
+  }
+  chain after {
+    type nat hook postrouting priority 90
+    jump postrouting_miniupnpd
+  }
+}`
 const DELAY_LINK = 'delay0'
 const DELAY_TABLE = '100'
 
@@ -116,6 +130,30 @@ export class Internet {
     if (options.hasV6 === true) this.#addV6(number, host, router)
     const routers = outer === router ? [router] : [router, outer]
     return { kind, host, router, routers, outside: wan ?? '' }
+  }
+
+  /** The site's router maps ports on request, by PCP and NAT-PMP. */
+  startMapping({ router }: Site): void {
+    router.addRules(MAPPING_RULES)
+    const path = join(this.directory, `${router.name}.upnp`)
+    const settings = [
+      'ext_ifname=wan',
+      'listening_ip=lan',
+      // It refuses to serve behind an address that is set aside for documentation.
+      'ext_ip=5.5.5.5',
+      'enable_natpmp=yes',
+      'enable_upnp=no',
+      'secure_mode=yes',
+      'uuid=00000000-0000-0000-0000-000000000000',
+      'upnp_table_name=mapped',
+      'upnp_nat_table_name=mapped',
+      'upnp_forward_chain=miniupnpd',
+      'upnp_nat_chain=prerouting_miniupnpd',
+      'upnp_nat_postrouting_chain=postrouting_miniupnpd',
+      'allow 1024-65535 192.168.0.0/16 1024-65535',
+    ]
+    writeFileSync(path, `${settings.join('\n')}\n`)
+    router.start(['miniupnpd', '-d', '-f', path, '-P', `${path}.pid`])
   }
 
   /** Undefined mends it. */

@@ -20,6 +20,8 @@ export interface PairResult {
 export interface PairOptions extends InternetOptions {
   readonly tries: number
   readonly hasV6?: boolean
+  /** The left router maps ports on request. */
+  readonly hasMapping?: boolean
 }
 
 /** Waits so long for a direct path in one try. */
@@ -36,6 +38,7 @@ export async function measurePair(
     const network = await LabNetwork.start(internet)
     const v6 = { hasV6: options.hasV6 ?? false }
     const a = await network.addNode(internet.addSite(left, v6), 'a')
+    if (options.hasMapping === true) internet.startMapping(a.site)
     const b = await network.addNode(internet.addSite(right, v6), 'b')
     const reports: [WhyReport, WhyReport][] = []
     for (let i = 0; i < options.tries; i++) {

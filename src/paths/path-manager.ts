@@ -79,7 +79,7 @@ export class PathManager {
   readonly #reflexive: Reflexive
   #sockets: DeviceSockets = { v4: undefined, v6: undefined, port: 0 }
   #prefixes: readonly Prefix[] = []
-  #mapped: readonly Endpoint[] = []
+  #mappedPort: number | undefined
   #choice: PortChoice | undefined
   #isSurveyDone = false
   #isRefreshDue = false
@@ -153,9 +153,12 @@ export class PathManager {
     this.#forAll(effects, (finder, list) => finder.handleNetworkChanged(nowMs, list))
   }
 
-  /** Endpoints that a router maps to us. */
-  setMapped(mapped: readonly Endpoint[], nowMs: number, effects: PathEffect[]): void {
-    this.#mapped = mapped
+  /**
+   * The external port that a router maps to the data socket, or undefined. Its address is the one that servers
+   * see: what routers say of it themselves is often wrong.
+   */
+  setMappedPort(port: number | undefined, nowMs: number, effects: PathEffect[]): void {
+    this.#mappedPort = port
     this.#tellChange(nowMs, effects)
   }
 
@@ -289,7 +292,7 @@ export class PathManager {
     const reflexive = this.#reflexive.endpoints.map(
       (endpoint): Candidate => ({ kind: 'reflexive', endpoint }),
     )
-    const mapped = this.#mapped.map((endpoint): Candidate => ({ kind: 'mapped', endpoint }))
+    const mapped = this.#mappedCandidates()
     const isThere = port !== 0
     return {
       sockets: this.#sockets,
@@ -301,6 +304,14 @@ export class PathManager {
       isSequential: this.#choice?.kind === 'sequential',
       stunServer: this.#servers[0],
     }
+  }
+
+  #mappedCandidates(): Candidate[] {
+    const port = this.#mappedPort
+    const outside = this.#reflexive.endpoints.find(({ address }) => address.family === 4)?.address
+    return port === undefined || outside === undefined
+      ? []
+      : [{ kind: 'mapped', endpoint: { address: outside, port, scopeId: 0 } }]
   }
 
   #mapping(): Mapping {

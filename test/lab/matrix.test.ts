@@ -10,7 +10,7 @@ import { requirement } from '../support/requirement.js'
 
 const RTT_MS = 40
 
-requirement('paths through NATs', ['ip', 'nft', 'conntrack'], () => {
+requirement('paths through NATs', ['ip', 'nft', 'conntrack', 'miniupnpd'], () => {
   const results: PairResult[] = []
 
   afterAll(() => {
@@ -48,6 +48,11 @@ requirement('paths through NATs', ['ip', 'nft', 'conntrack'], () => {
     test('over IPv6, through firewalls with state', async () => {
       const { direct, tries, kinds } = await measure('symmetricRandom', 'symmetricRandom', 2, { hasV6: true })
       expect([direct, kinds]).toEqual([tries, ['direct']])
+    })
+
+    test('where one router maps ports on request', async () => {
+      const { direct, tries } = await measure('symmetricRandom', 'symmetricRandom', 2, { hasMapping: true })
+      expect(direct).toBe(tries)
     })
 
     test('with every fifth packet lost', async () => {

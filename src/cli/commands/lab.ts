@@ -24,6 +24,7 @@ export const lab: Command = {
     tries: { about: 'for each pair', value: '5' },
     rtt: { about: 'round trip across the internet, in ms', value: '40' },
     loss: { about: 'packets lost on the way, in percent', value: '0' },
+    mapping: { about: 'the left router maps ports on request; needs miniupnpd' },
     v6: { about: 'with IPv6 behind a stateful firewall' },
   },
   examples: [
@@ -45,6 +46,7 @@ export const lab: Command = {
       rttMs: numberOf(input, 'rtt', 40, 0),
       lossPercent: numberOf(input, 'loss', 0, 0),
       hasV6: input.has('v6'),
+      hasMapping: input.has('mapping'),
     }
     const { ROUTER_WORDS } = await import('../../lab/routers.js')
     const pairs = await pairsOf(words)

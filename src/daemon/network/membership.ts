@@ -29,6 +29,7 @@ import { NameServer } from './name-server.js'
 import type { NetworkStore, StoredNetwork } from './network-store.js'
 import { localPrefixes, type OwnAddresses, watchOwnAddresses } from './own-addresses.js'
 import { PathDriver } from './path-driver.js'
+import { PortMapping } from './port-mapping.js'
 import { RelayPool, type RelayStatus } from './relay-pool.js'
 import { resolveServers } from './resolve-servers.js'
 
@@ -85,6 +86,8 @@ export class Membership {
   #hubState: HubLinkState = { kind: 'connecting' }
   #refusal = ''
   #names: NameServer | undefined
+  readonly #mapping: PortMapping
+  #dataPort = 0
   #isStopped = false
 
   constructor(options: MembershipOptions) {
@@ -106,6 +109,14 @@ export class Membership {
       nowMs,
       onMessages: (sender, segmentBytes, messages) => this.#deliver(sender, segmentBytes, messages),
       onHome: (homeRelay) => this.#hub.send({ type: 'update', homeRelay }),
+    })
+    this.#mapping = new PortMapping({
+      nowMs,
+      createWakeUp: options.createWakeUp,
+      onMapped: (port) => {
+        log.info('port.mapped', { port: port ?? 'none' })
+        this.#driver.turn((manager, now, effects) => manager.setMappedPort(port, now, effects))
+      },
     })
     this.#hub = new HubLink({
       hub: config.hub,
@@ -134,6 +145,7 @@ export class Membership {
       const addresses = prefixes.map(({ address }) => address)
       this.#relays.nudge(addresses)
       this.#hub.nudge(addresses)
+      void this.#mapping.restart(this.#dataPort)
     })
     const { ownAddress, config, log } = this.#options
     if (ownAddress !== undefined) {
@@ -182,6 +194,7 @@ export class Membership {
     this.#isStopped = true
     this.#options.engine.setPathHandlers(undefined)
     clearInterval(this.#renewal)
+    void this.#mapping.stop()
     this.#addresses?.stop()
     this.#names?.stop()
     this.#driver.stop()
@@ -316,6 +329,8 @@ export class Membership {
       handleSockets: (sockets) => {
         const none = { v4: undefined, v6: undefined, port: 0 }
         this.#driver.turn((manager, nowMs, effects) => manager.setSockets(sockets ?? none, nowMs, effects))
+        this.#dataPort = (sockets ?? none).port
+        if (!this.#isStopped) void this.#mapping.restart(this.#dataPort)
       },
     }
   }

@@ -1,0 +1,164 @@
+/**
+ * Asks the router to map a port to the data socket: by PCP (RFC 6887 section 11) and NAT-PMP (RFC 6886
+ * section 3.3) at once. Sans-IO. What is mapped is renewed at half of its life, and given back at the end.
+ *
+ * | PCP MAP request, 60 bytes | version 2, opcode 1, 2 zero, lifetime 4, our address 16 · nonce 12, protocol 1,
+ *   3 zero, internal port 2, suggested external port 2 and address 16 |
+ * | its answer, 60 or more | version 2, 0x81, 0, result 1, lifetime 4, epoch 4, 12 zero · as the request, assigned |
+ * | NAT-PMP map request, 12 bytes | version 0, opcode 1, 2 zero, internal port 2, external port 2, lifetime 4 |
+ * | its answer, 16 bytes | version 0, 129, result 2, epoch 4, internal port 2, external port 2, lifetime 4 |
+ *
+ * An answer counts only from the router, for our port, and with our nonce where there is one.
+ */
+
+import { concatBytes, equalBytes } from '../base/bytes.js'
+import type { Endpoint } from '../net/endpoint.js'
+import { mappedAddressBytes } from '../net/endpoint-bytes.js'
+import { equalIp, type IpAddress } from '../net/ip.js'
+import type { RandomBytes } from '../wireguard/crypto.js'
+
+const MAPPING_PORT = 5351
+const UDP = 17
+const PCP_BYTES = 60
+const NONCE_BYTES = 12
+const NAT_PMP_ANSWER_BYTES = 16
+/** RFC 6886 section 3.3 recommends two hours. */
+const LIFETIME_S = 7200
+/** RFC 6886 section 3.1: after 250 ms, then the double each time. */
+const RESEND_AFTER_MS = [0, 250, 750, 1750] as const
+/** A router that maps nothing may learn to: a person may switch it on. */
+const RETRY_INTERVAL_MS: number = 10 * 60_000
+
+export interface PortMapperOptions {
+  /** Both IPv4. */
+  readonly gateway: IpAddress
+  readonly ownAddress: IpAddress
+  readonly port: number
+  readonly random: RandomBytes
+}
+
+export interface MapperSend {
+  readonly to: Endpoint
+  readonly bytes: Uint8Array
+}
+
+export class PortMapper {
+  readonly #options: PortMapperOptions
+  readonly #nonce: Uint8Array
+  #roundMs = 0
+  #step = 0
+  #isAnswered = false
+  #externalPort: number | undefined
+  #expiresMs = Number.POSITIVE_INFINITY
+  #nextRoundMs = Number.POSITIVE_INFINITY
+
+  constructor(options: PortMapperOptions) {
+    this.#options = options
+    this.#nonce = options.random(NONCE_BYTES)
+  }
+
+  /** Undefined while nothing is mapped. */
+  get externalPort(): number | undefined {
+    return this.#externalPort
+  }
+
+  start(nowMs: number, sends: MapperSend[]): void {
+    this.#roundMs = nowMs
+    this.#step = 0
+    this.#isAnswered = false
+    this.#nextRoundMs = nowMs + RETRY_INTERVAL_MS
+    this.handleTimeout(nowMs, sends)
+  }
+
+  nextDeadlineMs(): number {
+    const resendMs = RESEND_AFTER_MS[this.#step]
+    const sendMs = this.#isAnswered || resendMs === undefined ? this.#nextRoundMs : this.#roundMs + resendMs
+    return Math.min(sendMs, this.#expiresMs)
+  }
+
+  /** True if the mapping is another one now, or gone. */
+  handleTimeout(nowMs: number, sends: MapperSend[]): boolean {
+    const isExpired = nowMs >= this.#expiresMs
+    if (isExpired) {
+      this.#externalPort = undefined
+      this.#expiresMs = Number.POSITIVE_INFINITY
+    }
+    if (nowMs >= this.#nextRoundMs) this.start(nowMs, sends)
+    else if (
+      !this.#isAnswered &&
+      nowMs >= this.#roundMs + (RESEND_AFTER_MS[this.#step] ?? Number.POSITIVE_INFINITY)
+    ) {
+      this.#step += 1
+      this.#ask(LIFETIME_S, sends)
+    }
+    return isExpired
+  }
+
+  /** True if the mapping is another one now. */
+  handleDatagram(from: Endpoint, bytes: Uint8Array, nowMs: number): boolean {
+    if (!equalIp(from.address, this.#options.gateway) || from.port !== MAPPING_PORT) return false
+    const answer = this.#tryDecodePcp(bytes) ?? this.#tryDecodeNatPmp(bytes)
+    if (answer === undefined || answer.lifetimeS === 0) return false
+    const before = this.#externalPort
+    this.#isAnswered = true
+    this.#externalPort = answer.port
+    this.#expiresMs = nowMs + 1000 * answer.lifetimeS
+    this.#nextRoundMs = nowMs + 500 * answer.lifetimeS
+    return before !== answer.port
+  }
+
+  /** Gives the mapping back. */
+  stop(sends: MapperSend[]): void {
+    if (this.#externalPort !== undefined) this.#ask(0, sends)
+    this.#externalPort = undefined
+  }
+
+  #ask(lifetimeS: number, sends: MapperSend[]): void {
+    const to = { address: this.#options.gateway, port: MAPPING_PORT, scopeId: 0 }
+    sends.push({ to, bytes: this.#encodePcp(lifetimeS) }, { to, bytes: this.#encodeNatPmp(lifetimeS) })
+  }
+
+  #encodePcp(lifetimeS: number): Uint8Array {
+    const { ownAddress, port } = this.#options
+    const bytes = new Uint8Array(PCP_BYTES)
+    const view = new DataView(bytes.buffer)
+    bytes.set([2, 1])
+    view.setUint32(4, lifetimeS)
+    bytes.set(mappedAddressBytes(ownAddress), 8)
+    bytes.set(this.#nonce, 24)
+    bytes[36] = UDP
+    view.setUint16(40, port)
+    view.setUint16(42, this.#externalPort ?? port)
+    // An address of all zero, v4-mapped: any will do.
+    bytes.set([0xff, 0xff], 54)
+    return bytes
+  }
+
+  #encodeNatPmp(lifetimeS: number): Uint8Array {
+    const { port } = this.#options
+    const external = lifetimeS === 0 ? 0 : (this.#externalPort ?? port)
+    const body = new Uint8Array(8)
+    const view = new DataView(body.buffer)
+    view.setUint16(0, port)
+    view.setUint16(2, external)
+    view.setUint32(4, lifetimeS)
+    return concatBytes(Uint8Array.of(0, 1, 0, 0), body)
+  }
+
+  #tryDecodePcp(bytes: Uint8Array): { port: number; lifetimeS: number } | undefined {
+    if (bytes.length < PCP_BYTES || bytes[0] !== 2 || bytes[1] !== 0x81 || bytes[3] !== 0) return undefined
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+    const isOurs =
+      equalBytes(bytes.subarray(24, 36), this.#nonce) &&
+      bytes[36] === UDP &&
+      view.getUint16(40) === this.#options.port
+    return isOurs ? { port: view.getUint16(42), lifetimeS: view.getUint32(4) } : undefined
+  }
+
+  #tryDecodeNatPmp(bytes: Uint8Array): { port: number; lifetimeS: number } | undefined {
+    if (bytes.length < NAT_PMP_ANSWER_BYTES || bytes[0] !== 0 || bytes[1] !== 129) return undefined
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+    if (view.getUint16(2) !== 0 || view.getUint16(8) !== this.#options.port) return undefined
+    return { port: view.getUint16(10), lifetimeS: view.getUint32(12) }
+  }
+}

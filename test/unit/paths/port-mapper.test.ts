@@ -1,0 +1,122 @@
+import { beforeEach, describe, expect, it } from 'vitest'
+import { concatBytes } from '../../../src/base/bytes.js'
+import { type MapperSend, PortMapper } from '../../../src/paths/port-mapper.js'
+import { countingBytes, hex } from '../../support/hex.js'
+import { ip } from '../../support/inner-packets.js'
+import { endpoint } from '../../support/simulated-nat.js'
+
+const ROUTER = endpoint('192.168.1.1', 5351)
+const NONCE = countingBytes(12, 0x10)
+const PORT = 0x9c41
+
+/** RFC 6887 figure 9, as a router answers. `port`: external. */
+function pcpAnswer(
+  port: number,
+  lifetimeS: number,
+  change: { at: number; to: number } = { at: 0, to: 2 },
+): Uint8Array {
+  const head = hex('02 81 00 00 00000000 00000007 000000000000000000000000')
+  const body = concatBytes(NONCE, hex('11 000000 9c41 0000'), hex('00000000000000000000ffff c6336405'))
+  const bytes = concatBytes(head, body)
+  const view = new DataView(bytes.buffer)
+  view.setUint32(4, lifetimeS)
+  view.setUint16(42, port)
+  bytes[change.at] = change.to
+  return bytes
+}
+
+let mapper: PortMapper
+let sends: MapperSend[]
+
+beforeEach(() => {
+  mapper = new PortMapper({
+    gateway: ROUTER.address,
+    ownAddress: ip('192.168.1.2'),
+    port: PORT,
+    random: () => NONCE,
+  })
+  sends = []
+})
+
+describe('a port mapper', () => {
+  it('asks by both protocols, as the RFCs write it', () => {
+    mapper.start(0, sends)
+    expect(sends.map(({ to }) => to)).toEqual([ROUTER, ROUTER])
+    expect(sends[0]?.bytes).toEqual(
+      concatBytes(
+        hex('02 01 0000 00001c20 00000000000000000000ffff c0a80102'),
+        NONCE,
+        hex('11 000000 9c41 9c41 00000000000000000000ffff 00000000'),
+      ),
+    )
+    expect(sends[1]?.bytes).toEqual(hex('00 01 0000 9c41 9c41 00001c20'))
+  })
+
+  it('asks again at growing intervals, then waits for ten minutes', () => {
+    mapper.start(0, sends)
+    const times: number[] = []
+    for (let nowMs = 0; nowMs < 700_000; ) {
+      nowMs = mapper.nextDeadlineMs()
+      const before = sends.length
+      mapper.handleTimeout(nowMs, sends)
+      if (sends.length > before) times.push(nowMs)
+    }
+    expect(times.slice(0, 5)).toEqual([250, 750, 1750, 600_000, 600_250])
+  })
+
+  it('takes what is mapped, renews it at half of its life, and drops it at the end', () => {
+    mapper.start(0, sends)
+    expect(mapper.handleDatagram(ROUTER, pcpAnswer(5000, 100), 10)).toBe(true)
+    expect(mapper.externalPort).toBe(5000)
+    expect(mapper.handleDatagram(ROUTER, pcpAnswer(5000, 100), 10)).toBe(false)
+    expect(mapper.nextDeadlineMs()).toBe(50_010)
+    sends.length = 0
+    expect(mapper.handleTimeout(50_010, sends)).toBe(false)
+    expect(sends).toHaveLength(2)
+    let isLost = false
+    for (let nowMs = 50_010; nowMs < 100_010; ) {
+      nowMs = mapper.nextDeadlineMs()
+      isLost = mapper.handleTimeout(nowMs, sends) || isLost
+    }
+    expect([isLost, mapper.externalPort]).toEqual([true, undefined])
+  })
+
+  it('understands NAT-PMP alone', () => {
+    mapper.start(0, sends)
+    expect(mapper.handleDatagram(ROUTER, hex('00 81 0000 00000007 9c41 1388 00001c20'), 5)).toBe(true)
+    expect(mapper.externalPort).toBe(5000)
+    expect(mapper.handleDatagram(ROUTER, hex('00 81 0003 00000007 9c41 1389 00001c20'), 5)).toBe(false)
+    expect(mapper.handleDatagram(ROUTER, hex('00 81 0000 00000007 9c42 1389 00001c20'), 5)).toBe(false)
+  })
+
+  it('believes the router alone, and only answers to its own question', () => {
+    mapper.start(0, sends)
+    expect(mapper.handleDatagram(endpoint('192.168.1.9', 5351), pcpAnswer(5000, 100), 5)).toBe(false)
+    expect(mapper.handleDatagram(endpoint('192.168.1.1', 1900), pcpAnswer(5000, 100), 5)).toBe(false)
+    for (const change of [
+      { at: 0, to: 1 },
+      { at: 1, to: 1 },
+      { at: 3, to: 8 },
+      { at: 24, to: 0 },
+      { at: 36, to: 6 },
+      { at: 41, to: 0 },
+    ]) {
+      expect(mapper.handleDatagram(ROUTER, pcpAnswer(5000, 100, change), 5)).toBe(false)
+    }
+    expect(mapper.handleDatagram(ROUTER, pcpAnswer(5000, 100).subarray(1), 5)).toBe(false)
+    expect(mapper.handleDatagram(ROUTER, new Uint8Array(0), 5)).toBe(false)
+    expect(mapper.externalPort).toBeUndefined()
+  })
+
+  it('gives back what it has', () => {
+    mapper.start(0, sends)
+    mapper.handleDatagram(ROUTER, pcpAnswer(5000, 100), 5)
+    sends.length = 0
+    mapper.stop(sends)
+    expect(sends[1]?.bytes).toEqual(hex('00 01 0000 9c41 0000 00000000'))
+    expect(mapper.externalPort).toBeUndefined()
+    sends.length = 0
+    mapper.stop(sends)
+    expect(sends).toEqual([])
+  })
+})
