@@ -32,6 +32,8 @@ export interface PathHandlers {
   handleProbe(path: Path, bytes: Uint8Array, nowMs: number): void
   /** Messages for a frame port, see DataPlaneEvent. */
   handleFrames(event: Extract<DataPlaneEvent, { kind: 'frames' }>): void
+  /** Data waits for this peer, and there is no keypair for it. */
+  handleWanted(publicKey: PublicKey): void
   /** The sockets are new, or gone. */
   handleSockets(sockets: OpenSockets | undefined): void
 }
@@ -254,9 +256,11 @@ export class Engine {
           this.#paths.handleProbe(event.path, event.bytes, nowMs)
         } else device.handleDatagram(event.path, event.bytes, nowMs, effects)
         break
-      case 'handshakeNeeded':
-        device.handleHandshakeNeeded(event.slot, nowMs)
+      case 'handshakeNeeded': {
+        const peer = device.handleHandshakeNeeded(event.slot, nowMs)
+        if (peer?.isManaged === true) this.#paths?.handleWanted(peer.publicKey)
         break
+      }
       case 'keypairConfirmed':
         device.handleKeypairsRemoved(event.removed)
         device.handleKeypairConfirmed(event.localIndex, nowMs, effects)

@@ -133,10 +133,14 @@ class HubHost {
       crypto: nodeCrypto,
       identity,
       relays: () => [{ key: identity.text, host, port }, ...settings.relays],
-      stun: [
-        { host, port: stunPort },
-        { host, port: stunPort + 1 },
-      ],
+      // Two addresses tell more about a NAT than two ports of one.
+      stun:
+        settings.stunAddresses.length > 1
+          ? settings.stunAddresses.map((address) => ({ host: address, port: stunPort }))
+          : [
+              { host, port: stunPort },
+              { host, port: stunPort + 1 },
+            ],
       wallNowMs,
     })
     this.#relay = new RelayServer(

@@ -19,6 +19,9 @@ import { FAULT_RULES, type Fault, faultRules, type RouterKind, routerRules } fro
 export const HUB_ADDRESS = '203.0.113.1'
 const PROXY_PORT = 3128
 const HUB_SECOND_ADDRESS = '203.0.113.2'
+const HUB_V6 = '2001:db8::1'
+/** With commas: two of IPv4, which tell every kind of NAT. */
+export const STUN_ADDRESSES: string = [HUB_ADDRESS, HUB_SECOND_ADDRESS, HUB_V6].join()
 const OVERLAY = fileURLToPath(new URL('../../bin/overlay', import.meta.url))
 /** Chains into which the mapping daemon puts its rules. */
 const MAPPING_RULES = `table inet mapped {
@@ -80,7 +83,7 @@ export class Internet {
         {
           in: internet.hub,
           name: 'eth0',
-          addresses: [`${HUB_ADDRESS}/24`, `${HUB_SECOND_ADDRESS}/24`, '2001:db8::1/64'],
+          addresses: [`${HUB_ADDRESS}/24`, `${HUB_SECOND_ADDRESS}/24`, `${HUB_V6}/64`],
         },
       )
       internet.hub.ip('route', 'add', 'default', 'via', '203.0.113.254')

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { AppError, ERROR_CODES } from '../base/errors.js'
 import type { WhyReport } from '../daemon/local-api-schema.js'
-import { HUB_ADDRESS, type Internet, type Site } from './internet.js'
+import { HUB_ADDRESS, type Internet, type Site, STUN_ADDRESSES } from './internet.js'
 import type { RunOutcome } from './namespace.js'
 
 const OVERLAY = fileURLToPath(new URL('../../bin/overlay', import.meta.url))
@@ -97,7 +97,7 @@ export class LabNetwork {
   /** With a hub that runs; and, if asked for, a relay besides its own. */
   static async start(internet: Internet, options: { hasSecondRelay?: boolean } = {}): Promise<LabNetwork> {
     const network = new LabNetwork(internet)
-    await network.hub('init', NETWORK, '--address', HUB_ADDRESS)
+    await network.hub('init', NETWORK, '--address', HUB_ADDRESS, '--stun-address', STUN_ADDRESSES)
     if (options.hasSecondRelay === true) {
       await network.startHub()
       const { relayKey, pid } = JSON.parse(await network.hub('status', '--json')) as HubFacts

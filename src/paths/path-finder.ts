@@ -34,6 +34,9 @@ const RETRY_INTERVAL_MS = 8000
 const CALL_INTERVAL_MS = 5000
 /** Data has flowed so recently that the path is kept open. */
 const USE_MS = 120_000
+/** How often it is looked up whether data flows. */
+const CHECK_INTERVAL_MS = 50
+const IDLE_CHECK_INTERVAL_MS = 500
 const BUSY_MS = 10_000
 const HEARTBEAT_BUSY_MS = 5000
 const HEARTBEAT_MS = 14_000
@@ -166,6 +169,7 @@ export class PathFinder {
   #relayRttMs: number | undefined
   #lastRelayPingMs = Number.NEGATIVE_INFINITY
   #lastCheckMs = Number.NEGATIVE_INFINITY
+  #wantedMs = Number.NEGATIVE_INFINITY
   #hard: HardSearch | undefined
   #hardPing: { readonly id: string; readonly sentMs: number } | undefined
   #hardAtMs = Number.POSITIVE_INFINITY
@@ -224,6 +228,13 @@ export class PathFinder {
     this.#planHard(nowMs)
   }
 
+  /** Data waits to be sent: the search need not wait until some is seen to flow. */
+  handleWanted(nowMs: number, effects: FinderEffect[]): void {
+    this.#wantedMs = nowMs
+    const isDue = this.#active === undefined && this.#search === undefined && nowMs >= this.#nextSearchMs
+    if (isDue) this.#startSearch(nowMs, effects)
+  }
+
   /** A link or an address of this machine changed: the active path may be gone without a sign. */
   handleNetworkChanged(nowMs: number, effects: FinderEffect[]): void {
     if (this.#active !== undefined) this.#suspectNow(nowMs, effects)
@@ -272,7 +283,7 @@ export class PathFinder {
   #ordinaryDeadlineMs(nowMs: number): number {
     if (this.#suspect !== undefined) return this.#suspect.nextPingMs
     // Whether data flows must be looked up: seldom where it has not for long.
-    const checkMs = this.#lastCheckMs + (this.#isInUse(nowMs) ? 50 : 200)
+    const checkMs = this.#lastCheckMs + (this.#isInUse(nowMs) ? CHECK_INTERVAL_MS : IDLE_CHECK_INTERVAL_MS)
     if (this.#search === undefined) return checkMs
     const { startedMs, times, step } = this.#search
     return Math.min(checkMs, startedMs + (times[step] ?? (times.at(-1) ?? 0) + SEARCH_TAIL_MS))
@@ -698,6 +709,7 @@ export class PathFinder {
 
   #isInUse(nowMs: number): boolean {
     const activity = this.#options.activity()
+    if (nowMs - this.#wantedMs < BUSY_MS) return true
     return activity !== undefined && lastUseOf(activity) > 0 && nowMs - lastUseOf(activity) < USE_MS
   }
 }

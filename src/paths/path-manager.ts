@@ -201,6 +201,13 @@ export class PathManager {
     this.#collect(entry, effects, (list) => entry.finder.handleMessage(path, message, nowMs, list))
   }
 
+  /** Data is about to flow to this peer. */
+  handleWanted(publicKey: PublicKey, nowMs: number, effects: PathEffect[]): void {
+    const entry = this.#peers.get(formatHex(publicKey))
+    if (entry === undefined) return
+    this.#collect(entry, effects, (list) => entry.finder.handleWanted(nowMs, list))
+  }
+
   /** What `openSockets` asked for. */
   handleSockets(
     publicKey: PublicKey,

@@ -250,10 +250,12 @@ export class Device {
     }
   }
 
-  handleHandshakeNeeded(slot: number, nowMs: number): void {
+  /** Gives the peer; undefined if there is none any more. */
+  handleHandshakeNeeded(slot: number, nowMs: number): Peer | undefined {
     const peer = this.#peers.at(slot)
     peer?.handleHandshakeNeeded(nowMs)
     this.#touch(peer, nowMs)
+    return peer
   }
 
   /** Reports come late: the keypair, and with it the peer, may have gone since. Then nothing happens. */

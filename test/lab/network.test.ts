@@ -195,6 +195,18 @@ requirement(
       }
     })
 
+    test('the data plane in TypeScript carries a network too', async () => {
+      const frank = await network.addNode(internet.addSite('portRestricted'), 'frank', {
+        OVERLAY_DATAPLANE: 'portable',
+      })
+      await frank.up()
+      await frank.untilKnown('alice')
+      await frank.ping('alice', '--until-direct')
+      expect(await pathOf(frank, 'alice')).toBe('punched')
+      await frank.down()
+      await network.hub('remove', 'frank')
+    })
+
     test('netcheck asks the servers of the network, and names its relays', async () => {
       const text = await a.overlay('netcheck', '--interface', a.interfaceName)
       expect(text).toContain('IPv4: UDP works')

@@ -126,7 +126,11 @@ export class PathWorld {
   /** Data goes from `node` to the other, every so often, as long as the clock is run by `run`. */
   talk(node: WorldNode): void {
     const other = this.#other(node)
+    const isFirst = node.activity.lastDataSendMs === 0
     node.activity.lastDataSendMs = this.nowMs
+    if (isFirst) {
+      this.turn(node, (effects) => node.manager.handleWanted(other.key.publicKey, this.nowMs, effects))
+    }
     if (node.activity.firstUnansweredSendMs === 0) node.activity.firstUnansweredSendMs = this.nowMs
     const { path } = node
     if (path === undefined) return

@@ -326,6 +326,9 @@ export class Membership {
         const body = formatBase64(frame.subarray(FRAME_HEADROOM_BYTES))
         this.#hub.send({ type: 'signal', to: node.identity, body })
       },
+      handleWanted: (publicKey) => {
+        this.#driver.turn((manager, nowMs, effects) => manager.handleWanted(publicKey, nowMs, effects))
+      },
       handleSockets: (sockets) => {
         const none = { v4: undefined, v6: undefined, port: 0 }
         this.#driver.turn((manager, nowMs, effects) => manager.setSockets(sockets ?? none, nowMs, effects))
