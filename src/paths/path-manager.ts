@@ -14,15 +14,10 @@ import type { Crypto, DhPrivateKey, RandomBytes } from '../wireguard/crypto.js'
 import type { PublicKey } from '../wireguard/keys.js'
 import { isPrivate, type PathKind } from './candidates.js'
 import { type Candidate, DiscoPair, discoTagOf, isDisco, MAX_CANDIDATES } from './disco.js'
+import type { FinderEffect, OwnPosition, PeerActivity } from './finder-types.js'
 import { isHard, portsToTell } from './hard-search.js'
 import type { Mapping, PortChoice } from './nat.js'
-import {
-  type FinderEffect,
-  type FinderStatus,
-  type OwnPosition,
-  PathFinder,
-  type PeerActivity,
-} from './path-finder.js'
+import { type FinderStatus, PathFinder } from './path-finder.js'
 import { Reflexive, type ReflexiveEffect } from './reflexive.js'
 import { isStun } from './stun.js'
 

@@ -80,7 +80,7 @@ export class PathRecord {
     this.#add(nowMs, `began to try ${candidates} endpoints`)
   }
 
-  probed(count = 1): void {
+  probed(count: number): void {
     this.#probes += count
   }
 

@@ -1,0 +1,49 @@
+/** What a path finder is told, and what it asks for. */
+
+import type { Endpoint } from '../net/endpoint.js'
+import type { Path } from '../net/path.js'
+import type { Prefix } from '../net/prefix.js'
+import type { PathKind } from './candidates.js'
+import type { Candidate } from './disco.js'
+import type { Mapping } from './nat.js'
+
+/** What this node is reached at, and by which sockets it sends. */
+export interface OwnPosition {
+  readonly sockets: { readonly v4: number | undefined; readonly v6: number | undefined }
+  readonly candidates: readonly Candidate[]
+  readonly prefixes: readonly Prefix[]
+  readonly mapping: Mapping
+  /** Of external ports where the mapping is hard; both 0 if not known. */
+  readonly ports: readonly [low: number, high: number]
+  readonly isSequential: boolean
+  /** Asked by techniques for hard NATs. */
+  readonly stunServer: Endpoint | undefined
+}
+
+/** Live, from the data plane: times on the caller's clock, 0 for never. */
+export interface PeerActivity {
+  readonly lastDataSendMs: number
+  readonly firstUnansweredSendMs: number
+  readonly lastReceiveMs: number
+  readonly lastDataReceiveMs: number
+}
+
+export type FinderEffect =
+  | { readonly kind: 'send'; readonly path: Path; readonly bytes: Uint8Array }
+  /** Data goes there from now on. */
+  | { readonly kind: 'usePath'; readonly path: Path; readonly pathKind: PathKind }
+  /** Fresh sockets for a search, answered by handleSockets; their numbers are negative. */
+  | { readonly kind: 'openSockets'; readonly count: number }
+  /** It carries a proven path, which the peer may have chosen: it becomes a data socket. */
+  | { readonly kind: 'keepSocket'; readonly socket: number }
+  /** The search is over: those that carry no path are not needed any more. */
+  | { readonly kind: 'closeSockets' }
+  /** A path was lost: this node's own endpoints may be others by now. */
+  | { readonly kind: 'lost' }
+  /** A socket of its own that carried a path. */
+  | { readonly kind: 'releaseSocket'; readonly socket: number }
+
+/** When data went either way last; 0 for never. */
+export function lastUseOf(activity: PeerActivity): number {
+  return Math.max(activity.lastDataSendMs, activity.lastDataReceiveMs)
+}

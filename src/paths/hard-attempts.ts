@@ -1,0 +1,88 @@
+/**
+ * When a technique for hard NATs is begun, and for how long its sockets stay: after plain pings had their
+ * chance, one at a time, and after a failure not again for a while.
+ */
+
+import type { Endpoint } from '../net/endpoint.js'
+import { type HardEffect, type HardPlan, HardSearch, type HardSearchOptions } from './hard-search.js'
+
+/** Plain pings get so long before a technique begins. */
+const DELAY_MS = 120
+/** Between two attempts, twice as long each time. */
+const FIRST_PAUSE_MS = 60_000
+const MAX_PAUSE_MS = 3_600_000
+/** More than a round trip: what meets in that time is proven on both sides. */
+const GRACE_MS = 600
+
+export interface HardContext extends Omit<HardSearchOptions, 'plan' | 'peerAddresses'> {
+  readonly peerEndpoints: readonly Endpoint[]
+}
+
+export class HardAttempts {
+  #search: HardSearch | undefined
+  #plan: HardPlan | undefined
+  #atMs = Number.POSITIVE_INFINITY
+  #graceMs = Number.POSITIVE_INFINITY
+  #pauseMs = FIRST_PAUSE_MS
+  #nextMs = 0
+
+  get isRunning(): boolean {
+    return this.#search !== undefined
+  }
+
+  /** What a bracket has learnt is swept at once: it is true for a moment only. */
+  schedule(plan: HardPlan | undefined, nowMs: number): void {
+    if (plan === undefined || this.#search !== undefined) return
+    this.#plan = plan
+    if (plan.technique === 'sweep') this.#atMs = nowMs
+    else if (nowMs >= this.#nextMs) this.#atMs = Math.min(this.#atMs, nowMs + DELAY_MS)
+  }
+
+  nextDeadlineMs(): number {
+    const searchMs = this.#search?.nextDeadlineMs() ?? Number.POSITIVE_INFINITY
+    return Math.min(this.#atMs, this.#graceMs, searchMs)
+  }
+
+  /** The plan that is due now. */
+  takeDue(nowMs: number): HardPlan | undefined {
+    if (nowMs < this.#atMs) return undefined
+    this.#atMs = Number.POSITIVE_INFINITY
+    return this.#plan
+  }
+
+  begin(plan: HardPlan, context: HardContext, nowMs: number): void {
+    const peerAddresses = context.peerEndpoints.map(({ address }) => address)
+    this.#search = new HardSearch({ ...context, plan, peerAddresses }, nowMs)
+  }
+
+  /** Gives the number of probes it sent; nothing happens if none runs. */
+  run(input: (search: HardSearch, effects: HardEffect[]) => void, effects: HardEffect[]): number {
+    const search = this.#search
+    if (search === undefined) return 0
+    const before = search.probes
+    input(search, effects)
+    return search.probes - before
+  }
+
+  /** A path was found, by whatever: all that meet by now are to stay open, for the two sides may have found different ones. */
+  succeeded(nowMs: number): void {
+    this.#atMs = Number.POSITIVE_INFINITY
+    if (this.#search === undefined) return
+    this.#search.stopSending()
+    this.#graceMs = Math.min(this.#graceMs, nowMs + GRACE_MS)
+  }
+
+  /** If it is over: the plan that was carried out. */
+  takeEnded(isDirect: boolean, nowMs: number): HardPlan | undefined {
+    const search = this.#search
+    if (search === undefined || !(search.isDone || nowMs >= this.#graceMs)) return undefined
+    this.#search = undefined
+    this.#graceMs = Number.POSITIVE_INFINITY
+    if (isDirect) this.#pauseMs = FIRST_PAUSE_MS
+    else {
+      this.#nextMs = nowMs + this.#pauseMs
+      this.#pauseMs = Math.min(MAX_PAUSE_MS, 2 * this.#pauseMs)
+    }
+    return search.plan
+  }
+}

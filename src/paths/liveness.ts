@@ -1,0 +1,74 @@
+/**
+ * Whether the path in use is still there. Silence while data goes out makes it suspect, and so does a heartbeat
+ * without an answer; a suspect is pinged a few times in a row, and is dead if none of that is answered.
+ */
+
+import { lastUseOf, type PeerActivity } from './finder-types.js'
+import type { KnownPath } from './known-paths.js'
+
+/** Silence that makes suspect: not less, and not less than three round trips. */
+const SUSPICION_MS = 200
+const SUSPICION_RTTS = 3
+const SUSPECT_PINGS = 3
+const SUSPECT_PING_INTERVAL_MS = 60
+/** After the last ping: not less, and not less than so many round trips. */
+const LAST_PATIENCE_RTTS = 1.5
+/** Heartbeats keep the NAT open and notice what silence does not show. */
+const HEARTBEAT_BUSY_MS = 5000
+const HEARTBEAT_MS = 14_000
+const BUSY_MS = 10_000
+
+export type LivenessVerdict = 'nothing' | 'ping' | 'dead'
+
+export class Liveness {
+  #suspect: { pings: number; nextMs: number } | undefined
+
+  get isSuspect(): boolean {
+    return this.#suspect !== undefined
+  }
+
+  /** Infinity unless it is suspect. */
+  nextDeadlineMs(): number {
+    return this.#suspect?.nextMs ?? Number.POSITIVE_INFINITY
+  }
+
+  suspect(nowMs: number): void {
+    this.#suspect ??= { pings: 0, nextMs: nowMs }
+  }
+
+  /** It answered, or another one is in use. */
+  clear(): void {
+    this.#suspect = undefined
+  }
+
+  /** What is to be done now. `isPending`: a ping over it may still be answered. */
+  check(
+    active: KnownPath,
+    activity: PeerActivity | undefined,
+    isPending: boolean,
+    nowMs: number,
+  ): LivenessVerdict {
+    if (this.#suspect !== undefined) return this.#examine(this.#suspect, active, nowMs)
+    const unansweredMs = activity?.firstUnansweredSendMs ?? 0
+    const patienceMs = Math.max(SUSPICION_MS, SUSPICION_RTTS * active.rttMs)
+    const isSilent = unansweredMs > 0 && nowMs - Math.max(unansweredMs, active.lastPongMs) > patienceMs
+    const isBusy = activity !== undefined && nowMs - lastUseOf(activity) < BUSY_MS
+    const intervalMs = isBusy ? HEARTBEAT_BUSY_MS : HEARTBEAT_MS
+    const sinceMs = nowMs - active.lastPongMs
+    if (isSilent || sinceMs > intervalMs + patienceMs) {
+      this.#suspect = { pings: 0, nextMs: nowMs }
+      return this.#examine(this.#suspect, active, nowMs)
+    }
+    return sinceMs > intervalMs && !isPending ? 'ping' : 'nothing'
+  }
+
+  #examine(suspect: { pings: number; nextMs: number }, active: KnownPath, nowMs: number): LivenessVerdict {
+    if (nowMs < suspect.nextMs) return 'nothing'
+    if (suspect.pings === SUSPECT_PINGS) return 'dead'
+    suspect.pings += 1
+    const isLast = suspect.pings === SUSPECT_PINGS
+    const lastMs = Math.max(SUSPECT_PING_INTERVAL_MS, LAST_PATIENCE_RTTS * active.rttMs)
+    suspect.nextMs = nowMs + (isLast ? lastMs : SUSPECT_PING_INTERVAL_MS)
+    return 'ping'
+  }
+}

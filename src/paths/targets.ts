@@ -1,0 +1,63 @@
+/**
+ * Endpoints at which a peer may be reached, and how often each may still be tried: a peer can name a victim as
+ * its endpoint, and must not make us send there for long.
+ */
+
+import { type Endpoint, formatEndpoint } from '../net/endpoint.js'
+import type { IpAddress } from '../net/ip.js'
+import { isWorthTrying } from './candidates.js'
+import { type Candidate, MAX_CANDIDATES } from './disco.js'
+
+/** Unanswered pings to one endpoint within the span. */
+const MAX_UNANSWERED = 12
+const SPAN_MS = 60_000
+
+interface Target {
+  readonly endpoint: Endpoint
+  unanswered: number
+  spanStartMs: number
+}
+
+export class Targets {
+  readonly #targets = new Map<string, Target>()
+
+  get size(): number {
+    return this.#targets.size
+  }
+
+  get endpoints(): Endpoint[] {
+    return [...this.#targets.values()].map(({ endpoint }) => endpoint)
+  }
+
+  /** What the peer says of itself now replaces what it said before. `own`: addresses of this machine. */
+  replace(candidates: readonly Candidate[], own: readonly IpAddress[], nowMs: number): void {
+    const before = new Map(this.#targets)
+    this.#targets.clear()
+    for (const { endpoint, kind } of candidates) {
+      if (kind === 'tcp' || !isWorthTrying(endpoint, own)) continue
+      const key = formatEndpoint(endpoint)
+      this.#targets.set(key, before.get(key) ?? { endpoint, unanswered: 0, spanStartMs: nowMs })
+    }
+  }
+
+  /** Counts one more ping there; false if there were too many, or there are too many endpoints. */
+  tryOnce(endpoint: Endpoint, nowMs: number): boolean {
+    const key = formatEndpoint(endpoint)
+    const known = this.#targets.get(key)
+    if (known === undefined && this.#targets.size >= MAX_CANDIDATES) return false
+    const target = known ?? { endpoint, unanswered: 0, spanStartMs: nowMs }
+    this.#targets.set(key, target)
+    if (nowMs - target.spanStartMs > SPAN_MS) {
+      target.spanStartMs = nowMs
+      target.unanswered = 0
+    }
+    if (target.unanswered >= MAX_UNANSWERED) return false
+    target.unanswered += 1
+    return true
+  }
+
+  answered(endpoint: Endpoint): void {
+    const target = this.#targets.get(formatEndpoint(endpoint))
+    if (target !== undefined) target.unanswered = 0
+  }
+}
