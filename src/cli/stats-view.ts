@@ -34,6 +34,19 @@ const MEANINGS: Readonly<Record<DropReason | HandshakeDropReason, string>> = {
   handshakeCookieInvalid: 'in: a cookie that did not authenticate',
 }
 
+/** Of a node's part in a network: src/daemon/network/membership.ts. */
+const NETWORK_MEANINGS: Readonly<Record<string, string>> = {
+  probeUnknown: 'probes of nobody we know',
+  probeMalformed: 'probes that are not authentic',
+  relayUnsent: 'messages for which no relay was connected',
+  relayOverflow: 'messages that gave way because a relay took them too slowly',
+  relayUnknownSender: 'messages over a relay from nobody we know',
+}
+
+const MEANINGS_BY_NAME: ReadonlyMap<string, string> = new Map(
+  Object.entries({ ...MEANINGS, ...NETWORK_MEANINGS }),
+)
+
 export function formatStats(report: StatusReport): string {
   const blocks = [
     ...report.interfaces.map(formatInterface),
@@ -57,6 +70,6 @@ function formatInterface(status: InterfaceStatus): string {
 }
 
 function formatDrop(reason: string, count: number): string {
-  const meaning = Object.hasOwn(MEANINGS, reason) ? MEANINGS[reason as keyof typeof MEANINGS] : ''
+  const meaning = MEANINGS_BY_NAME.get(reason) ?? ''
   return `    ${String(count).padStart(10)} ${reason.padEnd(24)} ${meaning}`.trimEnd()
 }

@@ -197,7 +197,7 @@ export class Daemon {
         mtu: device?.mtu ?? 0,
         isUp: device?.isUp ?? false,
         addresses: device === undefined ? [] : addressesOf(device),
-        drops: device?.engine.drops() ?? {},
+        drops: { ...device?.engine.drops(), ...this.#service.membership?.drops() },
         carried: device?.engine.carried() ?? { rxBytes: 0, rxMessages: 0, txBytes: 0, txMessages: 0 },
         dataPlane: device?.engine.describeDataPlane() ?? null,
       },

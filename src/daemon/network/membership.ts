@@ -89,6 +89,7 @@ export class Membership {
   #names: NameServer | undefined
   readonly #mapping: PortMapping
   #dataPort = 0
+  #unknownSenders = 0
   #isStopped = false
 
   constructor(options: MembershipOptions) {
@@ -181,6 +182,19 @@ export class Membership {
       pathOf: (publicKey) => this.#manager.status(publicKey),
       own: this.#manager.own,
     }
+  }
+
+  /** What was dropped since the start, by reason; those above zero only. */
+  drops(): Record<string, number> {
+    const { unknown, malformed } = this.#manager.counters
+    const all = {
+      probeUnknown: unknown,
+      probeMalformed: malformed,
+      relayUnsent: this.#relays.unsent,
+      relayOverflow: this.#relays.dropped,
+      relayUnknownSender: this.#unknownSenders,
+    }
+    return Object.fromEntries(Object.entries(all).filter(([, count]) => count > 0))
   }
 
   /** False if no node of that name was refused. */
@@ -341,6 +355,7 @@ export class Membership {
 
   #deliver(sender: string, segmentBytes: number, messages: Uint8Array): void {
     const node = this.#netmap?.find(sender)
+    if (node === undefined) this.#unknownSenders += 1
     if (node === undefined || this.#isStopped) return
     this.#options.engine.deliver(this.#framePort, relayEndpoint(node), messages, segmentBytes)
   }

@@ -44,7 +44,9 @@ export class NameServer {
     this.#forwarded.clear()
   }
 
+  /** Only this machine asks: whoever else did could make it ask others. */
   #handle(query: DnsQuery, from: RemoteInfo): void {
+    if (from.address !== this.#address) return
     const outcome = answerDns(query, this.#zone)
     if (outcome.kind === 'answer') this.#answer(outcome.bytes, from)
     else if (outcome.kind === 'forward') this.#forward(query, from)

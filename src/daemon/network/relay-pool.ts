@@ -74,6 +74,11 @@ export class RelayPool {
     return this.#unsent
   }
 
+  /** Messages that gave way in queues. */
+  get dropped(): number {
+    return [...this.#members.values()].reduce((sum, { link }) => sum + link.dropped, 0)
+  }
+
   get home(): string | null {
     return this.#home
   }

@@ -24,6 +24,11 @@ const SEAL_BYTES = 16
 /** Of one source: a building full of nodes may come back at once, a flood may not. */
 const HANDSHAKES_PER_S = 200
 const HANDSHAKE_BURST = 1000
+/** Connections of all sources without a valid message yet; the oldest give way. */
+const MAX_UNPROVEN = 4096
+/** Of one node: what it says goes to many. */
+const MESSAGES_PER_S = 100
+const MESSAGE_BURST = 2000
 
 export interface ControlServerOptions {
   readonly hub: Hub
@@ -38,6 +43,9 @@ interface Connection {
   readonly socket: WebSocket
   session: NoiseSession | undefined
   timer: NodeJS.Timeout
+  /** Messages that it may still send, as of a time. */
+  allowance: number
+  allowanceAtMs: number
 }
 
 export class ControlServer {
@@ -46,6 +54,7 @@ export class ControlServer {
   readonly #limiter = new RateLimiter({ tokensPerS: HANDSHAKES_PER_S, burst: HANDSHAKE_BURST })
   /** A change goes to many: its bytes are made once. */
   readonly #encoded = new WeakMap<HubMessage, Uint8Array>()
+  readonly #unproven = new Set<Connection>()
   #nextId = 1
   #rateLimited = 0
 
@@ -65,8 +74,17 @@ export class ControlServer {
     }
     const id = this.#nextId++
     const timer = setTimeout(() => socket.terminate(), HELLO_TIMEOUT_MS)
-    const connection: Connection = { socket, session: undefined, timer }
+    const allowanceAtMs = this.#options.nowMs()
+    const connection: Connection = {
+      socket,
+      session: undefined,
+      timer,
+      allowance: MESSAGE_BURST,
+      allowanceAtMs,
+    }
     this.#connections.set(id, connection)
+    this.#unproven.add(connection)
+    if (this.#unproven.size > MAX_UNPROVEN) this.#endOldest()
     socket.on('error', () => undefined) // its end follows
     socket.on('message', (data) => {
       if (data instanceof Buffer) this.#handleBytes(id, connection, data)
@@ -74,6 +92,7 @@ export class ControlServer {
     socket.once('close', () => {
       clearTimeout(connection.timer)
       this.#connections.delete(id)
+      this.#unproven.delete(connection)
       connection.session?.wipe()
       this.carryOut((effects) => this.#options.hub.handleClosed(id, effects))
     })
@@ -116,8 +135,31 @@ export class ControlServer {
       socket.terminate()
       return
     }
+    if (!this.#mayTalk(connection)) {
+      this.#rateLimited += 1
+      socket.terminate()
+      return
+    }
+    this.#unproven.delete(connection)
     connection.timer = this.#renew(connection)
     this.carryOut((effects) => hub.handleMessage(id, message, session.handshakeHash, effects))
+  }
+
+  #endOldest(): void {
+    const [oldest] = this.#unproven
+    if (oldest === undefined) return
+    this.#unproven.delete(oldest)
+    this.#rateLimited += 1
+    oldest.socket.terminate()
+  }
+
+  /** A token bucket. */
+  #mayTalk(connection: Connection): boolean {
+    const nowMs = this.#options.nowMs()
+    const earned = ((nowMs - connection.allowanceAtMs) * MESSAGES_PER_S) / 1000
+    connection.allowance = Math.min(MESSAGE_BURST, connection.allowance + earned) - 1
+    connection.allowanceAtMs = nowMs
+    return connection.allowance >= 0
   }
 
   #renew({ socket, timer }: Connection): NodeJS.Timeout {
