@@ -1,7 +1,7 @@
 /** What must be reached, measured: each case with its aim beside it. */
 
 import { readFileSync } from 'node:fs'
-import { measureInterruptions, measureRestrictions } from './faults.js'
+import { measureInterruptions, measureRelayDeath, measureRestrictions } from './faults.js'
 import { Internet } from './internet.js'
 import { measurePair, type PairOptions, type PairResult, percentile } from './matrix.js'
 import { LabNetwork } from './network.js'
@@ -51,6 +51,8 @@ export async function runLabBench(tries: number, onRow: (row: BenchRow) => void)
     const aim = name.endsWith('again') ? '10 s' : 'gap 1 s'
     onRow({ name, result: `${ms ?? 'never'} ms, ${how}`, aim })
   }
+  const { name, ms, how } = await measureRelayDeath({ rttMs: RTT_MS, lossPercent: 0 })
+  onRow({ name, result: `gap ${ms ?? 'never'} ms, ${how}`, aim: '2 s' })
   onRow(await measureRelayed())
 }
 

@@ -120,6 +120,29 @@ export async function measureInterruptions(options: InternetOptions): Promise<Fa
   }
 }
 
+/** Two nodes without UDP on one relay of two, and that one is killed. */
+export async function measureRelayDeath(options: InternetOptions): Promise<FaultResult> {
+  const internet = await Internet.open(options)
+  try {
+    const network = await LabNetwork.start(internet, { hasSecondRelay: true })
+    const a = await network.addNode(internet.addSite('portRestricted'), 'a')
+    const b = await network.addNode(internet.addSite('portRestricted'), 'b')
+    for (const { site } of [a, b]) internet.setFault(site, 'udpBlocked')
+    await Promise.all([a.up(), b.up()])
+    await a.untilKnown('b')
+    await a.ping('b', '--count', '2')
+    const { pid } = JSON.parse(await network.hub('status', '--json')) as { pid: number }
+    const gapMs = await gapDuring(a, b, () => process.kill(pid, 'SIGKILL'))
+    return {
+      name: 'hub and its relay killed while relayed data flows',
+      ms: gapMs,
+      how: (await a.why('b')).kind,
+    }
+  } finally {
+    internet.close()
+  }
+}
+
 const PROBE_INTERVAL_MS = 20
 const OBSERVED_MS = 4000
 

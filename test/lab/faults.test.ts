@@ -1,7 +1,12 @@
 /** Networks that restrict, and networks that change: data flows in all of them. Times are printed, not judged. */
 
 import { describe, expect, test } from 'vitest'
-import { type FaultResult, measureInterruptions, measureRestrictions } from '../../src/lab/faults.js'
+import {
+  type FaultResult,
+  measureInterruptions,
+  measureRelayDeath,
+  measureRestrictions,
+} from '../../src/lab/faults.js'
 import { requirement } from '../support/requirement.js'
 
 const OPTIONS = { rttMs: 40, lossPercent: 0 }
@@ -23,6 +28,12 @@ requirement('restricted and changing networks', ['ip', 'nft', 'conntrack', 'ping
         ['proxy with credentials only', 'relay, TCP through the proxy'],
       ])
       expect(results.filter(({ ms }) => ms === null)).toEqual([])
+    })
+
+    test('on over another relay when one dies', async () => {
+      const result = await measureRelayDeath(OPTIONS)
+      print([result])
+      expect(result).toMatchObject({ how: 'relay', ms: expect.any(Number) })
     })
 
     test('again after the network changed under it, and directly', async () => {

@@ -85,9 +85,13 @@ async function runBench(input: CommandInput): Promise<number> {
 }
 
 async function runFaults(input: CommandInput): Promise<number> {
-  const { measureInterruptions, measureRestrictions } = await import('../../lab/faults.js')
+  const { measureInterruptions, measureRelayDeath, measureRestrictions } = await import('../../lab/faults.js')
   const options = { rttMs: numberOf(input, 'rtt', 40, 0), lossPercent: numberOf(input, 'loss', 0, 0) }
-  const results = [...(await measureRestrictions(options)), ...(await measureInterruptions(options))]
+  const results = [
+    ...(await measureRestrictions(options)),
+    ...(await measureInterruptions(options)),
+    await measureRelayDeath(options),
+  ]
   if (input.output.isJson) printJson(results)
   else
     printLine(
