@@ -114,6 +114,8 @@ export const FAULT_RULES = {
     oifname "wan" tcp dport 443 meta length <= 60 accept
     oifname "wan" drop`,
   cut: 'drop',
+  // And says nothing of it, as many do.
+  narrow: 'meta l4proto udp meta length > 1400 drop',
 } as const
 export type Fault = keyof typeof FAULT_RULES
 

@@ -13,6 +13,15 @@ const MIN_GAIN_MS = 5
 /** Weight of the latest ping in what is known of loss. */
 const LOSS_WEIGHT = 0.2
 
+/** How often it was asked, when last, and whether it was answered. */
+interface Width {
+  readonly isProven: boolean
+  readonly tries: number
+  readonly lastMs: number
+}
+
+const UNKNOWN_WIDTH: Width = { isProven: false, tries: 0, lastMs: Number.NEGATIVE_INFINITY }
+
 export interface KnownPath {
   key: string
   path: Path
@@ -23,6 +32,8 @@ export interface KnownPath {
   lastHeardMs: number
   /** Of pings, of the last few: 0 to 1. */
   loss: number
+  /** Whether datagrams as long as those of data come through. */
+  width: Width
 }
 
 export class KnownPaths {
@@ -55,6 +66,7 @@ export class KnownPaths {
       lastPongMs: nowMs,
       lastHeardMs: nowMs,
       loss: 0,
+      width: UNKNOWN_WIDTH,
     }
     this.#paths.set(known.key, known)
     known.path = path

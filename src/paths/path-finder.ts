@@ -47,6 +47,8 @@ const PROOF_LIFETIME_MS = 35_000
 const CHALLENGE_INTERVAL_MS = 60
 /** A pong within this time, and two round trips, is newer than what a call says. */
 const FRESH_MS = 50
+const WIDE_TRIES = 4
+const WIDE_INTERVAL_MS = 300
 
 export interface FinderOptions {
   readonly pair: DiscoPair
@@ -370,6 +372,10 @@ export class PathFinder {
     this.#targets.answered(path.remote)
     const { known, dropped } = this.#paths.proven(path, this.#kindOf(path), rttMs, nowMs, this.#active)
     if (dropped !== undefined) this.#drop(dropped, effects)
+    if (pending.isWide) {
+      known.width = { ...known.width, isProven: true }
+      this.#record.isNarrow = false
+    }
     if (this.#active === known) this.#liveness.clear()
     this.#choose(known, nowMs, effects)
   }
@@ -387,6 +393,7 @@ export class PathFinder {
   // --- choice ----------------------------------------------------------------------------------
 
   #watch(active: KnownPath, nowMs: number, effects: FinderEffect[]): void {
+    if (this.#isNarrow(active, nowMs, effects)) return
     const isPending = this.#pings.isPending(active.path)
     const verdict = this.#liveness.check(active, this.#options.activity(), isPending, nowMs)
     if (verdict === 'ping') this.#ping(active.path, nowMs, effects)
@@ -394,6 +401,34 @@ export class PathFinder {
     this.#drop(active, effects)
     this.#useRelay(nowMs, `${formatEndpoint(active.path.remote)} does not answer any more`, effects)
     this.#startSearch(nowMs, effects)
+  }
+
+  /** A path over which short pings come through and full datagrams do not would swallow data. */
+  #isNarrow(active: KnownPath, nowMs: number, effects: FinderEffect[]): boolean {
+    const { isProven, tries, lastMs } = active.width
+    if (isProven || this.#liveness.isSuspect) return false
+    if (nowMs - lastMs < Math.max(WIDE_INTERVAL_MS, 3 * active.rttMs)) return false
+    if (tries < WIDE_TRIES) {
+      this.#pingWide(active, nowMs, effects)
+      return false
+    }
+    // Only if short ones do come through: else it is liveness's to judge.
+    if (nowMs - active.lastPongMs > WIDE_TRIES * WIDE_INTERVAL_MS + 3 * active.rttMs) {
+      this.#ping(active.path, nowMs, effects)
+      return false
+    }
+    this.#targets.bar(active.path.remote, nowMs)
+    this.#drop(active, effects)
+    this.#record.isNarrow = true
+    const where = formatEndpoint(active.path.remote)
+    this.#useRelay(nowMs, `${where} takes no datagrams of ${this.#options.own().wideBytes} bytes`, effects)
+    return true
+  }
+
+  #pingWide(known: KnownPath, nowMs: number, effects: FinderEffect[]): void {
+    known.width = { isProven: false, tries: known.width.tries + 1, lastMs: nowMs }
+    const bytes = this.#pings.create(known.path, nowMs, this.#options.own().wideBytes)
+    effects.push({ kind: 'send', path: known.path, bytes })
   }
 
   #choose(candidate: KnownPath, nowMs: number, effects: FinderEffect[]): void {
@@ -407,6 +442,7 @@ export class PathFinder {
     this.#record.moved(nowMs, candidate.kind, candidate.path.remote)
     effects.push({ kind: 'usePath', path: candidate.path, pathKind: candidate.kind })
     this.#hard.succeeded(nowMs)
+    if (!candidate.width.isProven) this.#pingWide(candidate, nowMs, effects)
   }
 
   #useRelay(nowMs: number, reason: string, effects: FinderEffect[]): void {

@@ -40,6 +40,8 @@ export interface PathManagerOptions {
   readonly random: RandomBytes
   /** This node's tunnel key. */
   readonly staticKey: DhPrivateKey
+  /** Of the inner interface. */
+  readonly mtu: () => number
 }
 
 export interface ManagedPeer {
@@ -59,6 +61,11 @@ export interface ProbeCounters {
   unknown: number
   malformed: number
 }
+
+/** Header and tag of a transport message. */
+const MESSAGE_OVERHEAD_BYTES = 32
+/** What an Ethernet carries of IPv4 and UDP; probes are not longer. */
+const MAX_WIDE_BYTES = 1472
 
 interface Entry {
   readonly publicKey: PublicKey
@@ -303,6 +310,7 @@ export class PathManager {
       prefixes: this.#prefixes,
       mapping: this.#mapping(),
       ports: this.#isSurveyDone ? portsToTell(this.#choice) : [0, 0],
+      wideBytes: Math.min(MAX_WIDE_BYTES, this.#options.mtu() + MESSAGE_OVERHEAD_BYTES),
       isSequential: this.#choice?.kind === 'sequential',
       stunServer: this.#servers[0],
     }

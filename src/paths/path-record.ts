@@ -27,6 +27,7 @@ export const WHY_CODES = [
   'NAT_HARD_HERE',
   'NAT_HARD_THERE',
   'FILTERED',
+  'PATH_NARROW',
 ] as const
 export type WhyCode = (typeof WHY_CODES)[number]
 
@@ -41,6 +42,8 @@ export class PathRecord {
   #failure: WhyCode = 'NOT_TRIED'
   #probes = 0
   #searches = 0
+  /** A direct path was left because full datagrams did not come through. */
+  isNarrow = false
   #searchStartMs: number | undefined
   #searchMs: number | undefined
 
@@ -102,7 +105,7 @@ export class PathRecord {
 
   failed(nowMs: number, failure: Failure): void {
     this.#searches += 1
-    const code = explain(failure)
+    const code = this.isNarrow ? 'PATH_NARROW' : explain(failure)
     if (code !== this.#failure || this.#searches === 1) this.#add(nowMs, `no endpoint answered (${code})`)
     this.#failure = code
   }

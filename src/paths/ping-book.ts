@@ -14,6 +14,8 @@ export interface Pending {
   readonly key: string
   readonly path: Path
   readonly sentMs: number
+  /** It was as long as a datagram of data gets. */
+  readonly isWide: boolean
 }
 
 export class PingBook {
@@ -28,15 +30,16 @@ export class PingBook {
     this.#random = random
   }
 
-  /** Gives the sealed ping. */
-  create(path: Path, nowMs: number): Uint8Array {
+  /** Gives the sealed ping. `sizeBytes`: of the datagram; 0 for a short one. */
+  create(path: Path, nowMs: number, sizeBytes = 0): Uint8Array {
     const transactionId = this.#random(TRANSACTION_ID_BYTES)
-    this.#pending.set(formatHex(transactionId), { key: keyOf(path), path, sentMs: nowMs })
+    const isWide = sizeBytes > 0
+    this.#pending.set(formatHex(transactionId), { key: keyOf(path), path, sentMs: nowMs, isWide })
     if (this.#pending.size > MAX_PENDING) {
       const [oldest] = this.#pending.keys()
       if (oldest !== undefined) this.#pending.delete(oldest)
     }
-    return this.#seal(transactionId)
+    return this.#seal(transactionId, sizeBytes)
   }
 
   /** Gives a sealed ping that may be sent anywhere, as often as wanted. */
@@ -53,7 +56,7 @@ export class PingBook {
     this.#pending.delete(id)
     if (pending !== undefined) return pending
     const shared = this.#shared
-    return shared?.id === id ? { key: keyOf(path), path, sentMs: shared.sentMs } : undefined
+    return shared?.id === id ? { key: keyOf(path), path, sentMs: shared.sentMs, isWide: false } : undefined
   }
 
   isPending(path: Path, sinceMs: number = Number.NEGATIVE_INFINITY): boolean {
@@ -79,7 +82,7 @@ export class PingBook {
     this.#pending.clear()
   }
 
-  #seal(transactionId: Uint8Array): Uint8Array {
-    return this.#pair.seal({ kind: 'ping', transactionId, sizeBytes: 0 }, this.#random)
+  #seal(transactionId: Uint8Array, sizeBytes = 0): Uint8Array {
+    return this.#pair.seal({ kind: 'ping', transactionId, sizeBytes }, this.#random)
   }
 }

@@ -12,10 +12,14 @@ import { type Candidate, MAX_CANDIDATES } from './disco.js'
 const MAX_UNANSWERED = 12
 const SPAN_MS = 60_000
 
+/** A path that is too narrow for data is not tried again for so long. */
+const NARROW_MS: number = 10 * 60_000
+
 interface Target {
   readonly endpoint: Endpoint
   unanswered: number
   spanStartMs: number
+  barredUntilMs: number
 }
 
 export class Targets {
@@ -36,7 +40,7 @@ export class Targets {
     for (const { endpoint, kind } of candidates) {
       if (kind === 'tcp' || !isWorthTrying(endpoint, own)) continue
       const key = formatEndpoint(endpoint)
-      this.#targets.set(key, before.get(key) ?? { endpoint, unanswered: 0, spanStartMs: nowMs })
+      this.#targets.set(key, before.get(key) ?? newTarget(endpoint, nowMs))
     }
   }
 
@@ -45,8 +49,9 @@ export class Targets {
     const key = formatEndpoint(endpoint)
     const known = this.#targets.get(key)
     if (known === undefined && this.#targets.size >= MAX_CANDIDATES) return false
-    const target = known ?? { endpoint, unanswered: 0, spanStartMs: nowMs }
+    const target = known ?? newTarget(endpoint, nowMs)
     this.#targets.set(key, target)
+    if (nowMs < target.barredUntilMs) return false
     if (nowMs - target.spanStartMs > SPAN_MS) {
       target.spanStartMs = nowMs
       target.unanswered = 0
@@ -56,8 +61,18 @@ export class Targets {
     return true
   }
 
+  /** Short pings come through there, and data does not. */
+  bar(endpoint: Endpoint, nowMs: number): void {
+    const target = this.#targets.get(formatEndpoint(endpoint))
+    if (target !== undefined) target.barredUntilMs = nowMs + NARROW_MS
+  }
+
   answered(endpoint: Endpoint): void {
     const target = this.#targets.get(formatEndpoint(endpoint))
     if (target !== undefined) target.unanswered = 0
   }
+}
+
+function newTarget(endpoint: Endpoint, nowMs: number): Target {
+  return { endpoint, unanswered: 0, spanStartMs: nowMs, barredUntilMs: 0 }
 }

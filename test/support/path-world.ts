@@ -57,7 +57,12 @@ export class WorldNode {
   constructor(number: number, options: NodeOptions) {
     this.number = number
     this.key = nobleCrypto.dhPrivateKey(countingBytes(32, number * 11))
-    this.manager = new PathManager({ crypto: nobleCrypto, random: seededRandom(number), staticKey: this.key })
+    this.manager = new PathManager({
+      crypto: nobleCrypto,
+      random: seededRandom(number),
+      staticKey: this.key,
+      mtu: () => 1420,
+    })
     this.outsideAddress = `203.0.113.${number}`
     this.inside = endpoint(
       options.nat === undefined ? this.outsideAddress : `192.168.${number}.2`,
@@ -91,6 +96,8 @@ export class PathWorld {
   readonly a: WorldNode
   readonly b: WorldNode
   isRelayDead = false
+  /** Longer datagrams do not come through over UDP. */
+  maxBytes: number = Number.POSITIVE_INFINITY
   /** Whether the n-th datagram over UDP gets lost. */
   isLost: (count: number) => boolean = () => false
   readonly #queue: Datagram[] = []
@@ -252,7 +259,7 @@ export class PathWorld {
   ): void {
     node.sent += 1
     this.#datagrams += 1
-    if (node.isUdpBlocked || this.isLost(this.#datagrams)) return
+    if (node.isUdpBlocked || this.isLost(this.#datagrams) || bytes.length > this.maxBytes) return
     const inside = node.endpointOf(path.socket)
     const outside = node.nat?.outbound(inside, path.remote) ?? inside
     this.#at(RTT_MS / 2, () => {

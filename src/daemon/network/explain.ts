@@ -29,6 +29,10 @@ const WORDS: Readonly<Record<WhyCode, readonly [reason: string, help: string]>> 
   ],
   NAT_HARD_HERE: ['the router here gives each destination another port (“symmetric” NAT)', MAP_A_PORT],
   NAT_HARD_THERE: ['the router there gives each destination another port (“symmetric” NAT)', MAP_A_PORT],
+  PATH_NARROW: [
+    'short messages come through directly and full ones do not: a link on the way has a small MTU',
+    'set a smaller MTU on both nodes, such as MTU = 1280 in [Interface]',
+  ],
   FILTERED: [
     'both sides can use UDP, but nothing came through between them: a firewall on the way drops it',
     'let UDP between the two through, or let one router map a port',

@@ -47,6 +47,8 @@ export interface MembershipOptions {
   /** This node's, signed for now. */
   readonly tunnelKey: () => SignedTunnelKey
   readonly staticKey: DhPrivateKey
+  /** Of the interface. */
+  readonly mtu: () => number
   readonly proxy: HttpProxy | undefined
   readonly engine: Engine
   readonly store: NetworkStore
@@ -96,7 +98,7 @@ export class Membership {
     this.#options = options
     const { config, engine, identity, proxy, crypto, random, log, nowMs } = options
     this.#framePort = engine.openFramePort()
-    this.#manager = new PathManager({ crypto, random, staticKey: options.staticKey })
+    this.#manager = new PathManager({ crypto, random, staticKey: options.staticKey, mtu: options.mtu })
     this.#driver = new PathDriver({
       manager: this.#manager,
       engine,

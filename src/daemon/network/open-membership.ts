@@ -52,6 +52,7 @@ export function openMembership(request: MembershipRequest): Membership | undefin
     identity,
     tunnelKey: () => signTunnelKey(identity, staticKey.publicKey, validitySpan(wallNowMs())),
     staticKey,
+    mtu: () => device.mtu,
     proxy: proxyAccess(overlay.proxy, process.env),
     engine: device.engine,
     store: new NetworkStore(interfaceName, log),

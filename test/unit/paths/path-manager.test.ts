@@ -145,6 +145,25 @@ describe('a path that is lost', () => {
   })
 })
 
+describe('a path that is too narrow for data', () => {
+  it('is left for the relay, and not taken again for a while', () => {
+    const world = new PathWorld(STRICT, STRICT)
+    world.maxBytes = 1400
+    expect(world.untilDirect(2000, [world.a])).toBeDefined()
+    world.run(20_000, [world.a, world.b])
+    expect([world.kindOf(world.a), world.kindOf(world.b)]).toEqual(['relay', 'relay'])
+    expect(
+      world.status(world.a)?.record.events.some(({ text }) => text.includes('no datagrams of 1452 bytes')),
+    ).toBe(true)
+    expect(world.status(world.a)?.record.code).toBe('PATH_NARROW')
+    world.maxBytes = Number.POSITIVE_INFINITY
+    world.run(60_000, [world.a, world.b])
+    expect(world.kindOf(world.a)).toBe('relay')
+    world.run(10 * 60_000, [world.a, world.b])
+    expect(world.kindOf(world.a)).toBe('punched')
+  })
+})
+
 describe('what a peer may make a node do', () => {
   it('is bounded: a victim named as its endpoint gets few datagrams', () => {
     const world = new PathWorld(STRICT, STRICT)
