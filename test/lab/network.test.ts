@@ -298,6 +298,27 @@ requirement(
         await network.hub('backup', copy)
         expect(statSync(copy).size).toBeGreaterThan(1000)
       })
+
+      // The last one: an endpoint that is too narrow is not tried again for ten minutes.
+      test('a path that swallows full packets is left for the relay, with the reason', async () => {
+        await relayed()
+        internet.setFault(siteA, 'narrow')
+        await until('the reason is known', async () => {
+          await a.ping('bob', '--count', '1')
+          return (await a.why('bob')).code === 'PATH_NARROW'
+        })
+        const file = join(internet.directory, 'wide')
+        writeFileSync(file, 'x'.repeat(200_000))
+        const curl = [
+          'curl',
+          '-sS',
+          '--http2-prior-knowledge',
+          '--data-binary',
+          `@${file}`,
+          'http://bob.lab.overlay:8082/',
+        ]
+        expect((await a.site.host.run(curl)).stdout).toHaveLength(200_000)
+      })
     })
   },
 )
