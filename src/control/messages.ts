@@ -19,6 +19,7 @@
 
 import { z } from 'zod'
 import type { HostEndpoint } from '../net/endpoint.js'
+import { tryParsePrefix } from '../net/prefix.js'
 import type { SignedTunnelKey } from './tunnel-key.js'
 
 /** Of one message, before it is sealed. */
@@ -113,6 +114,9 @@ export type HubMessage =
 
 const key = z.string().length(44)
 const address = z.string().max(64)
+/** A node computes with these: a hub that lies about them must not get far. */
+const prefix4 = address.refine((text) => isPrefix(text, 4, 8))
+const prefix6 = address.refine((text) => isPrefix(text, 6, 48))
 const host = z.string().min(1).max(253)
 const port = z.number().int().min(1).max(65535)
 const name = z.string().regex(NODE_NAME)
@@ -162,8 +166,8 @@ export const hubMessage: z.ZodType<HubMessage> = z.discriminatedUnion('type', [
   z.object({
     type: z.literal('welcome'),
     network: name,
-    prefix4: address,
-    prefix6: address,
+    prefix4,
+    prefix6,
     name,
     v4: address,
     v6: address,
@@ -187,6 +191,11 @@ export const hubMessage: z.ZodType<HubMessage> = z.discriminatedUnion('type', [
     hint: z.string().max(500),
   }),
 ])
+
+function isPrefix(text: string, family: 4 | 6, leastBits: number): boolean {
+  const prefix = tryParsePrefix(text)
+  return prefix !== undefined && prefix.address.family === family && prefix.bits >= leastBits
+}
 
 /** Label of the proof in a hello. */
 export const PROOF_LABEL = 'overlay control proof v1'

@@ -159,6 +159,7 @@ class HubHost {
       key: secrets.session,
       nowMs: bootNowMs,
       onRevoked: (client) => this.#relay.revoke(client),
+      onFault: (error) => parts.log.error('hub.failed', { reason: String(error) }),
     })
   }
 

@@ -6,6 +6,7 @@
  */
 
 import { formatBase64, formatHex, tryParseBase64 } from '../../base/bytes.js'
+import { AppError } from '../../base/errors.js'
 import type { Logger } from '../../base/log.js'
 import type { OverlayConfig } from '../../config/types.js'
 import type { Identity } from '../../control/identity.js'
@@ -284,7 +285,14 @@ export class Membership {
     if (change === undefined) return
     for (const fault of change.faults) this.#options.log.warn('netmap.refused', { fault })
     for (const node of change.removed) this.#removeNode(node)
-    for (const node of change.changed) this.#putNode(node)
+    for (const node of change.changed) {
+      try {
+        this.#putNode(node)
+      } catch (error) {
+        if (!(error instanceof AppError)) throw error
+        this.#options.log.warn('netmap.no_room', { node: node.name, reason: error.message })
+      }
+    }
     if (change.changed.length + change.removed.length > 0) this.#options.store.writeSoon(() => this.#stored())
   }
 

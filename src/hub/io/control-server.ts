@@ -37,6 +37,8 @@ export interface ControlServerOptions {
   readonly key: DhPrivateKey
   readonly nowMs: () => number
   readonly onRevoked: (identity: string) => void
+  /** What a message asked for failed. */
+  readonly onFault: (error: unknown) => void
 }
 
 interface Connection {
@@ -142,7 +144,13 @@ export class ControlServer {
     }
     this.#unproven.delete(connection)
     connection.timer = this.#renew(connection)
-    this.carryOut((effects) => hub.handleMessage(id, message, session.handshakeHash, effects))
+    try {
+      this.carryOut((effects) => hub.handleMessage(id, message, session.handshakeHash, effects))
+    } catch (error) {
+      // The store failed, most likely: a full disk must not end the sessions of all others.
+      this.#options.onFault(error)
+      socket.terminate()
+    }
   }
 
   #endOldest(): void {

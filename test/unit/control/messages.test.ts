@@ -1,0 +1,61 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import {
+  encodeMessage,
+  type HubMessage,
+  hubMessage,
+  MAX_MESSAGE_BYTES,
+  nodeMessage,
+  tryDecodeMessage,
+} from '../../../src/control/messages.js'
+import { helloOf, infoOf, prefixOf, testNode } from '../../support/control.js'
+
+const WELCOME: HubMessage = {
+  type: 'welcome',
+  network: 'home',
+  prefix4: '100.64.0.0/16',
+  prefix6: 'fd12:3456:789a::/48',
+  name: 'alice',
+  v4: '100.64.0.1',
+  v6: 'fd12:3456:789a::1',
+  relays: [{ key: testNode(1).identity.text, host: 'hub.example.org', port: 443 }],
+  stun: [{ host: '192.0.2.1', port: 3478 }],
+  ticket: '',
+}
+
+describe('messages of a control session', () => {
+  it('come as they were sent', () => {
+    const hello = helloOf(testNode(1), { secret: 'AAAA', name: 'alice', localPrefixes: ['10.0.0.0/8'] })
+    expect(tryDecodeMessage(nodeMessage, encodeMessage(hello))).toEqual(hello)
+    expect(tryDecodeMessage(hubMessage, encodeMessage(WELCOME))).toEqual(WELCOME)
+    const changed = [infoOf(testNode(2), prefixOf('fd12:3456:789a::/48'))]
+    const nodes: HubMessage = { type: 'nodes', changed, removed: [], isComplete: true }
+    expect(tryDecodeMessage(hubMessage, encodeMessage(nodes))).toEqual(nodes)
+  })
+
+  it.each([
+    ['a prefix that is none', { prefix4: 'x' }],
+    ['a prefix of the other family', { prefix4: 'fd00::/48' }],
+    ['a prefix that is everything', { prefix4: '0.0.0.0/0' }],
+    ['a prefix that is too wide', { prefix6: 'fd00::/8' }],
+    ['a name that DNS would refuse', { network: 'a b' }],
+    ['a relay without a port', { relays: [{ key: testNode(1).identity.text, host: 'x', port: 0 }] }],
+    ['a key that is too short', { relays: [{ key: 'x', host: 'x', port: 1 }] }],
+    ['far too many servers', { stun: Array(17).fill({ host: 'x', port: 1 }) }],
+  ])('are refused with %s', (_what, wrong) => {
+    const bytes = new TextEncoder().encode(JSON.stringify({ ...WELCOME, ...wrong }))
+    expect(tryDecodeMessage(hubMessage, bytes)).toBeUndefined()
+  })
+
+  it('are refused when they are too long, or no JSON', () => {
+    const signal = { type: 'signal' as const, to: testNode(1).identity.text, body: 'x'.repeat(4097) }
+    expect(tryDecodeMessage(nodeMessage, encodeMessage(signal))).toBeUndefined()
+    expect(tryDecodeMessage(nodeMessage, new Uint8Array(MAX_MESSAGE_BYTES + 1))).toBeUndefined()
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => {
+        expect(tryDecodeMessage(nodeMessage, bytes)).toBeUndefined()
+        expect(tryDecodeMessage(hubMessage, bytes)).toBeUndefined()
+      }),
+    )
+  })
+})
