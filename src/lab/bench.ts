@@ -40,6 +40,7 @@ const TICKS_PER_S = 100
 
 /** `onRow`: hears of each as it is done. */
 export async function runLabBench(tries: number, onRow: (row: BenchRow) => void): Promise<void> {
+  onRow(await measureFirstPacket())
   for (const { pair, aim, more } of PAIRS) {
     const result = await measurePair(pair[0], pair[1], { rttMs: RTT_MS, lossPercent: 0, tries, ...more })
     onRow({ name: result.pair, result: describePair(result), aim })
@@ -54,6 +55,27 @@ export async function runLabBench(tries: number, onRow: (row: BenchRow) => void)
   const { name, ms, how } = await measureRelayDeath({ rttMs: RTT_MS, lossPercent: 0 })
   onRow({ name, result: `gap ${ms ?? 'never'} ms, ${how}`, aim: '2 s' })
   onRow(await measureRelayed())
+}
+
+/** To a node that was never talked to: handshake and answer go over the relay. */
+async function measureFirstPacket(): Promise<BenchRow> {
+  const internet = await Internet.open({ rttMs: RTT_MS, lossPercent: 0 })
+  try {
+    const network = await LabNetwork.start(internet)
+    const a = await network.addNode(internet.addSite('portRestricted'), 'a')
+    const b = await network.addNode(internet.addSite('portRestricted'), 'b')
+    await Promise.all([a.up(), b.up()])
+    await a.untilKnown('b')
+    await new Promise((resolve) => setTimeout(resolve, 1000))
+    const { stdout } = await a.ping('b', '--count', '1', '--json')
+    const { replies } = JSON.parse(stdout) as { replies: { rttMs: number | null }[] }
+    const rttMs = replies[0]?.rttMs ?? null
+    const result = rttMs === null ? 'never' : `answered after ${Math.round(rttMs)} ms`
+    // The relay is half a round trip from either side: there and back are two, as is the handshake.
+    return { name: 'first packet to a new node', result, aim: `${4 * RTT_MS} ms, and handshake` }
+  } finally {
+    internet.close()
+  }
 }
 
 function describePair({ direct, tries, timesMs, probes }: PairResult): string {
