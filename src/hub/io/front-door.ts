@@ -10,6 +10,7 @@ import { createServer, type Server, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:tls'
 import { type WebSocket, WebSocketServer } from 'ws'
+import { PlatformError } from '../../base/errors.js'
 import type { Endpoint } from '../../net/endpoint.js'
 import { toPlatformError } from '../../platform/system-error.js'
 import {
@@ -24,6 +25,13 @@ const TLS_HANDSHAKE_BYTE = 0x16
 const SILENCE_TIMEOUT_MS = 5000
 const MAX_SILENT = 2048
 const MAX_HEADER_BYTES = 8192
+/** Whoever begins a request has to end it. */
+const HTTP_LIMITS = {
+  maxHeaderSize: MAX_HEADER_BYTES,
+  headersTimeout: SILENCE_TIMEOUT_MS,
+  requestTimeout: SILENCE_TIMEOUT_MS,
+  connectionsCheckingInterval: 1000,
+}
 const MAX_WEBSOCKET_MESSAGE_BYTES: number = 128 * 1024
 
 export interface FrontDoorOptions {
@@ -51,11 +59,10 @@ export class FrontDoor {
     this.#server = createServer({ noDelay: true, highWaterMark: STREAM_BUFFER_BYTES }, (socket) =>
       this.#welcome(socket),
     )
-    this.#http = createHttpServer({ maxHeaderSize: MAX_HEADER_BYTES }, (_request, response) => {
+    this.#http = createHttpServer(HTTP_LIMITS, (_request, response) => {
       response.writeHead(404, { 'Content-Type': 'text/plain', Connection: 'close' })
       response.end('an overlay hub\n')
     })
-    this.#http.headersTimeout = SILENCE_TIMEOUT_MS
     this.#http.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head))
     this.#webSockets = new WebSocketServer({
       noServer: true,
@@ -64,9 +71,12 @@ export class FrontDoor {
     })
     const { certificate } = options
     if (certificate !== undefined) {
-      this.#tls = createTlsServer({ ...certificate, ALPNProtocols: ['http/1.1'] }, (socket) => {
-        this.#whenSpoken(socket, (first) => this.#dispatch(socket, first))
-      })
+      this.#tls = createTlsServer(
+        { ...certificate, ALPNProtocols: ['http/1.1'], handshakeTimeout: SILENCE_TIMEOUT_MS },
+        (socket) => {
+          this.#whenSpoken(socket, (first) => this.#dispatch(socket, first))
+        },
+      )
       this.#tls.on('tlsClientError', (_error, socket) => socket.destroy())
     }
   }
@@ -76,10 +86,7 @@ export class FrontDoor {
     const door = new FrontDoor(options)
     const { host, port } = options
     await new Promise<void>((resolve, reject) => {
-      door.#server.once('error', (error) => {
-        const hint = 'choose another with --port, or end the program that uses it: ss -ltnp'
-        reject(toPlatformError(error, `cannot listen on TCP port ${port}`, hint))
-      })
+      door.#server.once('error', (error) => reject(explain(error, port)))
       door.#server.listen({ port, ...(host !== undefined && { host }) }, () => resolve())
     })
     return door
@@ -161,4 +168,16 @@ export class FrontDoor {
       else onControl(webSocket, remote)
     })
   }
+}
+
+function explain(error: unknown, port: number): PlatformError {
+  const failure = toPlatformError(
+    error,
+    `cannot listen on TCP port ${port}`,
+    'run as root, or choose another with --port',
+  )
+  if (failure.errno !== 'EADDRINUSE') return failure
+  const hint = 'choose another with --port, or end the program that uses it: ss -ltnp'
+  const { message, errno, syscall } = failure
+  return new PlatformError(message, { errno, syscall, hint, cause: error })
 }
