@@ -25,7 +25,7 @@ export class LabNode {
   readonly name: string
   readonly site: Site
   readonly interfaceName: string
-  readonly #file: string
+  readonly file: string
   readonly #env: Readonly<Record<string, string>>
 
   constructor(site: Site, name: string, directory: string, env: Readonly<Record<string, string>>) {
@@ -33,16 +33,21 @@ export class LabNode {
     this.site = site
     this.name = name
     this.interfaceName = `o${process.pid.toString(36)}x${nodesMade}`
-    this.#file = join(directory, `${this.interfaceName}.conf`)
+    this.file = join(directory, `${this.interfaceName}.conf`)
     this.#env = env
   }
 
+  /** The words of a command line. */
+  command(...words: readonly string[]): string[] {
+    return [process.execPath, OVERLAY, ...words]
+  }
+
   async joinBy(token: string): Promise<void> {
-    await this.overlay('join', token, '--file', this.#file)
+    await this.overlay('join', token, '--file', this.file)
   }
 
   async up(): Promise<void> {
-    await this.overlay('up', this.#file)
+    await this.overlay('up', this.file)
   }
 
   async down(): Promise<void> {
@@ -81,7 +86,7 @@ export class LabNode {
   }
 
   async try(...words: readonly string[]): Promise<RunOutcome> {
-    return await this.site.host.run([process.execPath, OVERLAY, ...words], this.#env)
+    return await this.site.host.run(this.command(...words), this.#env)
   }
 }
 

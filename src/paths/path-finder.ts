@@ -190,6 +190,12 @@ export class PathFinder {
     if (this.#isInUse(nowMs)) this.#startSearch(nowMs, effects)
   }
 
+  /** The peer is none any more: gives back the sockets that were its own. */
+  close(effects: FinderEffect[]): void {
+    for (const path of this.#paths.all) this.#drop(path, effects)
+    if (this.#hard.isRunning) effects.push({ kind: 'closeSockets' })
+  }
+
   nextDeadlineMs(nowMs: number): number {
     return Math.min(this.#ordinaryDeadlineMs(nowMs), this.#hard.nextDeadlineMs())
   }

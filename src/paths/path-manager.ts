@@ -126,10 +126,11 @@ export class PathManager {
     return true
   }
 
-  removePeer(publicKey: PublicKey): void {
+  removePeer(publicKey: PublicKey, effects: PathEffect[]): void {
     const id = formatHex(publicKey)
     const entry = this.#peers.get(id)
     if (entry === undefined) return
+    this.#collect(entry, effects, (list) => entry.finder.close(list))
     this.#peers.delete(id)
     this.#byTag.delete(entry.pair.remoteTag)
     entry.pair.wipe()

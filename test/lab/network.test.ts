@@ -264,6 +264,17 @@ requirement(
         await carol.down()
       })
 
+      test('a node in the foreground ends by itself when it is told to', async () => {
+        const grace = await network.addNode(internet.addSite('symmetricRandom'), 'grace')
+        const child = grace.site.host.start(grace.command('up', grace.file, '--foreground'))
+        const ended = new Promise((resolve) => child.once('exit', resolve))
+        await grace.untilKnown('alice')
+        await grace.ping('alice', '--until-direct', '--count', '40')
+        child.kill('SIGTERM')
+        expect(await ended).toBe(0)
+        await network.hub('remove', 'grace')
+      })
+
       test('leaving takes keys and file away, and tells the hub', async () => {
         const dave = await network.addNode(internet.addSite('open'), 'dave')
         const conf = join(internet.directory, `${dave.interfaceName}.conf`)

@@ -50,6 +50,8 @@ export class WorldNode {
   path: Path | undefined
   /** Ports of sockets of searches, by number. */
   readonly searchPorts: Map<number, number> = new Map()
+  /** Sockets that were let go. */
+  readonly givenBack: (number | 'search')[] = []
   sent = 0
   isUdpBlocked = false
   #nextSearch = -1
@@ -230,8 +232,10 @@ export class PathWorld {
         break
       }
       case 'keepSocket':
+        break
       case 'closeSockets':
       case 'releaseSocket':
+        node.givenBack.push(effect.kind === 'releaseSocket' ? effect.socket : 'search')
         break
     }
   }

@@ -327,8 +327,9 @@ export class Membership {
 
   #removePeer({ tunnelKey }: NetmapNode): void {
     if (this.#options.isFilePeer(tunnelKey)) return
-    this.#driver.turn((manager) => manager.removePeer(tunnelKey))
+    // The peer first: nothing is sent over a socket that is about to be closed.
     this.#options.engine.configure({ peers: [{ publicKey: tunnelKey, remove: true, allowedIps: [] }] })
+    this.#driver.turn((manager, _nowMs, effects) => manager.removePeer(tunnelKey, effects))
   }
 
   #relayPathOf(node: NetmapNode): Path {

@@ -56,7 +56,7 @@ export class PathDriver {
     const result = input(manager, nowMs(), effects)
     for (const effect of effects) this.#carryOut(effect)
     if (!this.#isStopped) this.#wakeUp.at(manager.nextDeadlineMs(nowMs()))
-    const servers = manager.takePortSurvey()
+    const servers = this.#isStopped ? undefined : manager.takePortSurvey()
     if (servers !== undefined) void this.#surveyPorts(servers)
     return result
   }

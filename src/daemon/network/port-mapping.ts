@@ -20,6 +20,8 @@ export interface PortMappingOptions {
 export class PortMapping {
   readonly #options: PortMappingOptions
   readonly #wakeUp: WakeUp
+  /** Opened once; restarts overlap. */
+  #opening: Promise<DatagramSocket | undefined> | undefined
   #socket: DatagramSocket | undefined
   #mapper: PortMapper | undefined
   #isStopped = false
@@ -36,13 +38,11 @@ export class PortMapping {
     this.#release()
     const route = tryRoute()
     if (this.#isStopped || port === 0 || route === undefined) return
-    this.#socket ??= await openDatagramSocket(4, (from, bytes) => {
+    this.#opening ??= openDatagramSocket(4, (from, bytes) => {
       this.#turn((mapper, nowMs) => mapper.handleDatagram(from, bytes, nowMs))
     })
-    if (this.#isStopped) {
-      await this.#close()
-      return
-    }
+    this.#socket = await this.#opening
+    if (this.#isStopped) return
     const random = (length: number): Uint8Array => new Uint8Array(randomBytes(length))
     this.#mapper = new PortMapper({ ...route, port, random })
     this.#turn((mapper, nowMs, sends) => {
@@ -54,7 +54,9 @@ export class PortMapping {
   async stop(): Promise<void> {
     this.#isStopped = true
     this.#release()
-    await this.#close()
+    const socket = await this.#opening
+    this.#socket = undefined
+    await socket?.close()
   }
 
   #release(): void {
@@ -65,12 +67,6 @@ export class PortMapping {
     this.#mapper = undefined
     this.#wakeUp.at(Number.POSITIVE_INFINITY)
     if (wasMapped && !this.#isStopped) this.#options.onMapped(undefined)
-  }
-
-  async #close(): Promise<void> {
-    const socket = this.#socket
-    this.#socket = undefined
-    await socket?.close()
   }
 
   #turn(input: (mapper: PortMapper, nowMs: number, sends: MapperSend[]) => boolean): void {

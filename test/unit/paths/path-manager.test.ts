@@ -87,6 +87,24 @@ describe('hard NATs', () => {
     expect(world.status(world.a)?.record.code).toBe('BOTH_NATS_HARD')
   })
 
+  it('give their sockets back when the peer goes', () => {
+    const world = new PathWorld(RANDOM, STRICT)
+    const { a, b } = world
+    expect(world.untilDirect(3000, [a])).toBeDefined()
+    world.run(1000, [a])
+    const number = a.path?.socket ?? 0
+    expect(number).toBeLessThan(0)
+    world.turn(a, (effects) => a.manager.handleAdopted(b.key.publicKey, number, 77, world.nowMs, effects))
+    a.givenBack.length = 0
+    world.turn(a, (effects) => a.manager.removePeer(b.key.publicKey, effects))
+    expect(a.givenBack).toContain(77)
+    const later = new PathWorld(RANDOM, STRICT)
+    later.b.isUdpBlocked = true
+    later.run(500, [later.a])
+    later.turn(later.a, (effects) => later.a.manager.removePeer(later.b.key.publicKey, effects))
+    expect(later.a.givenBack).toEqual(['search'])
+  })
+
   it('are not tried again and again', () => {
     const world = new PathWorld(RANDOM, STRICT)
     world.b.isUdpBlocked = true
