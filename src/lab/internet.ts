@@ -9,7 +9,7 @@
  * translated, behind a firewall with state, where a site has it.
  */
 
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -40,6 +40,9 @@ const MAPPING_RULES = `table inet mapped {
 const DELAY_LINK = 'delay0'
 const DELAY_TABLE = '100'
 
+/** Namespaces share the file system: journals, sockets, logs and netmaps of daemons that were killed. */
+const TRACE_DIRECTORIES = ['/run/overlay', '/var/run/wireguard', '/var/log/overlay', '/var/lib/overlay']
+
 let made = 0
 
 export interface InternetOptions {
@@ -64,6 +67,7 @@ export class Internet {
   readonly #core: Namespace
   readonly #prefix: string
   readonly #namespaces: Namespace[] = []
+  readonly #interfaceNames: string[] = []
   #sites = 0
 
   private constructor(prefix: string) {
@@ -212,8 +216,20 @@ export class Internet {
     return `http://${credentials === '' ? '' : `${credentials}@`}${HUB_SECOND_ADDRESS}:${PROXY_PORT}`
   }
 
+  /** Its daemon is ended with its namespace; what that leaves on this machine's disk goes too. */
+  removeTracesOf(interfaceName: string): void {
+    this.#interfaceNames.push(interfaceName)
+  }
+
   close(): void {
     for (const namespace of this.#namespaces.splice(0).reverse()) namespace.close()
+    const names = new Set(this.#interfaceNames.splice(0))
+    for (const directory of TRACE_DIRECTORIES) {
+      const files = existsSync(directory) ? readdirSync(directory) : []
+      for (const file of files.filter((name) => names.has(name.split('.')[0] ?? ''))) {
+        rmSync(join(directory, file), { force: true })
+      }
+    }
     rmSync(this.directory, { recursive: true, force: true })
   }
 

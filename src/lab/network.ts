@@ -166,6 +166,7 @@ export class LabNetwork {
   async addNode(site: Site, name: string, env: Readonly<Record<string, string>> = {}): Promise<LabNode> {
     const token = (await this.hub('token', 'create', '--name', name)).trim()
     const node = new LabNode(site, name, this.#internet.directory, env)
+    this.#internet.removeTracesOf(node.interfaceName)
     await node.joinBy(token)
     return node
   }

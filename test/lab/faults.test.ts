@@ -1,5 +1,6 @@
 /** Networks that restrict, and networks that change: data flows in all of them. Times are printed, not judged. */
 
+import { existsSync, readdirSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import {
   type FaultResult,
@@ -28,6 +29,20 @@ requirement('restricted and changing networks', ['ip', 'nft', 'conntrack', 'ping
         ['proxy with credentials only', 'relay, TCP through the proxy'],
       ])
       expect(results.filter(({ ms }) => ms === null)).toEqual([])
+    })
+
+    test('and the laboratory leaves nothing behind', () => {
+      const id = process.pid.toString(36)
+      const isOwn = (name: string): boolean => name.startsWith(`o${id}x`) || name.startsWith(`ovl${id}-`)
+      const directories = [
+        '/run/overlay',
+        '/var/run/wireguard',
+        '/var/log/overlay',
+        '/var/lib/overlay',
+        '/etc/netns',
+      ]
+      const left = directories.filter(existsSync).flatMap((directory) => readdirSync(directory))
+      expect(left.filter(isOwn)).toEqual([])
     })
 
     test('on over another relay when one dies', async () => {
