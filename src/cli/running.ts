@@ -1,10 +1,13 @@
 /** What runs on this machine, from the journals. */
 
 import { AppError, ERROR_CODES, UsageError } from '../base/errors.js'
+import type { InterfaceStatus } from '../daemon/local-api-schema.js'
 import { isOwnerAlive, type JournalRecord, tryReadJournal } from '../daemon/undo-journal.js'
 import { tryFindLink } from '../platform/network.js'
 import { listRunNames, type RunPaths, runPaths } from '../platform/run-directory.js'
 import type { ApiRequest } from './api-client.js'
+
+const STATUS_TIMEOUT_MS = 5000
 
 export interface RunningInterface {
   readonly paths: RunPaths
@@ -69,4 +72,10 @@ export async function callInterface<T>(
   const { callApi } = await import('./api-client.js')
   const { paths } = await requireRunning(name ?? onlyRunningName())
   return await callApi({ ...request, socket: paths.apiSocket })
+}
+
+export async function askStatus(name: string | undefined): Promise<InterfaceStatus> {
+  const { interfaceStatus } = await import('../daemon/local-api-schema.js')
+  const request = { method: 'GET', path: '/v1/status', answer: interfaceStatus } as const
+  return await callInterface(name, { ...request, timeoutMs: STATUS_TIMEOUT_MS })
 }

@@ -34,6 +34,10 @@ export class MemoryStore implements Store {
     return [...this.#tokens.values()]
   }
 
+  findToken(hash: string): TokenRecord | undefined {
+    return this.#tokens.get(hash)
+  }
+
   putToken(token: TokenRecord): void {
     this.#tokens.set(token.hash, token)
   }

@@ -256,8 +256,7 @@ export class Registry {
   #tryFindToken(secretText: string | undefined): TokenRecord | undefined {
     const secret = secretText === undefined ? undefined : tryParseBase64(secretText)
     if (secret === undefined) return undefined
-    const hash = this.#hash(secret)
-    const token = this.#options.store.tokens().find((candidate) => candidate.hash === hash)
+    const token = this.#options.store.findToken(this.#hash(secret))
     return token !== undefined && token.expiresAtMs > this.#options.wallNowMs() ? token : undefined
   }
 

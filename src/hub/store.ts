@@ -57,6 +57,8 @@ export interface Store {
   putNode(node: NodeRecord): void
   deleteNode(identity: string): void
   tokens(): readonly TokenRecord[]
+  /** Strangers may ask: it costs the same however many there are. */
+  findToken(hash: string): TokenRecord | undefined
   /** Adds or replaces by hash. */
   putToken(token: TokenRecord): void
   deleteToken(hash: string): void

@@ -11,6 +11,7 @@ import { formatIp } from '../net/ip.js'
 import type { Path } from '../net/path.js'
 import type { Prefix } from '../net/prefix.js'
 import type { Crypto, DhPrivateKey, RandomBytes } from '../wireguard/crypto.js'
+import { DeadlineQueue } from '../wireguard/deadline-queue.js'
 import type { PublicKey } from '../wireguard/keys.js'
 import { isPrivate, type PathKind } from './candidates.js'
 import { type Candidate, DiscoPair, discoTagOf, isDisco, MAX_CANDIDATES } from './disco.js'
@@ -78,6 +79,8 @@ export class PathManager {
   readonly #options: PathManagerOptions
   readonly #peers = new Map<string, Entry>()
   readonly #byTag = new Map<string, Entry>()
+  /** So that a turn, and above all a stranger's datagram, costs the same however many peers there are. */
+  readonly #deadlines = new DeadlineQueue<Entry>()
   readonly #reflexive: Reflexive
   #sockets: DeviceSockets = { v4: undefined, v6: undefined, port: 0 }
   #prefixes: readonly Prefix[] = []
@@ -122,6 +125,7 @@ export class PathManager {
     const entry: Entry = { publicKey, pair, finder }
     this.#peers.set(id, entry)
     this.#byTag.set(pair.remoteTag, entry)
+    this.#deadlines.set(entry, finder.nextDeadlineMs(nowMs))
     effects.push({ kind: 'usePath', publicKey, path: relayPath, pathKind: 'relay' })
     return true
   }
@@ -130,9 +134,12 @@ export class PathManager {
     const id = formatHex(publicKey)
     const entry = this.#peers.get(id)
     if (entry === undefined) return
-    this.#collect(entry, effects, (list) => entry.finder.close(list))
+    const list: FinderEffect[] = []
+    entry.finder.close(list)
+    this.#push(entry, list, effects)
     this.#peers.delete(id)
     this.#byTag.delete(entry.pair.remoteTag)
+    this.#deadlines.delete(entry)
     entry.pair.wipe()
   }
 
@@ -145,7 +152,7 @@ export class PathManager {
     this.#sockets = sockets
     this.#ask({ sockets }, nowMs, effects)
     this.#update()
-    this.#forAll(effects, (finder, list) => finder.handleSocketsChanged(nowMs, list))
+    this.#forAll(nowMs, effects, (finder, list) => finder.handleSocketsChanged(nowMs, list))
   }
 
   /** Addresses of this machine with their prefixes; those of overlays left out. */
@@ -153,7 +160,7 @@ export class PathManager {
     this.#prefixes = prefixes
     this.#ask({ ownAddresses: prefixes.map(({ address }) => address) }, nowMs, effects)
     this.#update()
-    this.#forAll(effects, (finder, list) => finder.handleNetworkChanged(nowMs, list))
+    this.#forAll(nowMs, effects, (finder, list) => finder.handleNetworkChanged(nowMs, list))
   }
 
   /**
@@ -201,14 +208,14 @@ export class PathManager {
       this.counters.malformed += 1
       return
     }
-    this.#collect(entry, effects, (list) => entry.finder.handleMessage(path, message, nowMs, list))
+    this.#collect(entry, nowMs, effects, (list) => entry.finder.handleMessage(path, message, nowMs, list))
   }
 
   /** Data is about to flow to this peer. */
   handleWanted(publicKey: PublicKey, nowMs: number, effects: PathEffect[]): void {
     const entry = this.#peers.get(formatHex(publicKey))
     if (entry === undefined) return
-    this.#collect(entry, effects, (list) => entry.finder.handleWanted(nowMs, list))
+    this.#collect(entry, nowMs, effects, (list) => entry.finder.handleWanted(nowMs, list))
   }
 
   /** What `openSockets` asked for. */
@@ -220,7 +227,7 @@ export class PathManager {
   ): void {
     const entry = this.#peers.get(formatHex(publicKey))
     if (entry === undefined) return
-    this.#collect(entry, effects, (list) => entry.finder.handleSockets(sockets, nowMs, list))
+    this.#collect(entry, nowMs, effects, (list) => entry.finder.handleSockets(sockets, nowMs, list))
   }
 
   /** A datagram on a socket of a search for this peer. */
@@ -234,7 +241,7 @@ export class PathManager {
     const entry = this.#peers.get(formatHex(publicKey))
     if (entry === undefined) return
     if (isStun(bytes))
-      this.#collect(entry, effects, (list) => entry.finder.handleStun(path, bytes, nowMs, list))
+      this.#collect(entry, nowMs, effects, (list) => entry.finder.handleStun(path, bytes, nowMs, list))
     else if (isDisco(bytes)) this.handleProbe(path, bytes, nowMs, effects)
   }
 
@@ -248,13 +255,11 @@ export class PathManager {
   ): void {
     const entry = this.#peers.get(formatHex(publicKey))
     if (entry === undefined) return
-    this.#collect(entry, effects, (list) => entry.finder.handleAdopted(before, after, nowMs, list))
+    this.#collect(entry, nowMs, effects, (list) => entry.finder.handleAdopted(before, after, nowMs, list))
   }
 
   nextDeadlineMs(nowMs: number): number {
-    let next = this.#isRefreshDue ? nowMs : this.#reflexive.nextDeadlineMs()
-    for (const { finder } of this.#peers.values()) next = Math.min(next, finder.nextDeadlineMs(nowMs))
-    return next
+    return Math.min(this.#isRefreshDue ? nowMs : this.#reflexive.nextDeadlineMs(), this.#deadlines.nextMs)
   }
 
   handleTimeout(nowMs: number, effects: PathEffect[]): void {
@@ -263,9 +268,10 @@ export class PathManager {
     effects.push(...sends)
     if (isChanged) this.#tellChange(nowMs, effects)
     if (this.#isRefreshDue) this.#refresh(nowMs, effects)
-    for (const entry of this.#peers.values()) {
-      if (entry.finder.nextDeadlineMs(nowMs) > nowMs) continue
-      this.#collect(entry, effects, (list) => entry.finder.handleTimeout(nowMs, list))
+    for (let left = this.#peers.size; left > 0; left--) {
+      const entry = this.#deadlines.takeDue(nowMs)
+      if (entry === undefined) return
+      this.#collect(entry, nowMs, effects, (list) => entry.finder.handleTimeout(nowMs, list))
     }
   }
 
@@ -287,7 +293,7 @@ export class PathManager {
 
   #tellChange(nowMs: number, effects: PathEffect[]): void {
     this.#update()
-    this.#forAll(effects, (finder, list) => finder.handleOwnChanged(nowMs, list))
+    this.#forAll(nowMs, effects, (finder, list) => finder.handleOwnChanged(nowMs, list))
   }
 
   #update(): void {
@@ -329,15 +335,24 @@ export class PathManager {
     return this.#reflexive.mapping
   }
 
-  #forAll(effects: PathEffect[], input: (finder: PathFinder, list: FinderEffect[]) => void): void {
+  #forAll(
+    nowMs: number,
+    effects: PathEffect[],
+    input: (finder: PathFinder, list: FinderEffect[]) => void,
+  ): void {
     for (const entry of this.#peers.values()) {
-      this.#collect(entry, effects, (list) => input(entry.finder, list))
+      this.#collect(entry, nowMs, effects, (list) => input(entry.finder, list))
     }
   }
 
-  #collect(entry: Entry, effects: PathEffect[], input: (list: FinderEffect[]) => void): void {
+  #collect(entry: Entry, nowMs: number, effects: PathEffect[], input: (list: FinderEffect[]) => void): void {
     const list: FinderEffect[] = []
     input(list)
+    this.#deadlines.set(entry, entry.finder.nextDeadlineMs(nowMs))
+    this.#push(entry, list, effects)
+  }
+
+  #push(entry: Entry, list: readonly FinderEffect[], effects: PathEffect[]): void {
     for (const effect of list) {
       if (effect.kind === 'lost') this.#isRefreshDue = true
       else effects.push(effect.kind === 'send' ? effect : { ...effect, publicKey: entry.publicKey })

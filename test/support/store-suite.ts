@@ -46,6 +46,8 @@ export function describeStore(open: () => Promise<Store>): void {
     expect([...store.nodes()].map(({ name }) => name).sort()).toEqual(['node-2', 'renamed'])
     expect(store.nodes()).toContainEqual(nodeRecord(2))
     expect(store.tokens()).toEqual([{ ...TOKEN, usesLeft: 2 }])
+    expect(store.findToken(TOKEN.hash)).toEqual({ ...TOKEN, usesLeft: 2 })
+    expect(store.findToken('never there')).toBeUndefined()
     store.deleteNode(nodeRecord(2).identity)
     store.deleteToken(TOKEN.hash)
     store.deleteToken('never there')

@@ -8,8 +8,6 @@ import { STUN_DEFAULT_PORT } from '../../paths/stun.js'
 import type { Command } from '../command.js'
 import { printJson, printLine } from '../output.js'
 
-const TIMEOUT_MS = 5000
-
 export const netcheck: Command = {
   name: 'netcheck',
   positionals: '[servers..]',
@@ -37,15 +35,8 @@ export const netcheck: Command = {
 
 /** What a running node knows: servers to ask, and how it reaches its relays. */
 async function askNetwork(interfaceName: string | undefined): Promise<NetworkStatus> {
-  const { callInterface } = await import('../running.js')
-  const { interfaceStatus } = await import('../../daemon/local-api-schema.js')
-  const request = {
-    method: 'GET',
-    path: '/v1/status',
-    answer: interfaceStatus,
-    timeoutMs: TIMEOUT_MS,
-  } as const
-  const { network } = await callInterface(interfaceName, request)
+  const { askStatus } = await import('../running.js')
+  const { network } = await askStatus(interfaceName)
   if (network !== null && network.stun.length > 0) return network
   throw new UsageError('no network names a server to ask', {
     hint: 'name one: overlay netcheck stun.example.org',

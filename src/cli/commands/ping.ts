@@ -14,7 +14,6 @@ import { printJson, printLine } from '../output.js'
 
 const DISCARD_PORT = 9
 const TIMEOUT_MS = 3000
-const API_TIMEOUT_MS = 5000
 const INTERVAL_MS = 1000
 const FAST_INTERVAL_MS = 100
 const DEFAULT_COUNT = '5'
@@ -66,15 +65,8 @@ export const ping: Command = {
 }
 
 async function statusOf(interfaceName: string | undefined): Promise<InterfaceStatus> {
-  const { callInterface } = await import('../running.js')
-  const { interfaceStatus } = await import('../../daemon/local-api-schema.js')
-  const request = {
-    method: 'GET',
-    path: '/v1/status',
-    answer: interfaceStatus,
-    timeoutMs: API_TIMEOUT_MS,
-  } as const
-  return await callInterface(interfaceName, request)
+  const { askStatus } = await import('../running.js')
+  return await askStatus(interfaceName)
 }
 
 function requirePeer(status: InterfaceStatus, name: string): PeerStatus {

@@ -71,6 +71,7 @@ export interface MembershipStatus {
   readonly stun: readonly HostEndpoint[]
   readonly faults: ReadonlyMap<string, string>
   readonly nodes: readonly NetmapNode[]
+  readonly nodeOf: (publicKey: PublicKey) => NetmapNode | undefined
   readonly pathOf: (publicKey: PublicKey) => FinderStatus | undefined
   readonly own: OwnPosition
 }
@@ -174,6 +175,8 @@ export class Membership {
 
   status(): MembershipStatus {
     const { config } = this.#options
+    const nodes = this.nodes
+    const byKey = new Map(nodes.map((node) => [formatHex(node.tunnelKey), node]))
     return {
       network: config.network,
       name: this.#welcome?.name ?? config.name,
@@ -181,7 +184,8 @@ export class Membership {
       relays: this.#relays.status(),
       stun: this.#welcome?.stun ?? [],
       faults: this.#netmap?.faults ?? new Map(),
-      nodes: this.#netmap?.nodes ?? [],
+      nodes,
+      nodeOf: (publicKey) => byKey.get(formatHex(publicKey)),
       pathOf: (publicKey) => this.#manager.status(publicKey),
       own: this.#manager.own,
     }

@@ -1,6 +1,5 @@
 /** What GET /v1/status says of the network. Pure. */
 
-import { formatHex } from '../../base/bytes.js'
 import { formatEndpoint, formatHostEndpoint } from '../../net/endpoint.js'
 import type { PeerSnapshot } from '../../wireguard/configuration.js'
 import type { NetworkStatus, PathStatus } from '../local-api-schema.js'
@@ -31,13 +30,12 @@ export function createPathStatus(
 ): PathStatus | null {
   const path = peer.isManaged ? status.pathOf(peer.publicKey) : undefined
   if (path === undefined) return null
-  const key = formatHex(peer.publicKey)
   return {
     kind: path.kind,
     rttMs: round(path.rttMs),
     loss: Math.round(path.loss * 100) / 100,
     sinceS: Math.max(0, Math.floor((nowMs - path.sinceMs) / 1000)),
-    isOnline: status.nodes.find((node) => formatHex(node.tunnelKey) === key)?.isOnline ?? false,
+    isOnline: status.nodeOf(peer.publicKey)?.isOnline ?? false,
   }
 }
 

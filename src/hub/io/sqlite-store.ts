@@ -76,12 +76,14 @@ class SqliteStore implements Store {
   readonly #database: Database.Database
   readonly #putNode: Database.Statement
   readonly #putToken: Database.Statement
+  readonly #findToken: Database.Statement
   readonly #putAudit: Database.Statement
 
   constructor(database: Database.Database) {
     this.#database = database
     this.#putNode = database.prepare('INSERT OR REPLACE INTO nodes VALUES (?, ?)')
     this.#putToken = database.prepare('INSERT OR REPLACE INTO tokens VALUES (?, ?)')
+    this.#findToken = database.prepare('SELECT record FROM tokens WHERE hash = ?')
     this.#putAudit = database.prepare('INSERT INTO audit (at_ms, event, subject, detail) VALUES (?, ?, ?, ?)')
     database.prepare('DELETE FROM audit WHERE id <= (SELECT max(id) FROM audit) - ?').run(MAX_AUDIT_RECORDS)
   }
@@ -108,6 +110,11 @@ class SqliteStore implements Store {
 
   tokens(): readonly TokenRecord[] {
     return this.#records<TokenRecord>('SELECT record FROM tokens')
+  }
+
+  findToken(hash: string): TokenRecord | undefined {
+    const row = this.#findToken.get(hash) as { record: string } | undefined
+    return row === undefined ? undefined : (JSON.parse(row.record) as TokenRecord)
   }
 
   putToken(token: TokenRecord): void {
