@@ -6,6 +6,7 @@
  */
 
 import { isZero } from '../base/bytes.js'
+import { DNS_LABEL } from '../net/dns-label.js'
 import { type HostEndpoint, tryParseHostEndpoint } from '../net/endpoint.js'
 import type { IpAddress } from '../net/ip.js'
 import { type Prefix, tryParsePrefix } from '../net/prefix.js'
@@ -146,7 +147,6 @@ export const PEER_SETTINGS: readonly Setting<PeerDraft>[] = [
   }),
 ]
 
-const LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/
 const LABEL_WORDS = 'up to 63 lower case letters, digits and dashes'
 
 /** Written by `overlay join`; all but Proxy are needed. */
@@ -161,11 +161,11 @@ export const OVERLAY_SETTINGS: readonly Setting<OverlayDraft>[] = [
   }),
   one('Network', LABEL_WORDS, (draft, value) => {
     draft.network = value
-    return LABEL.test(value)
+    return DNS_LABEL.test(value)
   }),
   one('Name', LABEL_WORDS, (draft, value) => {
     draft.name = value
-    return LABEL.test(value)
+    return DNS_LABEL.test(value)
   }),
   one('IdentityFile', 'the path of a file', (draft, value) => {
     draft.identityFile = value

@@ -7,10 +7,10 @@
 
 import { concatBytes, equalBytes, formatBase64, tryParseBase64 } from '../base/bytes.js'
 import { AppError, ERROR_CODES } from '../base/errors.js'
+import { DNS_LABEL } from '../net/dns-label.js'
 import { type HostEndpoint, tryParseHostEndpoint } from '../net/endpoint.js'
 import type { Crypto } from '../wireguard/crypto.js'
 import { formatKeyBase64, type PublicKey, tryParseKeyBase64 } from '../wireguard/keys.js'
-import { NODE_NAME } from './messages.js'
 
 const PREFIX = 'ovl1_'
 const CHECK_BYTES = 4
@@ -50,7 +50,7 @@ function tryParse(crypto: Crypto, text: string): JoinToken | undefined {
   if (!equalBytes(crypto.hash(body).subarray(0, CHECK_BYTES), bytes.subarray(-CHECK_BYTES))) return undefined
   const fields = tryParseJson(body)
   const { n, h, p, k, s } = fields ?? {}
-  if (typeof n !== 'string' || !NODE_NAME.test(n)) return undefined
+  if (typeof n !== 'string' || !DNS_LABEL.test(n)) return undefined
   if (typeof h !== 'string' || typeof k !== 'string' || typeof s !== 'string') return undefined
   const host = h.includes(':') ? `[${h}]` : h
   const hub = tryParseHostEndpoint(`${host}:${p}`)

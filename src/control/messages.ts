@@ -18,6 +18,7 @@
  */
 
 import { z } from 'zod'
+import { DNS_LABEL } from '../net/dns-label.js'
 import type { HostEndpoint } from '../net/endpoint.js'
 import { tryParsePrefix } from '../net/prefix.js'
 import type { SignedTunnelKey } from './tunnel-key.js'
@@ -27,8 +28,6 @@ export const MAX_MESSAGE_BYTES: number = 64 * 1024
 /** Keeps a message of nodes below MAX_MESSAGE_BYTES. */
 export const MAX_NODES_PER_MESSAGE = 64
 export const MAX_LOCAL_PREFIXES = 64
-/** A DNS label (RFC 1123), so that it can stand in a name. */
-export const NODE_NAME: RegExp = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/
 
 /** Where a relay is, and the key that proves who it is. */
 export interface RelayInfo {
@@ -119,7 +118,7 @@ const prefix4 = address.refine((text) => isPrefix(text, 4, 8))
 const prefix6 = address.refine((text) => isPrefix(text, 6, 48))
 const host = z.string().min(1).max(253)
 const port = z.number().int().min(1).max(65535)
-const name = z.string().regex(NODE_NAME)
+const name = z.string().regex(DNS_LABEL)
 const signalBody = z.string().max(4096)
 
 const signedTunnelKey: z.ZodType<SignedTunnelKey> = z.object({

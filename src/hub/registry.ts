@@ -7,8 +7,9 @@ import { formatBase64, tryParseBase64 } from '../base/bytes.js'
 import { AppError, ERROR_CODES } from '../base/errors.js'
 import { networkPrefix4, networkPrefix6 } from '../control/addresses.js'
 import { tryParseIdentity } from '../control/identity.js'
-import { type Hello, NODE_NAME, type Refusal } from '../control/messages.js'
+import type { Hello, Refusal } from '../control/messages.js'
 import type { SignedTunnelKey } from '../control/tunnel-key.js'
+import { DNS_LABEL } from '../net/dns-label.js'
 import { formatPrefix, type Prefix, tryParsePrefix } from '../net/prefix.js'
 import type { Crypto, RandomBytes } from '../wireguard/crypto.js'
 import { tryFindLease } from './leases.js'
@@ -44,7 +45,7 @@ export function createNetwork(
   request: { readonly name: string; readonly needsApproval: boolean },
 ): NetworkRecord {
   const { name, needsApproval } = request
-  if (!NODE_NAME.test(name)) {
+  if (!DNS_LABEL.test(name)) {
     throw new AppError(ERROR_CODES.usage, `"${name}" cannot be the name of a network`, {
       hint: 'use up to 63 lower case letters, digits and dashes',
     })
@@ -237,7 +238,7 @@ export class Registry {
       })
     }
     for (const word of [nodeName, ...tags]) {
-      if (word === '' || NODE_NAME.test(word)) continue
+      if (word === '' || DNS_LABEL.test(word)) continue
       throw new AppError(ERROR_CODES.usage, `"${word}" cannot be a name or a tag`, {
         hint: 'use up to 63 lower case letters, digits and dashes',
       })
@@ -275,7 +276,7 @@ export class Registry {
   /** A taken name is given with a number behind it, unless the node insists on it. */
   #freeName(wanted: string, isExact: boolean): string | undefined {
     const name = wanted === '' ? 'node' : wanted
-    if (!NODE_NAME.test(name)) return undefined
+    if (!DNS_LABEL.test(name)) return undefined
     if (!this.#names.has(name)) return name
     if (isExact) return undefined
     for (let number = 2; number <= MAX_NODES; number++) {

@@ -12,8 +12,9 @@ import { proxyAccess } from '../../config/proxy.js'
 import type { OverlayConfig } from '../../config/types.js'
 import type { Identity } from '../../control/identity.js'
 import type { JoinToken } from '../../control/join-token.js'
-import { type HubMessage, NODE_NAME, type Refusal, type Welcome } from '../../control/messages.js'
+import type { HubMessage, Refusal, Welcome } from '../../control/messages.js'
 import { signTunnelKey } from '../../control/tunnel-key.js'
+import { DNS_LABEL } from '../../net/dns-label.js'
 import { formatHostEndpoint } from '../../net/endpoint.js'
 import { wallNowMs } from '../../platform/clock.js'
 import { toPlatformError } from '../../platform/system-error.js'
@@ -99,7 +100,7 @@ function nameOf(name: string | undefined): { name?: string } {
       .toLowerCase()
       .split('.')[0]
       ?.replaceAll(/[^a-z0-9-]/g, '-') ?? ''
-  return NODE_NAME.test(own) ? { name: own } : {}
+  return DNS_LABEL.test(own) ? { name: own } : {}
 }
 
 function createFile({ token, file, proxy }: JoinRequest, welcome: Welcome): string {
