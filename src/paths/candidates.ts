@@ -65,7 +65,9 @@ export function pathKindOf(
 
 function kindOf(remote: Endpoint, candidates: readonly Candidate[]): CandidateKind | undefined {
   const text = formatEndpoint(remote)
-  const kinds = candidates.filter(({ endpoint }) => formatEndpoint(endpoint) === text).map(({ kind }) => kind)
+  const kinds = candidates
+    .filter(({ kind, endpoint }) => kind !== 'tcp' && formatEndpoint(endpoint) === text)
+    .map(({ kind }) => kind)
   // What servers see is no translation if it is the machine's own.
   return kinds.includes('local') ? 'local' : kinds[0]
 }

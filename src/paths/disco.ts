@@ -11,7 +11,7 @@
  * | type | body |
  * | 1 ping | txid 12 |
  * | 2 pong | txid 12 · endpoint 18 that the ping came from |
- * | 3 call | mapping 1, 0x80 set where ports come in order, 0x40 where a path was lost · lowest port 2 · highest port 2 · count 1 · count × (kind 1 · endpoint 18) |
+ * | 3 call | mapping 1, 0x80 set where ports come in order, 0x40 where a path was lost, 0x20 where TCP is tried · lowest port 2 · highest port 2 · count 1 · count × (kind 1 · endpoint 18) |
  *
  * An endpoint is an address of 16 bytes, v4-mapped if need be, and a port of 2; numbers are big-endian.
  * Pair key κ = KDF1("overlay disco v1", DH(tunnel keys)), the sender's tag Mac(κ, its public key) cut to 8
@@ -40,6 +40,7 @@ const PONG = 2
 const CALL = 3
 const SEQUENTIAL = 0x80
 const LOST = 0x40
+const TRIES_TCP = 0x20
 const PONG_BYTES: number = 1 + TRANSACTION_ID_BYTES + ENDPOINT_BYTES
 /** Bound on what one call may make its receiver try. */
 export const MAX_CANDIDATES = 32
@@ -77,6 +78,8 @@ export type DiscoMessage =
       readonly isSequential: boolean
       /** The sender had a direct path and has lost it. */
       readonly isLost: boolean
+      /** The sender is about to connect over TCP to the candidates of that kind, and the receiver should too. */
+      readonly triesTcp: boolean
       /** At most MAX_CANDIDATES. */
       readonly candidates: readonly Candidate[]
     }
@@ -156,7 +159,8 @@ function encode(message: DiscoMessage): Uint8Array {
       const mapping =
         MAPPINGS.indexOf(message.mapping) |
         (message.isSequential ? SEQUENTIAL : 0) |
-        (message.isLost ? LOST : 0)
+        (message.isLost ? LOST : 0) |
+        (message.triesTcp ? TRIES_TCP : 0)
       const head = Uint8Array.of(CALL, mapping, low >> 8, low, high >> 8, high)
       const entries = candidates.map(({ kind, endpoint }) =>
         concatBytes(Uint8Array.of(KINDS.indexOf(kind)), encodeEndpoint(endpoint)),
@@ -198,14 +202,16 @@ function tryDecodeCall(plain: Uint8Array): DiscoMessage | undefined {
     if (kind !== undefined && endpoint !== undefined) candidates.push({ kind, endpoint })
   }
   const first = plain[1] as number
-  const mapping = MAPPINGS[first & ~(SEQUENTIAL | LOST)] ?? 'unknown'
+  const mapping = MAPPINGS[first & ~(SEQUENTIAL | LOST | TRIES_TCP)] ?? 'unknown'
   const isSequential = (first & SEQUENTIAL) !== 0
   const isLost = (first & LOST) !== 0
+  const triesTcp = (first & TRIES_TCP) !== 0
   return {
     kind: 'call',
     mapping,
     isSequential,
     isLost,
+    triesTcp,
     ports: [view.getUint16(2), view.getUint16(4)],
     candidates,
   }

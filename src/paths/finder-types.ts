@@ -44,6 +44,14 @@ export type FinderEffect =
   | { readonly kind: 'lost' }
   /** A socket of its own that carried a path. */
   | { readonly kind: 'releaseSocket'; readonly socket: number }
+  /** Learn as whom servers see a TCP port of ours, answered by handleTcpReady. */
+  | { readonly kind: 'prepareTcp' }
+  /** Connect from that port, until endTcp; each connection is a stream, told by handleStream. */
+  | { readonly kind: 'dialTcp'; readonly endpoints: readonly Endpoint[] }
+  | { readonly kind: 'endTcp' }
+  /** The peer has answered over it: it stays until closeStream. */
+  | { readonly kind: 'keepStream'; readonly path: Path }
+  | { readonly kind: 'closeStream'; readonly path: Path }
 
 /** When data went either way last; 0 for never. */
 export function lastUseOf(activity: PeerActivity): number {

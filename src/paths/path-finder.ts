@@ -8,7 +8,7 @@
  * and the search begins anew.
  */
 
-import { formatEndpoint } from '../net/endpoint.js'
+import { type Endpoint, formatEndpoint } from '../net/endpoint.js'
 import type { Path } from '../net/path.js'
 import type { RandomBytes } from '../wireguard/crypto.js'
 import { isPrivate, isWorthTrying, type PathKind, pathKindOf } from './candidates.js'
@@ -19,14 +19,20 @@ import { type HardEffect, type HardPlan, type HardSearch, planHardSearch } from 
 import { isBetter, type KnownPath, KnownPaths, keyOf, smooth } from './known-paths.js'
 import { Liveness } from './liveness.js'
 import type { Mapping } from './nat.js'
-import { PathRecord } from './path-record.js'
+import { isReachedByUdp, PathRecord } from './path-record.js'
 import { PingBook } from './ping-book.js'
 import { Targets } from './targets.js'
+import { TcpAttempts } from './tcp-attempts.js'
 
 /** When a search pings every candidate, in ms after it began. */
 const SEARCH_AT_MS = [0, 50, 150, 350, 750, 1500] as const
-/** The same once a search has failed, or beside a path that there is already. */
-const RETRY_AT_MS = [0, 150] as const
+/**
+ * The same once a search has failed, or beside a path that there is already: one ping, on the peer's call. More
+ * of them would use up what may stay unanswered, and none would be left when a fault is over.
+ */
+const RETRY_AT_MS = [0] as const
+/** Where a firewall is known to stop UDP, TCP is tried with this step of a search; else when it has failed. */
+const TCP_AT_STEP = 4
 /** A search is over so long after its last ping. */
 const SEARCH_TAIL_MS = 500
 /** While data flows and no direct path is known, it is tried again so often. */
@@ -81,6 +87,7 @@ export class PathFinder {
   readonly #targets = new Targets()
   readonly #liveness = new Liveness()
   readonly #hard = new HardAttempts()
+  readonly #tcp = new TcpAttempts()
   readonly #record = new PathRecord()
   readonly #relayKey: string
   #active: KnownPath | undefined
@@ -117,6 +124,11 @@ export class PathFinder {
       peerCandidates: this.#call?.candidates ?? [],
       record: this.#record,
     }
+  }
+
+  /** Data goes over the relay, or over TCP: a path over UDP would be better. */
+  get #isFar(): boolean {
+    return this.#active === undefined || this.#active.kind === 'tcp'
   }
 
   get #peerMapping(): Mapping {
@@ -157,6 +169,7 @@ export class PathFinder {
 
   /** A link or an address of this machine changed: the active path may be gone without a sign. */
   handleNetworkChanged(nowMs: number, effects: FinderEffect[]): void {
+    this.#tcp.forgive()
     if (this.#active !== undefined) {
       this.#liveness.suspect(nowMs)
       this.#watch(this.#active, nowMs, effects)
@@ -182,6 +195,28 @@ export class PathFinder {
     for (const { path } of this.#paths.renumber(before, after)) this.#ping(path, nowMs, effects)
   }
 
+  /** What `prepareTcp` asked for: our ends as servers see them, none if no server answered. */
+  handleTcpReady(own: readonly Endpoint[], nowMs: number, effects: FinderEffect[]): void {
+    if (!this.#tcp.handleReady(own)) return
+    this.#sendCall(nowMs, effects)
+    this.#dialTcp(nowMs, effects)
+  }
+
+  /** A TCP connection that `dialTcp` asked for. */
+  handleStream(path: Path, nowMs: number, effects: FinderEffect[]): void {
+    this.#ping(path, nowMs, effects)
+  }
+
+  /** A TCP connection has ended. */
+  handleStreamClosed(path: Path, nowMs: number, effects: FinderEffect[]): void {
+    const known = this.#paths.get(path)
+    if (known === undefined) return
+    this.#paths.drop(known)
+    if (this.#active !== known) return
+    this.#useRelay(nowMs, 'the TCP connection was closed', effects)
+    this.#startSearch(nowMs, effects)
+  }
+
   /** Our sockets are others: nothing known leads anywhere. */
   handleSocketsChanged(nowMs: number, effects: FinderEffect[]): void {
     for (const path of this.#paths.all) this.#drop(path, effects)
@@ -194,10 +229,11 @@ export class PathFinder {
   close(effects: FinderEffect[]): void {
     for (const path of this.#paths.all) this.#drop(path, effects)
     if (this.#hard.isRunning) effects.push({ kind: 'closeSockets' })
+    if (this.#tcp.end()) effects.push({ kind: 'endTcp' })
   }
 
   nextDeadlineMs(nowMs: number): number {
-    return Math.min(this.#ordinaryDeadlineMs(nowMs), this.#hard.nextDeadlineMs())
+    return Math.min(this.#ordinaryDeadlineMs(nowMs), this.#hard.nextDeadlineMs(), this.#tcp.nextDeadlineMs())
   }
 
   #ordinaryDeadlineMs(nowMs: number): number {
@@ -217,16 +253,15 @@ export class PathFinder {
     if (plan !== undefined) this.#beginHard(plan, nowMs, effects)
     this.#runHard((search, list) => search.handleTimeout(nowMs, list), nowMs, effects)
     if (this.#search !== undefined) this.#continueSearch(nowMs, effects)
+    if (this.#tcp.handleTimeout(nowMs)) effects.push({ kind: 'endTcp' })
     if (!this.#isInUse(nowMs)) {
       if (this.#active !== undefined && nowMs - this.#active.lastPongMs > PROOF_LIFETIME_MS) {
         this.#useRelay(nowMs, 'nothing was sent for a while, so the path was given up', effects)
       }
       return
     }
-    if (this.#active !== undefined) {
-      this.#watch(this.#active, nowMs, effects)
-      return
-    }
+    if (this.#active !== undefined) this.#watch(this.#active, nowMs, effects)
+    if (!this.#isFar) return
     if (this.#search === undefined && nowMs >= this.#nextSearchMs) this.#startSearch(nowMs, effects)
     this.#pingRelay(nowMs, effects)
   }
@@ -236,12 +271,16 @@ export class PathFinder {
   /** Calls, and pings what is known of the peer by now; its answer to the call begins the rest. */
   #startSearch(nowMs: number, effects: FinderEffect[]): void {
     this.#sendCall(nowMs, effects)
-    this.#pingAll(nowMs, effects)
+    this.#beginSearch(this.#isFirst ? SEARCH_AT_MS : [], nowMs, effects)
   }
 
-  #pingAll(nowMs: number, effects: FinderEffect[]): void {
-    const isFirst = this.#active === undefined && !this.#record.hasFailed
-    this.#search = { startedMs: nowMs, times: isFirst ? SEARCH_AT_MS : RETRY_AT_MS, step: 0 }
+  /** No search has failed, and there is no path. */
+  get #isFirst(): boolean {
+    return this.#active === undefined && !this.#record.hasFailed
+  }
+
+  #beginSearch(times: readonly number[], nowMs: number, effects: FinderEffect[]): void {
+    this.#search = { startedMs: nowMs, times, step: 0 }
     this.#nextSearchMs = nowMs + RETRY_INTERVAL_MS
     this.#continueSearch(nowMs, effects)
   }
@@ -253,6 +292,7 @@ export class PathFinder {
     for (let at = times[search.step]; at !== undefined; at = times[search.step]) {
       if (nowMs < startedMs + at) return
       search.step += 1
+      if (search.step === TCP_AT_STEP && this.#isUdpStopped()) this.#beginTcp(false, nowMs, effects)
       for (const endpoint of this.#targets.endpoints) {
         const { v4, v6 } = this.#options.own().sockets
         const socket = endpoint.address.family === 4 ? v4 : v6
@@ -261,18 +301,29 @@ export class PathFinder {
     }
     if (nowMs < startedMs + (times.at(-1) ?? 0) + SEARCH_TAIL_MS) return
     this.#search = undefined
-    if (this.#active !== undefined) return
+    if (!this.#isFar) return
     const { peerMapping, peerCandidates } = this.status()
     this.#record.failed(nowMs, { own: this.#options.own(), peerMapping, peerCandidates })
+    this.#beginTcp(false, nowMs, effects)
   }
 
   /** `learnt`: ports of our NAT, as a bracket has just found them. */
   #sendCall(nowMs: number, effects: FinderEffect[], learnt?: readonly [low: number, high: number]): void {
     const { pair, random, relayPath, own } = this.#options
     const { candidates, mapping, isSequential, ports } = own()
-    const isLost = this.#active === undefined && this.#hasBeenDirect
     this.#lastCallMs = nowMs
-    const call: Call = { kind: 'call', mapping, ports: learnt ?? ports, isSequential, isLost, candidates }
+    const call: Call = {
+      kind: 'call',
+      mapping,
+      ports: learnt ?? ports,
+      isSequential,
+      isLost: this.#active === undefined && this.#hasBeenDirect,
+      triesTcp: this.#tcp.isReady,
+      candidates: [
+        ...this.#tcp.ownEndpoints.map((endpoint) => ({ kind: 'tcp' as const, endpoint })),
+        ...candidates,
+      ],
+    }
     effects.push({ kind: 'send', path: relayPath, bytes: pair.seal(call, random) })
   }
 
@@ -293,13 +344,51 @@ export class PathFinder {
     if (before === 0 && this.#targets.size > 0) this.#record.began(nowMs, this.#targets.size)
     if (nowMs - this.#lastCallMs > CALL_INTERVAL_MS) this.#sendCall(nowMs, effects)
     // What they have begun is joined at its first step, with both sides sending at once.
-    this.#pingAll(nowMs, effects)
+    this.#beginSearch(this.#isFirst ? SEARCH_AT_MS : RETRY_AT_MS, nowMs, effects)
+    if (!call.triesTcp) return
+    this.#beginTcp(true, nowMs, effects)
+    this.#dialTcp(nowMs, effects)
+  }
+
+  // --- TCP -------------------------------------------------------------------------------------
+
+  /** Nobody answers over UDP, to us or to the peer. */
+  #isUdpStopped(): boolean {
+    const { candidates, mapping } = this.#options.own()
+    const call = this.#call
+    return (
+      call !== undefined &&
+      !(isReachedByUdp(candidates, mapping) && isReachedByUdp(call.candidates, call.mapping))
+    )
+  }
+
+  #beginTcp(isAskedFor: boolean, nowMs: number, effects: FinderEffect[]): void {
+    if (this.#active !== undefined || this.#call === undefined) return
+    if (this.#tcp.begin(isAskedFor, nowMs)) effects.push({ kind: 'prepareTcp' })
+  }
+
+  #dialTcp(nowMs: number, effects: FinderEffect[]): void {
+    const own = this.#options.own().prefixes.map(({ address }) => address)
+    const endpoints = this.#tcp.takeNew(
+      (this.#call?.candidates ?? [])
+        .filter(({ kind, endpoint }) => kind === 'tcp' && isWorthTrying(endpoint, own))
+        .map(({ endpoint }) => endpoint)
+        .filter(({ address }) => !isPrivate(address)),
+    )
+    if (endpoints.length === 0) return
+    this.#record.triedTcp(nowMs, endpoints)
+    effects.push({ kind: 'dialTcp', endpoints })
+  }
+
+  /** TCP connections share the relay's socket: their numbers are the ports of their endpoints. */
+  #isStream(path: Path): boolean {
+    return path.socket === this.#options.relayPath.socket && keyOf(path) !== this.#relayKey
   }
 
   // --- hard NATs -------------------------------------------------------------------------------
 
   #scheduleHard(nowMs: number): void {
-    if (this.#active !== undefined || this.#call === undefined) return
+    if (!this.#isFar || this.#call === undefined) return
     this.#hard.schedule(planHardSearch(this.#options.own(), this.#call), nowMs)
   }
 
@@ -312,7 +401,7 @@ export class PathFinder {
       .map(({ endpoint }) => endpoint)
       .filter((endpoint) => isWorthTrying(endpoint, addresses) && !isPrivate(endpoint.address))
     const mainSocket = sockets.v4
-    if (this.#active !== undefined || mainSocket === undefined || peerEndpoints.length === 0) return
+    if (!this.#isFar || mainSocket === undefined || peerEndpoints.length === 0) return
     const ping = this.#pings.createShared(nowMs)
     this.#hard.begin(plan, { mainSocket, peerEndpoints, stunServer, ping, random }, nowMs)
     this.#record.tried(nowMs, plan)
@@ -330,7 +419,7 @@ export class PathFinder {
       if (effect.kind === 'send') effects.push(effect)
       else this.#sendCall(nowMs, effects, effect.ports)
     }
-    const ended = this.#hard.takeEnded(this.#active !== undefined, nowMs)
+    const ended = this.#hard.takeEnded(!this.#isFar, nowMs)
     if (ended === undefined || ended.sockets === 0) return
     for (const { path } of this.#paths.all) {
       if (path.socket < 0) effects.push({ kind: 'keepSocket', socket: path.socket })
@@ -364,7 +453,10 @@ export class PathFinder {
     const known = this.#paths.get(path)
     if (known !== undefined) known.lastHeardMs = nowMs
     // The peer can reach us from there: it may be a candidate that it does not know of itself.
-    else if (!this.#pings.isPending(path, nowMs - CHALLENGE_INTERVAL_MS)) this.#try(path, nowMs, effects)
+    else if (!this.#pings.isPending(path, nowMs - CHALLENGE_INTERVAL_MS)) {
+      if (this.#isStream(path)) this.#ping(path, nowMs, effects)
+      else this.#try(path, nowMs, effects)
+    }
   }
 
   #handlePong(path: Path, transactionId: Uint8Array, nowMs: number, effects: FinderEffect[]): void {
@@ -375,7 +467,8 @@ export class PathFinder {
       this.#relayRttMs = smooth(this.#relayRttMs, rttMs)
       return
     }
-    this.#targets.answered(path.remote)
+    if (this.#isStream(path)) effects.push({ kind: 'keepStream', path })
+    else this.#targets.answered(path.remote)
     const { known, dropped } = this.#paths.proven(path, this.#kindOf(path), rttMs, nowMs, this.#active)
     if (dropped !== undefined) this.#drop(dropped, effects)
     if (pending.isWide) {
@@ -387,6 +480,7 @@ export class PathFinder {
   }
 
   #kindOf(path: Path): PathKind {
+    if (this.#isStream(path)) return 'tcp'
     const { prefixes, mapping } = this.#options.own()
     const candidates = this.#call?.candidates ?? []
     return pathKindOf(
@@ -447,7 +541,9 @@ export class PathFinder {
     this.#activeSinceMs = nowMs
     this.#record.moved(nowMs, candidate.kind, candidate.path.remote)
     effects.push({ kind: 'usePath', path: candidate.path, pathKind: candidate.kind })
-    this.#hard.succeeded(nowMs)
+    this.#tcp.forgive()
+    if (this.#tcp.end()) effects.push({ kind: 'endTcp' })
+    if (!this.#isFar) this.#hard.succeeded(nowMs)
     if (!candidate.width.isProven) this.#pingWide(candidate, nowMs, effects)
   }
 
@@ -466,6 +562,10 @@ export class PathFinder {
     const { v4, v6 } = this.#options.own().sockets
     const { socket } = path.path
     this.#paths.drop(path)
+    if (this.#isStream(path.path)) {
+      effects.push({ kind: 'closeStream', path: path.path })
+      return
+    }
     if (socket >= 0 && socket !== v4 && socket !== v6) effects.push({ kind: 'releaseSocket', socket })
   }
 

@@ -13,7 +13,7 @@ import type { Prefix } from '../net/prefix.js'
 import type { Crypto, DhPrivateKey, RandomBytes } from '../wireguard/crypto.js'
 import { DeadlineQueue } from '../wireguard/deadline-queue.js'
 import type { PublicKey } from '../wireguard/keys.js'
-import { isPrivate, type PathKind } from './candidates.js'
+import { isPrivate } from './candidates.js'
 import { type Candidate, DiscoPair, discoTagOf, isDisco, MAX_CANDIDATES } from './disco.js'
 import type { FinderEffect, OwnPosition, PeerActivity } from './finder-types.js'
 import { isHard, portsToTell } from './hard-search.js'
@@ -22,19 +22,10 @@ import { type FinderStatus, PathFinder } from './path-finder.js'
 import { Reflexive, type ReflexiveEffect } from './reflexive.js'
 import { isStun } from './stun.js'
 
+/** See FinderEffect; with the peer that it is about. */
 export type PathEffect =
-  | { readonly kind: 'send'; readonly path: Path; readonly bytes: Uint8Array }
-  | {
-      readonly kind: 'usePath'
-      readonly publicKey: PublicKey
-      readonly path: Path
-      readonly pathKind: PathKind
-    }
-  /** See FinderEffect. */
-  | { readonly kind: 'openSockets'; readonly publicKey: PublicKey; readonly count: number }
-  | { readonly kind: 'keepSocket'; readonly publicKey: PublicKey; readonly socket: number }
-  | { readonly kind: 'closeSockets'; readonly publicKey: PublicKey }
-  | { readonly kind: 'releaseSocket'; readonly publicKey: PublicKey; readonly socket: number }
+  | Extract<FinderEffect, { kind: 'send' }>
+  | (Exclude<FinderEffect, { kind: 'send' | 'lost' }> & { readonly publicKey: PublicKey })
 
 export interface PathManagerOptions {
   readonly crypto: Crypto
@@ -85,6 +76,7 @@ export class PathManager {
   #sockets: DeviceSockets = { v4: undefined, v6: undefined, port: 0 }
   #prefixes: readonly Prefix[] = []
   #mappedPort: number | undefined
+  #tcpPort = 0
   #choice: PortChoice | undefined
   #isSurveyDone = false
   #isRefreshDue = false
@@ -172,6 +164,12 @@ export class PathManager {
     this.#tellChange(nowMs, effects)
   }
 
+  /** On which this node takes TCP connections; 0 for none. */
+  setTcpPort(port: number, nowMs: number, effects: PathEffect[]): void {
+    this.#tcpPort = port
+    this.#tellChange(nowMs, effects)
+  }
+
   /**
    * Servers to ask how this node's NAT chooses ports, if that matters and is not known of this network.
    * Whoever asks tells the outcome by setPortChoice.
@@ -213,9 +211,7 @@ export class PathManager {
 
   /** Data is about to flow to this peer. */
   handleWanted(publicKey: PublicKey, nowMs: number, effects: PathEffect[]): void {
-    const entry = this.#peers.get(formatHex(publicKey))
-    if (entry === undefined) return
-    this.#collect(entry, nowMs, effects, (list) => entry.finder.handleWanted(nowMs, list))
+    this.#tell(publicKey, nowMs, effects, (finder, list) => finder.handleWanted(nowMs, list))
   }
 
   /** What `openSockets` asked for. */
@@ -225,9 +221,7 @@ export class PathManager {
     nowMs: number,
     effects: PathEffect[],
   ): void {
-    const entry = this.#peers.get(formatHex(publicKey))
-    if (entry === undefined) return
-    this.#collect(entry, nowMs, effects, (list) => entry.finder.handleSockets(sockets, nowMs, list))
+    this.#tell(publicKey, nowMs, effects, (finder, list) => finder.handleSockets(sockets, nowMs, list))
   }
 
   /** A datagram on a socket of a search for this peer. */
@@ -238,11 +232,9 @@ export class PathManager {
     nowMs: number,
     effects: PathEffect[],
   ): void {
-    const entry = this.#peers.get(formatHex(publicKey))
-    if (entry === undefined) return
-    if (isStun(bytes))
-      this.#collect(entry, nowMs, effects, (list) => entry.finder.handleStun(path, bytes, nowMs, list))
-    else if (isDisco(bytes)) this.handleProbe(path, bytes, nowMs, effects)
+    if (isStun(bytes)) {
+      this.#tell(publicKey, nowMs, effects, (finder, list) => finder.handleStun(path, bytes, nowMs, list))
+    } else if (isDisco(bytes)) this.handleProbe(path, bytes, nowMs, effects)
   }
 
   /** A socket of a search carries data now, under another number. */
@@ -253,9 +245,21 @@ export class PathManager {
     nowMs: number,
     effects: PathEffect[],
   ): void {
-    const entry = this.#peers.get(formatHex(publicKey))
-    if (entry === undefined) return
-    this.#collect(entry, nowMs, effects, (list) => entry.finder.handleAdopted(before, after, nowMs, list))
+    this.#tell(publicKey, nowMs, effects, (finder, list) => finder.handleAdopted(before, after, nowMs, list))
+  }
+
+  /** What `prepareTcp` asked for. */
+  handleTcpReady(publicKey: PublicKey, own: readonly Endpoint[], nowMs: number, effects: PathEffect[]): void {
+    this.#tell(publicKey, nowMs, effects, (finder, list) => finder.handleTcpReady(own, nowMs, list))
+  }
+
+  /** A TCP connection that `dialTcp` asked for. */
+  handleStream(publicKey: PublicKey, path: Path, nowMs: number, effects: PathEffect[]): void {
+    this.#tell(publicKey, nowMs, effects, (finder, list) => finder.handleStream(path, nowMs, list))
+  }
+
+  handleStreamClosed(publicKey: PublicKey, path: Path, nowMs: number, effects: PathEffect[]): void {
+    this.#tell(publicKey, nowMs, effects, (finder, list) => finder.handleStreamClosed(path, nowMs, list))
   }
 
   nextDeadlineMs(nowMs: number): number {
@@ -309,11 +313,14 @@ export class PathManager {
       (endpoint): Candidate => ({ kind: 'reflexive', endpoint }),
     )
     const mapped = this.#mappedCandidates()
+    const tcp = this.#tcpCandidates()
     const isThere = port !== 0
     return {
       sockets: this.#sockets,
       // Public ones first: of too many the last are left out.
-      candidates: isThere ? [...mapped, ...reflexive, ...publicFirst(local)].slice(0, MAX_CANDIDATES) : [],
+      candidates: isThere
+        ? [...mapped, ...reflexive, ...tcp, ...publicFirst(local)].slice(0, MAX_CANDIDATES)
+        : [],
       prefixes: this.#prefixes,
       mapping: this.#mapping(),
       ports: this.#isSurveyDone ? portsToTell(this.#choice) : [0, 0],
@@ -331,8 +338,28 @@ export class PathManager {
       : [{ kind: 'mapped', endpoint: { address: outside, port, scopeId: 0 } }]
   }
 
+  /** Where nothing is translated, and nobody stands in the way but a firewall perhaps. */
+  #tcpCandidates(): Candidate[] {
+    const port = this.#tcpPort
+    if (port === 0) return []
+    return this.#prefixes
+      .filter(({ address }) => !isPrivate(address))
+      .map(({ address }) => ({ kind: 'tcp', endpoint: { address, port, scopeId: 0 } }))
+  }
+
   #mapping(): Mapping {
     return this.#reflexive.mapping
+  }
+
+  /** Nothing happens if the peer is gone. */
+  #tell(
+    publicKey: PublicKey,
+    nowMs: number,
+    effects: PathEffect[],
+    input: (finder: PathFinder, list: FinderEffect[]) => void,
+  ): void {
+    const entry = this.#peers.get(formatHex(publicKey))
+    if (entry !== undefined) this.#collect(entry, nowMs, effects, (list) => input(entry.finder, list))
   }
 
   #forAll(

@@ -92,11 +92,16 @@ export class PathRecord {
     this.#add(nowMs, `tried a technique for hard NATs: ${technique}, ${amounts.join(' and ')}`)
   }
 
+  triedTcp(nowMs: number, endpoints: readonly Endpoint[]): void {
+    this.#add(nowMs, `tried TCP to ${endpoints.map(formatEndpoint).join(' and ')}`)
+  }
+
   moved(nowMs: number, kind: PathKind, remote: Endpoint): void {
     this.#searches = 0
     if (this.#searchStartMs !== undefined) this.#searchMs = nowMs - this.#searchStartMs
     this.#searchStartMs = undefined
-    this.#add(nowMs, `${formatEndpoint(remote)} answered: data goes there (${kind})`)
+    const where = kind === 'tcp' ? 'a TCP connection' : formatEndpoint(remote)
+    this.#add(nowMs, `${where} answered: data goes there (${kind})`)
   }
 
   lost(nowMs: number, reason: string): void {
@@ -118,8 +123,8 @@ export class PathRecord {
 
 function explain({ own, peerMapping, peerCandidates }: Failure): WhyCode {
   if (peerCandidates.length === 0) return 'PEER_SILENT'
-  if (!isSeen(own.candidates, own.mapping)) return 'UDP_BLOCKED_HERE'
-  if (!isSeen(peerCandidates, peerMapping)) return 'UDP_BLOCKED_THERE'
+  if (!isReachedByUdp(own.candidates, own.mapping)) return 'UDP_BLOCKED_HERE'
+  if (!isReachedByUdp(peerCandidates, peerMapping)) return 'UDP_BLOCKED_THERE'
   const [isHere, isThere] = [isHard(own.mapping), isHard(peerMapping)]
   if (isHere && isThere) return 'BOTH_NATS_HARD'
   if (isHere) return 'NAT_HARD_HERE'
@@ -128,6 +133,6 @@ function explain({ own, peerMapping, peerCandidates }: Failure): WhyCode {
 }
 
 /** Some server saw it, so UDP comes through. */
-function isSeen(candidates: readonly Candidate[], mapping: Mapping): boolean {
+export function isReachedByUdp(candidates: readonly Candidate[], mapping: Mapping): boolean {
   return mapping !== 'unknown' || candidates.some(({ kind }) => kind === 'reflexive' || kind === 'mapped')
 }

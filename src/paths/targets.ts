@@ -9,7 +9,7 @@ import { isWorthTrying } from './candidates.js'
 import { type Candidate, MAX_CANDIDATES } from './disco.js'
 
 /** Unanswered pings to one endpoint within the span. */
-const MAX_UNANSWERED = 12
+const MAX_UNANSWERED = 16
 const SPAN_MS = 60_000
 
 /** A path that is too narrow for data is not tried again for so long. */

@@ -18,6 +18,7 @@
  * | 11 proof | signature 64 over random · the relay's key · ticket, which may be empty |
  * | 12 welcome | nothing |
  * | 13 refused | reason 1: 0 proof, 1 ticket, 2 full |
+ * | 14 direct | segment size 2 · messages, as in a batch: between two nodes, with no relay |
  *
  * The identity of a send is who it is for; the relay puts the sender's in its place, so that forwarding
  * changes 33 bytes and moves none. A batch keeps its type both ways. Longer bodies are read as far as
@@ -48,6 +49,7 @@ const FRAME = {
   proof: 11,
   welcome: 12,
   refused: 13,
+  direct: 14,
 } as const
 
 /** In the order of their numbers. */
@@ -69,6 +71,7 @@ export type RelayFrame =
       readonly segmentBytes: number
       readonly messages: Uint8Array
     }
+  | { readonly kind: 'direct'; readonly segmentBytes: number; readonly messages: Uint8Array }
   | { readonly kind: 'ping' | 'pong'; readonly payload: Uint8Array }
   | {
       readonly kind: 'peerGone'
@@ -166,6 +169,14 @@ export function frameInPlace(
   return out
 }
 
+/** The same for a node that is connected directly: no identity, for what is sealed says whose it is. */
+export function frameDirectInPlace(frame: Uint8Array, headroom: number, segmentBytes: number): Uint8Array {
+  const out = frame.subarray(headroom - FRAME_HEADER_BYTES - 2)
+  const bodyBytes = out.length - FRAME_HEADER_BYTES
+  out.set([FRAME.direct, bodyBytes >> 8, bodyBytes & 0xff, segmentBytes >> 8, segmentBytes & 0xff])
+  return out
+}
+
 /**
  * Turns a send or batch of `sender` into what its receiver gets, in place.
  * `frame`: with an identity, see recipientOf.
@@ -212,6 +223,11 @@ export function decodeFrame({ type, bytes }: RawFrame): RelayFrame | undefined {
       return segmentBytes === 0
         ? undefined
         : { kind: 'messages', identity, segmentBytes, messages: rest.subarray(2) }
+    }
+    case FRAME.direct: {
+      if (body.length < 3) return undefined
+      const segmentBytes = view.getUint16(0)
+      return segmentBytes === 0 ? undefined : { kind: 'direct', segmentBytes, messages: body.subarray(2) }
     }
     case FRAME.ping:
     case FRAME.pong:

@@ -174,6 +174,7 @@ export class RelayClient {
         break
       case 'hello':
       case 'proof':
+      case 'direct':
         break
     }
   }

@@ -19,6 +19,8 @@ import { endpoint, SimulatedNat, type SimulatedNatOptions, SimulatedStunServer }
 
 export const RTT_MS = 40
 const RELAY_PORT = 9
+/** Of a TCP connection's path; the first one. */
+const FIRST_STREAM = 2
 const STUN = endpoint('198.51.100.1', 3478)
 const OTHER_STUN = endpoint('198.51.100.2', 3479)
 
@@ -26,6 +28,15 @@ export interface NodeOptions {
   /** Undefined: an address of its own. */
   readonly nat?: SimulatedNatOptions
   readonly ports?: PortChoice
+  /** TCP connections to this port come through to the node. */
+  readonly tcpPort?: number
+}
+
+/** A TCP connection, by its numbers at both ends. */
+interface Stream {
+  readonly a: number
+  readonly b: number
+  isOpen: boolean
 }
 
 interface Datagram {
@@ -54,10 +65,18 @@ export class WorldNode {
   readonly givenBack: (number | 'search')[] = []
   sent = 0
   isUdpBlocked = false
+  /** TCP connections of this node get nowhere. */
+  isTcpBlocked = false
+  readonly tcpPort: number
+  /** The end that others connect to at the same time as it connects to them; undefined while it does not. */
+  dialling: { readonly from: Endpoint; readonly to: readonly Endpoint[] } | undefined
+  /** Numbers of streams whose peer has answered. */
+  readonly kept: Set<number> = new Set()
   #nextSearch = -1
 
   constructor(number: number, options: NodeOptions) {
     this.number = number
+    this.tcpPort = options.tcpPort ?? 0
     this.key = nobleCrypto.dhPrivateKey(countingBytes(32, number * 11))
     this.manager = new PathManager({
       crypto: nobleCrypto,
@@ -103,6 +122,7 @@ export class PathWorld {
   /** Whether the n-th datagram over UDP gets lost. */
   isLost: (count: number) => boolean = () => false
   readonly #queue: Datagram[] = []
+  readonly streams: Stream[] = []
   readonly #stun = new SimulatedStunServer(STUN, OTHER_STUN)
   readonly #ports: ReadonlyMap<WorldNode, PortChoice | undefined>
   #datagrams = 0
@@ -124,6 +144,7 @@ export class PathWorld {
         node.manager.setSockets({ v4: 1, v6: undefined, port: node.inside.port }, this.nowMs, effects)
         node.manager.setAddresses([prefix], this.nowMs, effects)
         node.manager.setServers([STUN, OTHER_STUN], this.nowMs, effects)
+        node.manager.setTcpPort(node.tcpPort, this.nowMs, effects)
       })
       const relayPath: Path = { socket: RELAY_PORT, remote: endpoint('192.0.2.99', 1), local: undefined }
       const peer = { publicKey: other.key.publicKey, relayPath, activity: () => node.activity }
@@ -148,7 +169,7 @@ export class PathWorld {
       other.activity.lastDataReceiveMs = this.nowMs
       other.activity.firstUnansweredSendMs = 0
     }
-    if (path.socket === RELAY_PORT) this.#overRelay(arrive)
+    if (path.socket === RELAY_PORT) this.#overTcp(node, path, arrive)
     else this.#overUdp(node, path, () => arrive())
   }
 
@@ -213,8 +234,7 @@ export class PathWorld {
         const { path, bytes } = effect
         if (path.socket === RELAY_PORT) {
           const other = this.#other(node)
-          const back: Path = { socket: RELAY_PORT, remote: endpoint('192.0.2.99', 1), local: undefined }
-          this.#overRelay(() =>
+          this.#overTcp(node, path, (back) =>
             this.turn(other, (list) => other.manager.handleProbe(back, bytes, this.nowMs, list)),
           )
         } else this.#overUdp(node, path, (to, from, local) => this.#receive(to, from, local, bytes), bytes)
@@ -233,6 +253,28 @@ export class PathWorld {
       }
       case 'keepSocket':
         break
+      case 'prepareTcp': {
+        const from = endpoint(node.outsideAddress, 33_000 + node.number)
+        this.#at(2 * RTT_MS, () => {
+          // A NAT that gives each destination another port shows servers one that nobody else is let in by.
+          node.dialling = { from: node.nat?.isHard === true ? { ...from, port: 1 } : from, to: [] }
+          const own = node.isTcpBlocked ? [] : [from]
+          this.turn(node, (list) => node.manager.handleTcpReady(peerKey, own, this.nowMs, list))
+        })
+        break
+      }
+      case 'dialTcp':
+        this.#dialTcp(node, effect.endpoints)
+        break
+      case 'endTcp':
+        node.dialling = undefined
+        break
+      case 'keepStream':
+        node.kept.add(effect.path.remote.port)
+        break
+      case 'closeStream':
+        this.closeStream(node, effect.path.remote.port)
+        break
       case 'closeSockets':
       case 'releaseSocket':
         node.givenBack.push(effect.kind === 'releaseSocket' ? effect.socket : 'search')
@@ -250,8 +292,64 @@ export class PathWorld {
     })
   }
 
-  #overRelay(deliver: () => void): void {
-    if (!this.isRelayDead) this.#at(RTT_MS, deliver)
+  /** Ends it for both. */
+  closeStream(node: WorldNode, number: number): void {
+    const isA = node === this.a
+    const stream = this.streams.find(({ a, b, isOpen }) => isOpen && number === (isA ? a : b))
+    if (stream === undefined) return
+    stream.isOpen = false
+    const other = this.#other(node)
+    const path = streamPath(isA ? stream.b : stream.a)
+    this.#at(RTT_MS / 2, () =>
+      this.turn(other, (list) =>
+        other.manager.handleStreamClosed(node.key.publicKey, path, this.nowMs, list),
+      ),
+    )
+  }
+
+  /** Meets whoever listens, or connects here from where we connect to, while both do. */
+  #dialTcp(node: WorldNode, endpoints: readonly Endpoint[]): void {
+    const other = this.#other(node)
+    if (node.dialling === undefined || node.isTcpBlocked) return
+    node.dialling = { ...node.dialling, to: [...node.dialling.to, ...endpoints] }
+    const { from } = node.dialling
+    this.#at(RTT_MS, () => {
+      const listening = endpoint(other.outsideAddress, other.tcpPort)
+      const isHeard = endpoints.some((to) => equalEndpoint(to, listening))
+      const isMet =
+        !other.isTcpBlocked &&
+        other.dialling?.to.some((to) => equalEndpoint(to, from)) === true &&
+        endpoints.some((to) => other.dialling !== undefined && equalEndpoint(to, other.dialling.from))
+      if (!isHeard && !isMet) return
+      const number = FIRST_STREAM + 2 * this.streams.length
+      this.streams.push({ a: number, b: number + 1, isOpen: true })
+      this.#tellStream(node)
+      if (isMet) this.#tellStream(other)
+    })
+  }
+
+  #tellStream(node: WorldNode): void {
+    const stream = this.streams.at(-1)
+    if (stream === undefined) return
+    const path = streamPath(node === this.a ? stream.a : stream.b)
+    const peerKey = this.#other(node).key.publicKey
+    this.turn(node, (list) => node.manager.handleStream(peerKey, path, this.nowMs, list))
+  }
+
+  /** `path`: the relay's, or a stream's. */
+  #overTcp(node: WorldNode, path: Path, deliver: (back: Path) => void): void {
+    const { port } = path.remote
+    if (port < FIRST_STREAM) {
+      const back: Path = { socket: RELAY_PORT, remote: endpoint('192.0.2.99', 1), local: undefined }
+      if (!this.isRelayDead) this.#at(RTT_MS, () => deliver(back))
+      return
+    }
+    const isA = node === this.a
+    const stream = this.streams.find(({ a, b }) => port === (isA ? a : b))
+    if (stream === undefined) return
+    this.#at(RTT_MS / 2, () => {
+      if (stream.isOpen) deliver(streamPath(isA ? stream.b : stream.a))
+    })
   }
 
   /** Out through one NAT, in through the other, or to a server and back. */
@@ -287,4 +385,8 @@ export class PathWorld {
   #at(delayMs: number, deliver: () => void): void {
     this.#queue.push({ atMs: this.nowMs + delayMs, deliver })
   }
+}
+
+function streamPath(number: number): Path {
+  return { socket: RELAY_PORT, remote: endpoint('::', number), local: undefined }
 }

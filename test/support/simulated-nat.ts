@@ -39,6 +39,10 @@ export class SimulatedNat {
     this.#options = options
   }
 
+  get isHard(): boolean {
+    return this.#options.mapping !== 'endpointIndependent'
+  }
+
   /** The source that the outside sees. */
   outbound(inside: Endpoint, remote: Endpoint): Endpoint {
     const key = `${formatEndpoint(inside)} ${scopeOf(this.#options.mapping, remote)}`

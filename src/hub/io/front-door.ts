@@ -1,6 +1,6 @@
 /**
- * One TCP port for everything: the first byte of a connection tells TLS (0x16) and HTTP (an upper case
- * letter) from plain relay frames, so that a hub needs no second port where a firewall lets through one.
+ * One TCP port for everything: the first byte of a connection tells TLS (0x16), HTTP (an upper case
+ * letter) and STUN (0) from plain relay frames, so that a hub needs no second port where a firewall lets through one.
  *
  * Who has not said anything yet is bounded in number and time, the oldest giving way.
  */
@@ -20,8 +20,11 @@ import {
   streamOfSocket,
   streamOfWebSocket,
 } from '../../relay/io/byte-stream.js'
+import { serveStun } from './stun-stream.js'
 
 const TLS_HANDSHAKE_BYTE = 0x16
+/** Requests of STUN begin with two zero bits and their class. */
+const STUN_BYTE = 0
 const SILENCE_TIMEOUT_MS = 5000
 const MAX_SILENT = 2048
 const MAX_HEADER_BYTES = 8192
@@ -124,7 +127,8 @@ export class FrontDoor {
       this.#http.emit('connection', socket)
       return
     }
-    this.#options.onRelay(streamOfSocket(socket), remoteEndpointOf(socket))
+    if (first === STUN_BYTE) serveStun(socket)
+    else this.#options.onRelay(streamOfSocket(socket), remoteEndpointOf(socket))
   }
 
   /** Calls back with the first byte, once; it stays in the socket. */

@@ -30,6 +30,7 @@ const CALL: DiscoMessage = {
   mapping: 'addressAndPortDependent',
   isSequential: true,
   isLost: false,
+  triesTcp: true,
   ports: [5120, 5631],
   candidates: [
     { kind: 'local', endpoint: endpoint('192.168.1.2', 40_000) },
@@ -124,6 +125,7 @@ describe('a disco message', () => {
       mapping: 'endpointIndependent',
       isSequential: false,
       isLost: false,
+      triesTcp: false,
       ports: [0, 0],
       candidates: [{ kind: 'local', endpoint: endpoint('203.0.113.2', 9) }],
     })

@@ -167,6 +167,7 @@ describe('a path that is too narrow for data', () => {
   it('is left for the relay, and not taken again for a while', () => {
     const world = new PathWorld(STRICT, STRICT)
     world.maxBytes = 1400
+    world.a.isTcpBlocked = true
     expect(world.untilDirect(2000, [world.a])).toBeDefined()
     world.run(20_000, [world.a, world.b])
     expect([world.kindOf(world.a), world.kindOf(world.b)]).toEqual(['relay', 'relay'])
@@ -187,8 +188,8 @@ describe('what a peer may make a node do', () => {
     const world = new PathWorld(STRICT, STRICT)
     world.b.isUdpBlocked = true
     world.run(60_000, [world.a])
-    // Its two endpoints, at most twelve each in a minute, and questions to two servers.
-    expect(world.status(world.a)?.record.probes).toBeLessThanOrEqual(2 * 12)
+    // Its two endpoints, at most sixteen each in a minute, and questions to two servers.
+    expect(world.status(world.a)?.record.probes).toBeLessThanOrEqual(2 * 16)
   })
 
   it('is nothing for strangers and for damaged probes, but they are counted', () => {

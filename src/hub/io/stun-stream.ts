@@ -1,0 +1,38 @@
+/**
+ * STUN over TCP (RFC 8489 section 6.2.2) on the one port: tells a node as whom its TCP connections are seen,
+ * which is what two nodes need to know to connect to each other at the same time.
+ */
+
+import type { Socket } from 'node:net'
+import type { Endpoint } from '../../net/endpoint.js'
+import { remoteEndpointOf } from '../../relay/io/byte-stream.js'
+import { answerStun } from '../stun-answer.js'
+
+const HEADER_BYTES = 20
+/** No question that is answered is longer. */
+const MAX_BYTES = 548
+/** Whoever asks keeps the connection for as long as he needs his NAT to remember it. */
+const LIFETIME_MS = 10_000
+const MAX_ANSWERS = 4
+/** Where the question came in does not matter: nothing else could answer it. */
+const HERE: Endpoint = { address: { family: 4, bytes: new Uint8Array(4) }, port: 0, scopeId: 0 }
+
+/** The socket is its own from now on. */
+export function serveStun(socket: Socket): void {
+  let waiting: Uint8Array = new Uint8Array(0)
+  let answers = 0
+  const timer = setTimeout(() => socket.destroy(), LIFETIME_MS)
+  socket.once('close', () => clearTimeout(timer))
+  socket.on('data', (chunk: Buffer) => {
+    waiting = Buffer.concat([waiting, chunk])
+    const lengthBytes = HEADER_BYTES + (((waiting[2] ?? 0) << 8) | (waiting[3] ?? 0))
+    if (waiting.length > MAX_BYTES || lengthBytes > MAX_BYTES) socket.destroy()
+    if (waiting.length < HEADER_BYTES || waiting.length < lengthBytes) return
+    const question = waiting.subarray(0, lengthBytes)
+    waiting = waiting.subarray(lengthBytes)
+    answers += 1
+    const answer = answerStun(question, remoteEndpointOf(socket), HERE, [HERE])
+    if (answer === undefined || answers > MAX_ANSWERS) socket.destroy()
+    else socket.write(answer.bytes)
+  })
+}
