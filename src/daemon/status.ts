@@ -35,13 +35,19 @@ export function createStatus(input: StatusInput): InterfaceStatus {
   }
 }
 
+function endpointOf({ publicKey, endpoint }: PeerSnapshot, { membership }: StatusInput): string | null {
+  const path = membership?.pathOf(publicKey)
+  if (membership !== undefined && path !== undefined) return formatEndpoint(membership.endpointOf(path))
+  return endpoint === undefined ? null : formatEndpoint(endpoint)
+}
+
 function createPeerStatus(peer: PeerSnapshot, input: StatusInput): PeerStatus {
   const publicKey = formatKeyBase64(peer.publicKey)
   const hasMet = peer.lastHandshakeMs > 0
   return {
     publicKey,
     name: input.peerNames.get(publicKey) ?? null,
-    endpoint: peer.endpoint === undefined ? null : formatEndpoint(peer.endpoint),
+    endpoint: endpointOf(peer, input),
     allowedIps: peer.allowedIps.map(formatPrefix),
     state: peer.state,
     summary: summarizePeer(peer, input.nowMs),

@@ -54,7 +54,7 @@ function explain(node: string, finder: FinderStatus, status: MembershipStatus, n
   return {
     node,
     kind,
-    endpoint: isDirect ? formatEndpoint(finder.path.remote) : 'relay',
+    endpoint: isDirect ? formatEndpoint(status.endpointOf(finder)) : 'relay',
     rttMs: round(finder.rttMs),
     relayRttMs: round(finder.relayRttMs),
     code,

@@ -35,7 +35,7 @@ import { PortMapping } from './port-mapping.js'
 import { RelayPool, type RelayStatus } from './relay-pool.js'
 import { resolveServers } from './resolve-servers.js'
 
-/** Port of the remote endpoint of a path over a frame port: it names the transport. */
+/** Port of the remote endpoint of a path over the relay; others are numbers of TCP connections. */
 const RELAY_PORT = 1
 const RENEWAL_INTERVAL_MS: number = 24 * 3600_000
 
@@ -73,6 +73,8 @@ export interface MembershipStatus {
   readonly nodes: readonly NetmapNode[]
   readonly nodeOf: (publicKey: PublicKey) => NetmapNode | undefined
   readonly pathOf: (publicKey: PublicKey) => FinderStatus | undefined
+  /** Where a path leads: the far end of its connection if it is one of TCP. */
+  readonly endpointOf: (path: FinderStatus) => Endpoint
   readonly own: OwnPosition
 }
 
@@ -104,6 +106,7 @@ export class Membership {
     this.#driver = new PathDriver({
       manager: this.#manager,
       engine,
+      framePort: this.#framePort,
       createWakeUp: options.createWakeUp,
       nowMs,
       onPath: (publicKey, kind) => this.#logPath(publicKey, kind),
@@ -187,6 +190,8 @@ export class Membership {
       nodes,
       nodeOf: (publicKey) => byKey.get(formatHex(publicKey)),
       pathOf: (publicKey) => this.#manager.status(publicKey),
+      endpointOf: ({ kind, path: { remote } }) =>
+        (kind === 'tcp' ? this.#driver.tcp.remoteOf(remote.port) : undefined) ?? remote,
       own: this.#manager.own,
     }
   }
@@ -199,6 +204,8 @@ export class Membership {
       probeMalformed: malformed,
       relayUnsent: this.#relays.unsent,
       relayOverflow: this.#relays.dropped,
+      tcpUnproven: this.#driver.tcp.counters.unproven,
+      tcpOverflow: this.#driver.tcp.counters.dropped,
       relayUnknownSender: this.#unknownSenders,
     }
     return Object.fromEntries(Object.entries(all).filter(([, count]) => count > 0))
@@ -274,9 +281,10 @@ export class Membership {
       wallNowMs,
     })
     this.#relays.configure(welcome.relays, welcome.ticket)
-    resolveServers(welcome.stun).then(
-      (servers) => {
+    Promise.all([resolveServers(welcome.stun), resolveServers(welcome.relays)]).then(
+      ([servers, relays]) => {
         if (this.#isStopped) return
+        this.#driver.setTcpServers(relays)
         this.#driver.turn((manager, nowMs, effects) => manager.setServers(servers, nowMs, effects))
       },
       (error: unknown) => log.warn('stun.unresolved', { reason: String(error) }),
@@ -348,6 +356,10 @@ export class Membership {
         this.#driver.turn((manager, nowMs, effects) => manager.handleProbe(path, bytes, nowMs, effects))
       },
       handleFrames: ({ remote, frame, segmentBytes, isControl }) => {
+        if (remote.port !== RELAY_PORT) {
+          this.#driver.tcp.send(remote.port, frame, segmentBytes, isControl)
+          return
+        }
         const node = this.#byAddress.get(formatIp(remote.address))
         if (node === undefined) return
         const to = { identity: node.identityKey, homeRelay: node.homeRelay }
@@ -363,7 +375,9 @@ export class Membership {
         const none = { v4: undefined, v6: undefined, port: 0 }
         this.#driver.turn((manager, nowMs, effects) => manager.setSockets(sockets ?? none, nowMs, effects))
         this.#dataPort = (sockets ?? none).port
-        if (!this.#isStopped) void this.#mapping.restart(this.#dataPort)
+        if (this.#isStopped) return
+        void this.#driver.listenTcp(this.#dataPort)
+        void this.#mapping.restart(this.#dataPort)
       },
     }
   }

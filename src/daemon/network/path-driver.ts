@@ -1,11 +1,13 @@
 /**
  * Drives a PathManager: one timer, and its effects carried out on the engine. Sockets of a search are this
  * process's own; the one that gets through is handed to the data plane by its port, the others are closed.
+ * Paths over TCP are frames for the data plane, as those over a relay.
  */
 
 import { randomBytes } from 'node:crypto'
 import { formatHex } from '../../base/bytes.js'
 import type { Endpoint } from '../../net/endpoint.js'
+import type { IpAddress } from '../../net/ip.js'
 import type { Path, SocketId } from '../../net/path.js'
 import type { PathKind } from '../../paths/candidates.js'
 import type { PortChoice } from '../../paths/nat.js'
@@ -15,14 +17,18 @@ import { type DatagramSocket, openDatagramSocket } from '../../platform/datagram
 import type { PublicKey } from '../../wireguard/keys.js'
 import { driveSurvey, ownAddresses } from '../drive-survey.js'
 import type { Engine, WakeUp } from '../engine.js'
+import { TcpLinks } from './tcp-links.js'
 
 /** Of all searches together. */
 const MAX_SEARCH_SOCKETS = 768
 const ADOPTION_DELAY_MS = 90
+const NOWHERE: IpAddress = { family: 6, bytes: new Uint8Array(16) }
 
 export interface PathDriverOptions {
   readonly manager: PathManager
   readonly engine: Engine
+  /** Of the engine. */
+  readonly framePort: SocketId
   readonly createWakeUp: (onWake: () => void) => WakeUp
   readonly nowMs: () => number
   readonly onPath: (publicKey: PublicKey, kind: PathKind) => void
@@ -40,6 +46,8 @@ export class PathDriver {
   readonly #search = new Map<number, SearchSocket>()
   /** Those that change hands. */
   readonly #adopting = new Set<number>()
+  readonly #tcp: TcpLinks
+  #tcpServers: readonly Endpoint[] = []
   #nextNumber = -1
   #isStopped = false
 
@@ -48,6 +56,36 @@ export class PathDriver {
     this.#wakeUp = options.createWakeUp(() => {
       this.turn((manager, nowMs, effects) => manager.handleTimeout(nowMs, effects))
     })
+    const { engine, framePort } = options
+    this.#tcp = new TcpLinks({
+      onMessages: (number, segmentBytes, messages) =>
+        engine.deliver(framePort, streamEndpoint(number), messages, segmentBytes),
+      onReady: (publicKey, own) =>
+        this.turn((manager, nowMs, effects) => manager.handleTcpReady(publicKey, own, nowMs, effects)),
+      onDialled: (publicKey, number) =>
+        this.turn((manager, nowMs, effects) =>
+          manager.handleStream(publicKey, this.#streamPath(number), nowMs, effects),
+        ),
+      onClosed: (publicKey, number) =>
+        this.turn((manager, nowMs, effects) =>
+          manager.handleStreamClosed(publicKey, this.#streamPath(number), nowMs, effects),
+        ),
+    })
+  }
+
+  get tcp(): Pick<TcpLinks, 'send' | 'remoteOf' | 'counters'> {
+    return this.#tcp
+  }
+
+  /** They answer STUN over TCP. */
+  setTcpServers(servers: readonly Endpoint[]): void {
+    this.#tcpServers = servers
+  }
+
+  /** `port`: of the data sockets; 0 if there are none. */
+  async listenTcp(port: number): Promise<void> {
+    const taken = port === 0 ? 0 : await this.#tcp.listen(port)
+    if (!this.#isStopped) this.turn((manager, nowMs, effects) => manager.setTcpPort(taken, nowMs, effects))
   }
 
   turn<T>(input: (manager: PathManager, nowMs: number, effects: PathEffect[]) => T): T {
@@ -64,6 +102,7 @@ export class PathDriver {
   stop(): void {
     this.#isStopped = true
     this.#wakeUp.at(Number.POSITIVE_INFINITY)
+    this.#tcp.stop()
     for (const number of [...this.#search.keys()]) this.#close(number)
   }
 
@@ -97,7 +136,26 @@ export class PathDriver {
       case 'releaseSocket':
         engine.closePathSocket(effect.socket)
         break
+      case 'prepareTcp':
+        void this.#tcp.prepare(effect.publicKey, this.#tcpServers)
+        break
+      case 'dialTcp':
+        this.#tcp.dial(effect.publicKey, effect.endpoints)
+        break
+      case 'endTcp':
+        this.#tcp.end(effect.publicKey)
+        break
+      case 'keepStream':
+        this.#tcp.keep(effect.publicKey, effect.path.remote.port)
+        break
+      case 'closeStream':
+        this.#tcp.close(effect.path.remote.port)
+        break
     }
+  }
+
+  #streamPath(number: number): Path {
+    return { socket: this.#options.framePort, remote: streamEndpoint(number), local: undefined }
   }
 
   async #useSearchSocket(publicKey: PublicKey, path: Path, kind: PathKind): Promise<void> {
@@ -160,6 +218,11 @@ export class PathDriver {
     if (this.#isStopped) return
     this.turn((manager, nowMs, effects) => manager.setPortChoice(choice, nowMs, effects))
   }
+}
+
+/** A path over TCP is told by the number of its connection alone. */
+function streamEndpoint(number: number): Endpoint {
+  return { address: NOWHERE, port: number, scopeId: 0 }
 }
 
 async function surveyPorts(servers: readonly Endpoint[]): Promise<PortChoice | undefined> {
