@@ -128,9 +128,9 @@ void PlanePort::setMtu(const Napi::CallbackInfo& info) {
   if (plane_) plane_->setMtu(toUint32(info[0]));
 }
 
-// (socket, remote, port, scope, local | undefined, tos, bytes): whether the socket took it.
+// (socket, remote, port, scope, local | undefined, tos, bytes, hops): whether the socket took it.
 Napi::Value PlanePort::sendDatagram(const Napi::CallbackInfo& info) {
-  DatagramInfo datagram{toAddresses(info, 1), static_cast<uint8_t>(toUint32(info[5])), 0};
+  DatagramInfo datagram{toAddresses(info, 1), static_cast<uint8_t>(toUint32(info[5])), 0, static_cast<uint8_t>(toUint32(info[7]))};
   const bool isTaken = plane_ && plane_->sendDatagram(toUint32(info[0]), datagram, toBytes(info[6]));
   return Napi::Boolean::New(info.Env(), isTaken);
 }

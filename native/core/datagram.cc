@@ -112,6 +112,12 @@ void encodeInfo(msghdr& header, Envelope& envelope, int family, const DatagramIn
     header.msg_controllen +=
         putControl(control + header.msg_controllen, SOL_UDP, UDP_SEGMENT, viewOf(info.segmentBytes));
   }
+  if (info.hops != 0) {
+    const int hops = info.hops;
+    uint8_t* const at = control + header.msg_controllen;
+    header.msg_controllen += family == 4 ? putControl(at, IPPROTO_IP, IP_TTL, viewOf(hops))
+                                         : putControl(at, IPPROTO_IPV6, IPV6_HOPLIMIT, viewOf(hops));
+  }
   if (hasSource && info.addresses.hasLocal()) {
     header.msg_controllen += putSource(control + header.msg_controllen, family, info.addresses);
   }

@@ -27,9 +27,8 @@ struct Addresses {
 };
 
 struct Envelope {
-  // Local address, TOS and segment size of either family, with room for alignment.
-  static constexpr size_t CONTROL_BYTES =
-      CMSG_SPACE(sizeof(in6_pktinfo)) + CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(int));
+  // Local address, TOS, segment size and hops of either family, with room for alignment.
+  static constexpr size_t CONTROL_BYTES = CMSG_SPACE(sizeof(in6_pktinfo)) + 3 * CMSG_SPACE(sizeof(int));
 
   sockaddr_in6 address{};
   alignas(cmsghdr) std::array<uint8_t, CONTROL_BYTES> control{};
@@ -40,6 +39,8 @@ struct DatagramInfo {
   uint8_t tos = 0;
   // Bytes of each datagram of a train but the last; 0 if it is no train.
   uint16_t segmentBytes = 0;
+  // After which a datagram to be sent is thrown away on its way; 0 for the kernel's default.
+  uint8_t hops = 0;
 };
 
 // Makes room for what comes with a message that is to be received.

@@ -81,12 +81,17 @@ size_t UdpSocket::receiveBatch(const Slab& slab, const DatagramHeaders& headers)
   return static_cast<size_t>(received);
 }
 
-size_t UdpSocket::sendBatch(const Slab& slab, const DatagramHeaders& headers, size_t count) {
+size_t UdpSocket::sendBatch(const Slab& slab, const DatagramHeaders& headers, size_t count, uint8_t hops) {
   Parts parts;
   Envelopes envelopes;
   Messages messages{};
   const size_t end = std::min(count, slab.slots);
   size_t taken = 0;
+  const auto infoOf = [&](size_t slot) {
+    DatagramInfo info = loadInfo(slot, headers);
+    info.hops = hops;
+    return info;
+  };
   for (size_t start = 0; start < end; start += CALL_SLOTS) {
     const size_t inCall = std::min(CALL_SLOTS, end - start);
     for (size_t i = 0; i < inCall; i++) {
@@ -95,7 +100,7 @@ size_t UdpSocket::sendBatch(const Slab& slab, const DatagramHeaders& headers, si
       parts[i] = {slab.at(slot), std::min<size_t>(slab.lengths[slot], slab.capacity())};
       header.msg_iov = &parts[i];
       header.msg_iovlen = 1;
-      encodeInfo(header, envelopes[i], family_, loadInfo(slot, headers), true);
+      encodeInfo(header, envelopes[i], family_, infoOf(slot), true);
     }
     int attempt = 0;
     for (size_t at = 0; at < inCall;) {
@@ -109,7 +114,7 @@ size_t UdpSocket::sendBatch(const Slab& slab, const DatagramHeaders& headers, si
       const Remedy remedy = remedyFor(errno, ++attempt);
       if (remedy == Remedy::giveUpBatch) return taken;
       if (remedy == Remedy::retryWithoutSource) {
-        encodeInfo(messages[at].msg_hdr, envelopes[at], family_, loadInfo(start + at, headers), false);
+        encodeInfo(messages[at].msg_hdr, envelopes[at], family_, infoOf(start + at), false);
       }
       if (remedy == Remedy::skip) {
         at++;

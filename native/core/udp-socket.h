@@ -35,8 +35,8 @@ class UdpSocket {
 
   // Datagrams received into slots from 0. One that did not fit its slot has length 0.
   size_t receiveBatch(const Slab& slab, const DatagramHeaders& headers);
-  // How many of the slots 0 to `count` the kernel took.
-  size_t sendBatch(const Slab& slab, const DatagramHeaders& headers, size_t count);
+  // How many of the slots 0 to `count` the kernel took. `hops`: see DatagramInfo.
+  size_t sendBatch(const Slab& slab, const DatagramHeaders& headers, size_t count, uint8_t hops = 0);
   // Takes the error that makes the socket look ready for ever. False if it still does, so that waiting
   // for it again would spin.
   bool takeError();

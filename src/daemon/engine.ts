@@ -161,8 +161,9 @@ export class Engine {
     if (!this.#isStopped) this.#plane.deliver(port, remote, bytes, segmentBytes)
   }
 
-  sendProbe(path: Path, bytes: Uint8Array): void {
-    if (!this.#isStopped) this.#plane.sendDatagram(path, bytes, 0)
+  /** `hops`: see DataPlane.sendDatagram. */
+  sendProbe(path: Path, bytes: Uint8Array, hops?: number): void {
+    if (!this.#isStopped) this.#plane.sendDatagram(path, bytes, 0, hops)
   }
 
   /** For a path that needs a socket of its own. Undefined if the port is taken. */

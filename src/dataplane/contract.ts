@@ -143,8 +143,11 @@ export interface DataPlane {
   setKeepaliveInterval(slot: number, ms: number): void
   /** Gives up staged packets, counted as `handshakeFailed`. */
   dropStaged(slot: number): void
-  /** Sends a control datagram (handshake, cookie reply, probe) ahead of data. False if the socket refused it. */
-  sendDatagram(path: Path, bytes: Uint8Array, tos: number): boolean
+  /**
+   * Sends a control datagram (handshake, cookie reply, probe) ahead of data. False if the socket refused it.
+   * `hops`: after which it is thrown away on its way; undefined for the system's default.
+   */
+  sendDatagram(path: Path, bytes: Uint8Array, tos: number, hops?: number): boolean
 
   /** Closes sockets and stops all work. The inner port stays with whoever opened it. Idempotent. */
   stop(): Promise<void>

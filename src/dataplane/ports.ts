@@ -48,8 +48,11 @@ export interface OuterPort {
   onReadable: (() => void) | undefined
   /** Fills slots from 0; gives how many. 0 means none waiting. */
   receiveBatch(slab: Slab, headers: DatagramHeaders): number
-  /** Sends slots 0 to `count`; gives how many were taken. Others are lost: UDP may do that. */
-  sendBatch(slab: Slab, headers: DatagramHeaders, count: number): number
+  /**
+   * Sends slots 0 to `count`; gives how many were taken. Others are lost: UDP may do that. `hops`: see
+   * DataPlane.sendDatagram.
+   */
+  sendBatch(slab: Slab, headers: DatagramHeaders, count: number, hops?: number): number
   setMark(mark: number): void
   close(): void
 }

@@ -37,6 +37,13 @@ const MAPPING_RULES = `table inet mapped {
     jump postrouting_miniupnpd
   }
 }`
+/** The core stands for many routers: what is to live for a few hops gets no farther. */
+const FAR_RULES = `table ip far {
+  chain pass {
+    type filter hook forward priority 0
+    ip ttl < 10 drop
+  }
+}`
 const DELAY_LINK = 'delay0'
 const DELAY_TABLE = '100'
 
@@ -92,6 +99,7 @@ export class Internet {
       )
       internet.hub.ip('route', 'add', 'default', 'via', '203.0.113.254')
       internet.hub.ip('-6', 'route', 'add', 'default', 'via', '2001:db8::ff')
+      internet.#core.setRules(FAR_RULES)
       if (options.rttMs > 0 || options.lossPercent > 0) await internet.#delay(options)
       return internet
     } catch (error) {

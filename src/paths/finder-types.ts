@@ -31,7 +31,13 @@ export interface PeerActivity {
 }
 
 export type FinderEffect =
-  | { readonly kind: 'send'; readonly path: Path; readonly bytes: Uint8Array }
+  /** `hops`: after which it is to be thrown away on the way; undefined for none. */
+  | {
+      readonly kind: 'send'
+      readonly path: Path
+      readonly bytes: Uint8Array
+      readonly hops?: number | undefined
+    }
   /** Data goes there from now on. */
   | { readonly kind: 'usePath'; readonly path: Path; readonly pathKind: PathKind }
   /** Fresh sockets for a search, answered by handleSockets; their numbers are negative. */

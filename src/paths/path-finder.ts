@@ -21,22 +21,15 @@ import { Liveness } from './liveness.js'
 import type { Mapping } from './nat.js'
 import { isReachedByUdp, PathRecord } from './path-record.js'
 import { PingBook } from './ping-book.js'
+import { type SearchRole, SearchSchedule } from './search-schedule.js'
 import { Targets } from './targets.js'
 import { TcpAttempts } from './tcp-attempts.js'
 
-/** When a search pings every candidate, in ms after it began. */
-const SEARCH_AT_MS = [0, 50, 150, 350, 750, 1500] as const
-/**
- * The same once a search has failed, or beside a path that there is already: one ping, on the peer's call. More
- * of them would use up what may stay unanswered, and none would be left when a fault is over.
- */
-const RETRY_AT_MS = [0] as const
-/** Where a firewall is known to stop UDP, TCP is tried with this step of a search; else when it has failed. */
-const TCP_AT_STEP = 4
-/** A search is over so long after its last ping. */
-const SEARCH_TAIL_MS = 500
-/** While data flows and no direct path is known, it is tried again so often. */
-const RETRY_INTERVAL_MS = 8000
+/** Where a firewall is known to stop UDP, TCP is tried so long after a search began; else when it has failed. */
+const TCP_AFTER_MS = 350
+/** Of datagrams that open our NAT and go no farther: not the same each time, for ways and NATs differ. */
+const OPENER_HOPS = [4, 6, 3] as const
+const OPENER_INTERVAL_MS = 500
 /** A call is answered with one, but not for ever. */
 const CALL_INTERVAL_MS = 5000
 /** Data has flowed so recently that the path is kept open. */
@@ -93,8 +86,9 @@ export class PathFinder {
   #active: KnownPath | undefined
   #hasBeenDirect = false
   #activeSinceMs: number
-  #search: { readonly startedMs: number; readonly times: readonly number[]; step: number } | undefined
-  #nextSearchMs = 0
+  readonly #search = new SearchSchedule()
+  #openers = 0
+  #lastOpenerMs = Number.NEGATIVE_INFINITY
   #lastCallMs = Number.NEGATIVE_INFINITY
   /** What the peer said of itself last. */
   #call: Call | undefined
@@ -119,7 +113,7 @@ export class PathFinder {
       relayRttMs: this.#relayRttMs,
       loss: active?.loss ?? 0,
       sinceMs: this.#activeSinceMs,
-      isSearching: this.#search !== undefined,
+      isSearching: this.#search.isRunning,
       peerMapping: this.#peerMapping,
       peerCandidates: this.#call?.candidates ?? [],
       record: this.#record,
@@ -163,8 +157,7 @@ export class PathFinder {
   /** Data waits to be sent: the search need not wait until some is seen to flow. */
   handleWanted(nowMs: number, effects: FinderEffect[]): void {
     this.#wantedMs = nowMs
-    const isDue = this.#active === undefined && this.#search === undefined && nowMs >= this.#nextSearchMs
-    if (isDue) this.#startSearch(nowMs, effects)
+    if (this.#active === undefined && this.#search.isDue(nowMs)) this.#startSearch(nowMs, effects)
   }
 
   /** A link or an address of this machine changed: the active path may be gone without a sign. */
@@ -240,9 +233,7 @@ export class PathFinder {
     if (this.#liveness.isSuspect) return this.#liveness.nextDeadlineMs()
     // Whether data flows must be looked up: seldom where it has not for long.
     const checkMs = this.#lastCheckMs + (this.#isInUse(nowMs) ? CHECK_INTERVAL_MS : IDLE_CHECK_INTERVAL_MS)
-    if (this.#search === undefined) return checkMs
-    const { startedMs, times, step } = this.#search
-    return Math.min(checkMs, startedMs + (times[step] ?? (times.at(-1) ?? 0) + SEARCH_TAIL_MS))
+    return Math.min(checkMs, this.#search.nextDeadlineMs())
   }
 
   handleTimeout(nowMs: number, effects: FinderEffect[]): void {
@@ -252,7 +243,7 @@ export class PathFinder {
     const plan = this.#hard.takeDue(nowMs)
     if (plan !== undefined) this.#beginHard(plan, nowMs, effects)
     this.#runHard((search, list) => search.handleTimeout(nowMs, list), nowMs, effects)
-    if (this.#search !== undefined) this.#continueSearch(nowMs, effects)
+    this.#continueSearch(nowMs, effects)
     if (this.#tcp.handleTimeout(nowMs)) effects.push({ kind: 'endTcp' })
     if (!this.#isInUse(nowMs)) {
       if (this.#active !== undefined && nowMs - this.#active.lastPongMs > PROOF_LIFETIME_MS) {
@@ -262,49 +253,54 @@ export class PathFinder {
     }
     if (this.#active !== undefined) this.#watch(this.#active, nowMs, effects)
     if (!this.#isFar) return
-    if (this.#search === undefined && nowMs >= this.#nextSearchMs) this.#startSearch(nowMs, effects)
+    if (this.#search.isDue(nowMs)) this.#startSearch(nowMs, effects)
     this.#pingRelay(nowMs, effects)
   }
 
   // --- search ----------------------------------------------------------------------------------
 
-  /** Calls, and pings what is known of the peer by now; its answer to the call begins the rest. */
+  /** Calls; the peer's answer begins the rest. */
   #startSearch(nowMs: number, effects: FinderEffect[]): void {
     this.#sendCall(nowMs, effects)
-    this.#beginSearch(this.#isFirst ? SEARCH_AT_MS : [], nowMs, effects)
+    this.#beginSearch('caller', nowMs, effects)
   }
 
-  /** No search has failed, and there is no path. */
-  get #isFirst(): boolean {
-    return this.#active === undefined && !this.#record.hasFailed
-  }
-
-  #beginSearch(times: readonly number[], nowMs: number, effects: FinderEffect[]): void {
-    this.#search = { startedMs: nowMs, times, step: 0 }
-    this.#nextSearchMs = nowMs + RETRY_INTERVAL_MS
+  #beginSearch(role: SearchRole, nowMs: number, effects: FinderEffect[]): void {
+    this.#search.begin(role, this.#active === undefined && !this.#record.hasFailed, nowMs)
+    if (role !== 'answered') this.#openNat(nowMs, effects)
     this.#continueSearch(nowMs, effects)
   }
 
   #continueSearch(nowMs: number, effects: FinderEffect[]): void {
-    const search = this.#search
-    if (search === undefined) return
-    const { startedMs, times } = search
-    for (let at = times[search.step]; at !== undefined; at = times[search.step]) {
-      if (nowMs < startedMs + at) return
-      search.step += 1
-      if (search.step === TCP_AT_STEP && this.#isUdpStopped()) this.#beginTcp(false, nowMs, effects)
-      for (const endpoint of this.#targets.endpoints) {
-        const { v4, v6 } = this.#options.own().sockets
-        const socket = endpoint.address.family === 4 ? v4 : v6
-        if (socket !== undefined) this.#try({ socket, remote: endpoint, local: undefined }, nowMs, effects)
-      }
+    for (let at = this.#search.takePings(nowMs); at !== undefined; at = this.#search.takePings(nowMs)) {
+      if (at >= TCP_AFTER_MS && this.#isUdpStopped()) this.#beginTcp(false, nowMs, effects)
+      for (const path of this.#targetPaths()) this.#try(path, nowMs, effects)
     }
-    if (nowMs < startedMs + (times.at(-1) ?? 0) + SEARCH_TAIL_MS) return
-    this.#search = undefined
-    if (!this.#isFar) return
+    if (!this.#search.takeEnd(nowMs) || !this.#isFar) return
     const { peerMapping, peerCandidates } = this.status()
     this.#record.failed(nowMs, { own: this.#options.own(), peerMapping, peerCandidates })
     this.#beginTcp(false, nowMs, effects)
+  }
+
+  /** What has no NAT before it on the way is pinged at once. */
+  #openNat(nowMs: number, effects: FinderEffect[]): void {
+    if (nowMs - this.#lastOpenerMs < OPENER_INTERVAL_MS) return
+    this.#lastOpenerMs = nowMs
+    const hops = OPENER_HOPS[this.#openers % OPENER_HOPS.length]
+    this.#openers += 1
+    for (const path of this.#targetPaths()) {
+      const { address } = path.remote
+      if (address.family === 6 || isPrivate(address)) this.#try(path, nowMs, effects)
+      else effects.push({ kind: 'send', path, bytes: this.#pings.createOpener(), hops })
+    }
+  }
+
+  #targetPaths(): Path[] {
+    const { v4, v6 } = this.#options.own().sockets
+    return this.#targets.endpoints.flatMap((remote) => {
+      const socket = remote.address.family === 4 ? v4 : v6
+      return socket === undefined ? [] : [{ socket, remote, local: undefined }]
+    })
   }
 
   /** `learnt`: ports of our NAT, as a bracket has just found them. */
@@ -342,9 +338,9 @@ export class PathFinder {
     const own = this.#options.own().prefixes.map(({ address }) => address)
     this.#targets.replace(call.candidates, own, nowMs)
     if (before === 0 && this.#targets.size > 0) this.#record.began(nowMs, this.#targets.size)
-    if (nowMs - this.#lastCallMs > CALL_INTERVAL_MS) this.#sendCall(nowMs, effects)
-    // What they have begun is joined at its first step, with both sides sending at once.
-    this.#beginSearch(this.#isFirst ? SEARCH_AT_MS : RETRY_AT_MS, nowMs, effects)
+    const isAnswer = nowMs - this.#lastCallMs <= CALL_INTERVAL_MS
+    if (!isAnswer) this.#sendCall(nowMs, effects)
+    this.#beginSearch(isAnswer ? 'answered' : 'called', nowMs, effects)
     if (!call.triesTcp) return
     this.#beginTcp(true, nowMs, effects)
     this.#dialTcp(nowMs, effects)
@@ -552,7 +548,7 @@ export class PathFinder {
     this.#active = undefined
     this.#liveness.clear()
     this.#activeSinceMs = nowMs
-    this.#nextSearchMs = nowMs
+    this.#search.allow(nowMs)
     this.#record.lost(nowMs, reason)
     effects.push({ kind: 'usePath', path: this.#options.relayPath, pathKind: 'relay' }, { kind: 'lost' })
   }

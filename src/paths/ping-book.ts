@@ -42,6 +42,11 @@ export class PingBook {
     return this.#seal(transactionId, sizeBytes)
   }
 
+  /** Gives a sealed ping of which no answer is expected. */
+  createOpener(): Uint8Array {
+    return this.#seal(this.#random(TRANSACTION_ID_BYTES))
+  }
+
   /** Gives a sealed ping that may be sent anywhere, as often as wanted. */
   createShared(nowMs: number): Uint8Array {
     const transactionId = this.#random(TRANSACTION_ID_BYTES)

@@ -43,7 +43,7 @@ export interface NativeUdp {
   port(): number
   setWatching(isWatching: boolean): void
   receiveBatch(...datagrams: NativeDatagrams): number
-  sendBatch(...datagrams: [...NativeDatagrams, count: number]): number
+  sendBatch(...datagrams: [...NativeDatagrams, count: number, hops: number]): number
   setMark(mark: number): void
   close(): void
 }

@@ -41,8 +41,8 @@ class NativeUdpPort implements OuterPort {
     return this.#udp.receiveBatch(...nativeDatagrams(slab, headers))
   }
 
-  sendBatch(slab: Slab, headers: DatagramHeaders, count: number): number {
-    return this.#udp.sendBatch(...nativeDatagrams(slab, headers), count)
+  sendBatch(slab: Slab, headers: DatagramHeaders, count: number, hops = 0): number {
+    return this.#udp.sendBatch(...nativeDatagrams(slab, headers), count, hops)
   }
 
   setMark(mark: number): void {

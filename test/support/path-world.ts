@@ -237,6 +237,9 @@ export class PathWorld {
           this.#overTcp(node, path, (back) =>
             this.turn(other, (list) => other.manager.handleProbe(back, bytes, this.nowMs, list)),
           )
+        } else if (effect.hops !== undefined) {
+          // It opens the NAT, and gets no farther.
+          node.nat?.outbound(node.endpointOf(path.socket), path.remote)
         } else this.#overUdp(node, path, (to, from, local) => this.#receive(to, from, local, bytes), bytes)
         break
       }

@@ -110,7 +110,7 @@ export class PathDriver {
     const { engine, onPath } = this.#options
     switch (effect.kind) {
       case 'send':
-        if (effect.path.socket >= 0) engine.sendProbe(effect.path, effect.bytes)
+        if (effect.path.socket >= 0) engine.sendProbe(effect.path, effect.bytes, effect.hops)
         else this.#search.get(effect.path.socket)?.socket.send(effect.path.remote, effect.bytes)
         break
       case 'usePath':

@@ -181,8 +181,8 @@ class NativeDataPlane implements DataPlane {
     this.#plane.dropStaged(this.#checked(slot))
   }
 
-  sendDatagram(path: Path, bytes: Uint8Array, tos: number): boolean {
-    return this.#plane.sendDatagram(...nativePath(path), tos, bytes)
+  sendDatagram(path: Path, bytes: Uint8Array, tos: number, hops = 0): boolean {
+    return this.#plane.sendDatagram(...nativePath(path), tos, bytes, hops)
   }
 
   async stop(): Promise<void> {

@@ -85,7 +85,7 @@ export interface NativePlane {
   sendKeepalive(slot: number): void
   setKeepaliveInterval(slot: number, ms: number): void
   dropStaged(slot: number): void
-  sendDatagram(...pathTosAndBytes: [...NativePath, tos: number, bytes: Uint8Array]): boolean
+  sendDatagram(...pathTosAndBytes: [...NativePath, tos: number, bytes: Uint8Array, hops: number]): boolean
   takeEvents(): NativePlaneEvent[]
   /** Whether all that has come in was dealt with: for tests. */
   isIdle(): boolean

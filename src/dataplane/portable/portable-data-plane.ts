@@ -177,13 +177,13 @@ class PortableDataPlane implements DataPlane {
     this.#plane.dropStaged(this.#peer(slot), DROP.handshakeFailed)
   }
 
-  sendDatagram(path: Path, bytes: Uint8Array, tos: number): boolean {
+  sendDatagram(path: Path, bytes: Uint8Array, tos: number, hops?: number): boolean {
     const port = this.#plane.sockets.get(path.socket)
     if (port === undefined || bytes.length === 0) return false
     this.#controlPath.set(path)
     this.#controlPath.writeTo(this.#controlHeaders, 0)
     this.#controlHeaders.tos[0] = tos
-    const isTaken = port.sendBatch(slabOfOne(bytes), this.#controlHeaders, 1) === 1
+    const isTaken = port.sendBatch(slabOfOne(bytes), this.#controlHeaders, 1, hops) === 1
     this.#plane.events.deliver()
     return isTaken
   }
