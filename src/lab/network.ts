@@ -4,7 +4,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { AppError, ERROR_CODES } from '../base/errors.js'
-import type { WhyReport } from '../daemon/local-api-schema.js'
+import type { InterfaceStatus, WhyReport } from '../daemon/local-api-schema.js'
 import { HUB_ADDRESS, type Internet, type Site, STUN_ADDRESSES } from './internet.js'
 import type { RunOutcome } from './namespace.js'
 
@@ -69,9 +69,14 @@ export class LabNode {
 
   /** Its IPv4 address in the network. */
   async address(): Promise<string> {
+    return (await this.status()).addresses[0]?.split('/')[0] ?? ''
+  }
+
+  async status(): Promise<InterfaceStatus> {
     const text = await this.overlay('status', this.interfaceName, '--json')
-    const status = JSON.parse(text) as { interfaces: { addresses: string[] }[] }
-    return status.interfaces[0]?.addresses[0]?.split('/')[0] ?? ''
+    const [status] = (JSON.parse(text) as { interfaces: InterfaceStatus[] }).interfaces
+    if (status !== undefined) return status
+    throw new AppError(ERROR_CODES.notRunning, `${this.name} is not up`)
   }
 
   async why(to: string): Promise<WhyReport> {

@@ -58,17 +58,13 @@ requirement('direct TCP', ['ip', 'nft', 'conntrack', 'curl'], () => {
     })
 
     test('strangers who connect are ended, and whoever is linked does not notice', async () => {
-      const { listenPort } = JSON.parse(await b.overlay('status', b.interfaceName, '--json')) as {
-        listenPort: number
-      }
-      const words = [process.execPath, '-e', GARBAGE, String(listenPort), String(STRANGERS)]
+      const before = await b.status()
+      const words = [process.execPath, '-e', GARBAGE, String(before.listenPort), String(STRANGERS)]
       const stranger = b.site.host.run(words)
-      const { code } = await a.ping('b', '--count', '20')
+      const { code } = await a.ping('b', '--count', '5')
       expect([code, (await stranger).stdout]).toEqual([0, 'all ended\n'])
-      const { drops } = JSON.parse(await b.overlay('status', b.interfaceName, '--json', '--stats')) as {
-        drops: { tcpUnproven: number }
-      }
-      expect(drops.tcpUnproven).toBeGreaterThanOrEqual(STRANGERS / 2)
+      const { drops } = await b.status()
+      expect(drops.tcpUnproven).toBeGreaterThanOrEqual(STRANGERS)
     })
 
     test('and over UDP once that comes through', async () => {
