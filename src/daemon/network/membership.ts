@@ -123,6 +123,10 @@ export class Membership {
         log.info('port.mapped', { port: port ?? 'none' })
         this.#driver.turn((manager, now, effects) => manager.setMappedPort(port, now, effects))
       },
+      onTcpMapped: (port) => {
+        log.info('port.mapped.tcp', { port: port ?? 'none' })
+        this.#driver.turn((manager, now, effects) => manager.setMappedTcpPort(port, now, effects))
+      },
     })
     this.#hub = new HubLink({
       hub: config.hub,
@@ -211,12 +215,13 @@ export class Membership {
     return change !== undefined
   }
 
-  stop(): void {
+  /** Resolves when the router has its ports back, or is not there; the rest is stopped at once. */
+  async stop(): Promise<void> {
     if (this.#isStopped) return
     this.#isStopped = true
     this.#options.engine.setPathHandlers(undefined)
     clearInterval(this.#renewal)
-    void this.#mapping.stop()
+    const released = this.#mapping.stop()
     this.#addresses?.stop()
     this.#names?.stop()
     this.#driver.stop()
@@ -224,6 +229,7 @@ export class Membership {
     this.#relays.stop()
     this.#save()
     for (const node of this.nodes) this.#removePeer(node)
+    await released
   }
 
   // --- hub -------------------------------------------------------------------------------------
