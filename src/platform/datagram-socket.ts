@@ -36,11 +36,12 @@ export async function openDatagramSocket(
   return {
     port: socket.address().port,
     send(to, bytes) {
-      sending += 1
       socket.send(bytes, to.port, formatIp(to.address), () => {
         sending -= 1
         if (sending === 0) onAllSent()
       })
+      // Not before: what throws is not sent, and nobody would count it back.
+      sending += 1
     },
     async close() {
       const allSent = new Promise<void>((resolve) => {

@@ -33,7 +33,9 @@ export async function askRouter(
         else chunks.push(chunk)
       })
       answer.on('end', () => {
-        resolve({ status: answer.statusCode ?? 0, text: Buffer.concat(chunks).toString('utf8') })
+        const text = Buffer.concat(chunks).toString('utf8')
+        // An answer that was cut for its length ends too.
+        resolve(left < 0 ? undefined : { status: answer.statusCode ?? 0, text })
       })
       answer.on('error', () => undefined)
       answer.on('close', () => resolve(undefined))
