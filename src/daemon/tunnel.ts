@@ -130,7 +130,7 @@ export class Tunnel implements Service {
       device.engine.configure({ ...back, fwmark: markBefore })
     })
     if (!equalOverlay(previous, next)) {
-      this.#membership?.stop()
+      await this.#membership?.stop()
       this.#membership = this.#options.openMembership(next, device)
     }
     this.#config = next
@@ -144,11 +144,12 @@ export class Tunnel implements Service {
   async stop(): Promise<string[]> {
     const { journal, interfaceName } = this.#options
     const faults: string[] = []
-    this.#membership?.stop()
+    const left = this.#membership?.stop()
     const isThere = tryFindLink(interfaceName)?.index === this.#device?.tun.linkIndex
     if (this.#isComplete && isThere) faults.push(...(await this.#stopPolitely()))
     faults.push(...(await undoLastingChanges(journal)))
     await this.#device?.stop()
+    await left
     faults.push(...(await runPostDown(journal, this.#hookContext())))
     return faults
   }

@@ -25,6 +25,11 @@ const PAIRS: readonly PairCase[] = [
   { pair: ['carrierDouble', 'carrierDouble'], aim: '100 %, p95 80 ms' },
   { pair: ['symmetricRandom', 'symmetricRandom'], aim: '100 % over IPv6, p95 80 ms', more: { hasV6: true } },
   {
+    pair: ['symmetricRandom', 'symmetricRandom'],
+    aim: '100 % by UPnP of one router, p95 80 ms',
+    more: { mapping: 'upnp' },
+  },
+  {
     pair: ['portRestricted', 'portRestricted'],
     aim: '20 % loss: 100 %, p95 1.5 s',
     more: { lossPercent: 20 },

@@ -52,6 +52,10 @@ const TRACE_DIRECTORIES = ['/run/overlay', '/var/run/wireguard', '/var/log/overl
 
 let made = 0
 
+/** PCP goes with NAT-PMP: the mapping daemon knows the two by one name. */
+export const MAPPING_PROTOCOLS = ['nat-pmp', 'upnp'] as const
+export type MappingProtocol = (typeof MAPPING_PROTOCOLS)[number]
+
 export interface InternetOptions {
   readonly rttMs: number
   readonly lossPercent: number
@@ -147,8 +151,9 @@ export class Internet {
     return { kind, host, router, routers, outside: wan ?? '' }
   }
 
-  /** The site's router maps ports on request, by PCP and NAT-PMP. */
-  startMapping({ router }: Site): void {
+  /** The site's router maps ports on request. */
+  startMapping({ router }: Site, protocol: MappingProtocol): void {
+    const isUpnp = protocol === 'upnp'
     router.addRules(MAPPING_RULES)
     const path = join(this.directory, `${router.name}.upnp`)
     const settings = [
@@ -156,8 +161,8 @@ export class Internet {
       'listening_ip=lan',
       // It refuses to serve behind an address that is set aside for documentation.
       'ext_ip=5.5.5.5',
-      'enable_natpmp=yes',
-      'enable_upnp=no',
+      `enable_natpmp=${isUpnp ? 'no' : 'yes'}`,
+      `enable_upnp=${isUpnp ? 'yes' : 'no'}`,
       'secure_mode=yes',
       'uuid=00000000-0000-0000-0000-000000000000',
       'upnp_table_name=mapped',
@@ -169,6 +174,11 @@ export class Internet {
     ]
     writeFileSync(path, `${settings.join('\n')}\n`)
     router.start(['miniupnpd', '-d', '-f', path, '-P', `${path}.pid`])
+  }
+
+  /** What the router maps, as its rules tell it. */
+  mappings({ router }: Site): string {
+    return router.runSync('nft', 'list', 'chain', 'inet', 'mapped', 'prerouting_miniupnpd')
   }
 
   /** Undefined mends it. */

@@ -1,7 +1,7 @@
 /** Pairs of routers, and how two nodes behind them get to each other. */
 
 import type { WhyReport } from '../daemon/local-api-schema.js'
-import { Internet, type InternetOptions } from './internet.js'
+import { Internet, type InternetOptions, type MappingProtocol } from './internet.js'
 import { LabNetwork } from './network.js'
 import type { RouterKind } from './routers.js'
 
@@ -20,8 +20,8 @@ export interface PairResult {
 export interface PairOptions extends InternetOptions {
   readonly tries: number
   readonly hasV6?: boolean
-  /** The left router maps ports on request. */
-  readonly hasMapping?: boolean
+  /** By which the left router maps ports on request. */
+  readonly mapping?: MappingProtocol | undefined
 }
 
 /** Waits so long for a direct path in one try. */
@@ -38,7 +38,7 @@ export async function measurePair(
     const network = await LabNetwork.start(internet)
     const v6 = { hasV6: options.hasV6 ?? false }
     const a = await network.addNode(internet.addSite(left, v6), 'a')
-    if (options.hasMapping === true) internet.startMapping(a.site)
+    if (options.mapping !== undefined) internet.startMapping(a.site, options.mapping)
     const b = await network.addNode(internet.addSite(right, v6), 'b')
     const reports: [WhyReport, WhyReport][] = []
     for (let i = 0; i < options.tries; i++) {

@@ -1,6 +1,6 @@
 /**
  * Asks the router next to this machine which mapping protocols it speaks, all at once: PCP (RFC 6887),
- * NAT-PMP (RFC 6886) and UPnP-IGD (found by SSDP, UPnP Device Architecture 1.1 section 1.3). Sans-IO.
+ * NAT-PMP (RFC 6886) and UPnP-IGD (found by SSDP, upnp.ts). Sans-IO.
  * It only asks; nothing is mapped.
  *
  * | PCP ANNOUNCE, 24 bytes | version 2, opcode 0, 2 zero, lifetime 4 zero, our address 16 (v4-mapped) |
@@ -16,14 +16,12 @@ import type { Endpoint } from '../net/endpoint.js'
 import { mappedAddressBytes } from '../net/endpoint-bytes.js'
 import { equalIp, formatIp, type IpAddress, ipFromBytes } from '../net/ip.js'
 import type { SurveySend } from './nat-survey.js'
+import { MAPPING_PORT } from './port-mapper.js'
+import { searchesFor, tryReadLocation } from './upnp.js'
 
-const MAPPING_PORT = 5351 // RFC 6886 section 3, RFC 6887 section 8.1
-const SSDP_PORT = 1900
-const SSDP_GROUP = ipFromBytes(Uint8Array.of(239, 255, 255, 250))
 /** RFC 6886 section 3.1: after 250 ms, then the double. */
 const RESEND_AFTER_MS = [250, 750] as const
 const PATIENCE_MS = 1500
-const MAX_SSDP_BYTES = 2048
 
 export interface GatewaySurveyOptions {
   /** The router, and our address on its network; both IPv4. */
@@ -55,13 +53,10 @@ export class GatewaySurvey {
     const { gateway, ownAddress } = options
     this.#gateway = gateway
     const mapping = { socket: 0, to: { address: gateway, port: MAPPING_PORT, scopeId: 0 } }
-    const search = { socket: 0, protocol: 'upnp' as const, bytes: ssdpSearch() }
     this.#questions = [
       { ...mapping, protocol: 'pcp', bytes: pcpAnnounce(ownAddress) },
       { ...mapping, protocol: 'natPmp', bytes: new Uint8Array(2) },
-      { ...search, to: { address: SSDP_GROUP, port: SSDP_PORT, scopeId: 0 } },
-      // Not every network carries the group.
-      { ...search, to: { address: gateway, port: SSDP_PORT, scopeId: 0 } },
+      ...searchesFor(gateway).map((send) => ({ ...send, socket: 0, protocol: 'upnp' as const })),
     ]
   }
 
@@ -77,7 +72,7 @@ export class GatewaySurvey {
   handleDatagram(_socket: number, from: Endpoint, bytes: Uint8Array): void {
     if (!equalIp(from.address, this.#gateway)) return
     if (from.port === MAPPING_PORT) this.#handleMappingAnswer(bytes)
-    else if (isGatewayFound(bytes)) this.#spoken.add('upnp')
+    else if (tryReadLocation(bytes, this.#gateway) !== undefined) this.#spoken.add('upnp')
     if (this.#spoken.size === 3) this.#isDone = true
   }
 
@@ -120,23 +115,4 @@ export class GatewaySurvey {
 
 function pcpAnnounce(ownAddress: IpAddress): Uint8Array {
   return concatBytes(Uint8Array.of(2, 0, 0, 0, 0, 0, 0, 0), mappedAddressBytes(ownAddress))
-}
-
-function ssdpSearch(): Uint8Array {
-  const lines = [
-    'M-SEARCH * HTTP/1.1',
-    'HOST: 239.255.255.250:1900',
-    'MAN: "ssdp:discover"',
-    'MX: 1',
-    'ST: urn:schemas-upnp-org:device:InternetGatewayDevice:1',
-  ]
-  return new TextEncoder().encode(`${lines.join('\r\n')}\r\n\r\n`)
-}
-
-/** An answer to the search names the kind of device and where its description is. */
-function isGatewayFound(bytes: Uint8Array): boolean {
-  if (bytes.length > MAX_SSDP_BYTES) return false
-  const text = new TextDecoder('latin1').decode(bytes)
-  if (!/^HTTP\/1\.[01] 200 /i.test(text)) return false
-  return /^location:\s*http:\/\/\S+\s*$/im.test(text) && /^st:.*InternetGatewayDevice/im.test(text)
 }

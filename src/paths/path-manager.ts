@@ -14,7 +14,14 @@ import type { Crypto, DhPrivateKey, RandomBytes } from '../wireguard/crypto.js'
 import { DeadlineQueue } from '../wireguard/deadline-queue.js'
 import type { PublicKey } from '../wireguard/keys.js'
 import { isPrivate } from './candidates.js'
-import { type Candidate, DiscoPair, discoTagOf, isDisco, MAX_CANDIDATES } from './disco.js'
+import {
+  type Candidate,
+  type CandidateKind,
+  DiscoPair,
+  discoTagOf,
+  isDisco,
+  MAX_CANDIDATES,
+} from './disco.js'
 import type { FinderEffect, OwnPosition, PeerActivity } from './finder-types.js'
 import { isHard, portsToTell } from './hard-search.js'
 import type { Mapping, PortChoice } from './nat.js'
@@ -77,6 +84,7 @@ export class PathManager {
   #prefixes: readonly Prefix[] = []
   #mappedPort: number | undefined
   #tcpPort = 0
+  #mappedTcpPort: number | undefined
   #choice: PortChoice | undefined
   #isSurveyDone = false
   #isRefreshDue = false
@@ -161,6 +169,12 @@ export class PathManager {
    */
   setMappedPort(port: number | undefined, nowMs: number, effects: PathEffect[]): void {
     this.#mappedPort = port
+    this.#tellChange(nowMs, effects)
+  }
+
+  /** The same of the port on which this node takes TCP connections. */
+  setMappedTcpPort(port: number | undefined, nowMs: number, effects: PathEffect[]): void {
+    this.#mappedTcpPort = port
     this.#tellChange(nowMs, effects)
   }
 
@@ -331,11 +345,12 @@ export class PathManager {
   }
 
   #mappedCandidates(): Candidate[] {
-    const port = this.#mappedPort
     const outside = this.#reflexive.endpoints.find(({ address }) => address.family === 4)?.address
-    return port === undefined || outside === undefined
-      ? []
-      : [{ kind: 'mapped', endpoint: { address: outside, port, scopeId: 0 } }]
+    const at = (kind: CandidateKind, port: number | undefined): Candidate[] =>
+      port === undefined || outside === undefined
+        ? []
+        : [{ kind, endpoint: { address: outside, port, scopeId: 0 } }]
+    return [...at('mapped', this.#mappedPort), ...at('tcp', this.#mappedTcpPort)]
   }
 
   /** Where nothing is translated, and nobody stands in the way but a firewall perhaps. */

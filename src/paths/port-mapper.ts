@@ -1,14 +1,16 @@
 /**
- * Asks the router to map a port to the data socket: by PCP (RFC 6887 section 11) and NAT-PMP (RFC 6886
- * section 3.3) at once. Sans-IO. What is mapped is renewed at half of its life, and given back at the end.
+ * Asks the router to map one port of UDP or TCP to this machine: by PCP (RFC 6887 section 11) and NAT-PMP
+ * (RFC 6886 section 3.3) at once. Sans-IO. What is mapped is renewed at half of its life, and given back at
+ * the end.
  *
  * | PCP MAP request, 60 bytes | version 2, opcode 1, 2 zero, lifetime 4, our address 16 · nonce 12, protocol 1,
  *   3 zero, internal port 2, suggested external port 2 and address 16 |
  * | its answer, 60 or more | version 2, 0x81, 0, result 1, lifetime 4, epoch 4, 12 zero · as the request, assigned |
- * | NAT-PMP map request, 12 bytes | version 0, opcode 1, 2 zero, internal port 2, external port 2, lifetime 4 |
- * | its answer, 16 bytes | version 0, 129, result 2, epoch 4, internal port 2, external port 2, lifetime 4 |
+ * | NAT-PMP map request, 12 bytes | version 0, opcode 1 (UDP) or 2 (TCP), 2 zero, internal port 2, external
+ *   port 2, lifetime 4 |
+ * | its answer, 16 bytes | version 0, 128 + opcode, result 2, epoch 4, internal port 2, external port 2, lifetime 4 |
  *
- * An answer counts only from the router, for our port, and with our nonce where there is one.
+ * An answer counts only from the router, for our port and protocol, and with our nonce where there is one.
  */
 
 import { concatBytes, equalBytes } from '../base/bytes.js'
@@ -17,8 +19,12 @@ import { mappedAddressBytes } from '../net/endpoint-bytes.js'
 import { equalIp, type IpAddress } from '../net/ip.js'
 import type { RandomBytes } from '../wireguard/crypto.js'
 
-const MAPPING_PORT = 5351
-const UDP = 17
+/** Of PCP and NAT-PMP: RFC 6887 section 8.1, RFC 6886 section 3. */
+export const MAPPING_PORT = 5351
+/** Of IP, in PCP; and NAT-PMP's opcodes. */
+const PROTOCOLS = { udp: { number: 17, opcode: 1 }, tcp: { number: 6, opcode: 2 } } as const
+/** Added to an opcode in its answer: RFC 6886 section 3.3. */
+const NAT_PMP_ANSWER = 128
 const PCP_BYTES = 60
 const NONCE_BYTES = 12
 const NAT_PMP_ANSWER_BYTES = 16
@@ -29,11 +35,17 @@ const RESEND_AFTER_MS = [0, 250, 750, 1750] as const
 /** A router that maps nothing may learn to: a person may switch it on. */
 const RETRY_INTERVAL_MS: number = 10 * 60_000
 
+export type MappedProtocol = keyof typeof PROTOCOLS
+
 export interface PortMapperOptions {
   /** Both IPv4. */
   readonly gateway: IpAddress
   readonly ownAddress: IpAddress
+  readonly protocol: MappedProtocol
+  /** Of this machine. */
   readonly port: number
+  /** External one to ask for; the router may give another. */
+  readonly suggestedPort: number
   readonly random: RandomBytes
 }
 
@@ -76,10 +88,8 @@ export class PortMapper {
     return Math.min(sendMs, this.#expiresMs)
   }
 
-  /** True if the mapping is another one now, or gone. */
-  handleTimeout(nowMs: number, sends: MapperSend[]): boolean {
-    const isExpired = nowMs >= this.#expiresMs
-    if (isExpired) {
+  handleTimeout(nowMs: number, sends: MapperSend[]): void {
+    if (nowMs >= this.#expiresMs) {
       this.#externalPort = undefined
       this.#expiresMs = Number.POSITIVE_INFINITY
     }
@@ -91,20 +101,16 @@ export class PortMapper {
       this.#step += 1
       this.#ask(LIFETIME_S, sends)
     }
-    return isExpired
   }
 
-  /** True if the mapping is another one now. */
-  handleDatagram(from: Endpoint, bytes: Uint8Array, nowMs: number): boolean {
-    if (!equalIp(from.address, this.#options.gateway) || from.port !== MAPPING_PORT) return false
+  handleDatagram(from: Endpoint, bytes: Uint8Array, nowMs: number): void {
+    if (!equalIp(from.address, this.#options.gateway) || from.port !== MAPPING_PORT) return
     const answer = this.#tryDecodePcp(bytes) ?? this.#tryDecodeNatPmp(bytes)
-    if (answer === undefined || answer.lifetimeS === 0) return false
-    const before = this.#externalPort
+    if (answer === undefined || answer.lifetimeS === 0 || answer.port === 0) return
     this.#isAnswered = true
     this.#externalPort = answer.port
     this.#expiresMs = nowMs + 1000 * answer.lifetimeS
     this.#nextRoundMs = nowMs + 500 * answer.lifetimeS
-    return before !== answer.port
   }
 
   /** Gives the mapping back. */
@@ -119,30 +125,30 @@ export class PortMapper {
   }
 
   #encodePcp(lifetimeS: number): Uint8Array {
-    const { ownAddress, port } = this.#options
+    const { ownAddress, port, suggestedPort, protocol } = this.#options
     const bytes = new Uint8Array(PCP_BYTES)
     const view = new DataView(bytes.buffer)
     bytes.set([2, 1])
     view.setUint32(4, lifetimeS)
     bytes.set(mappedAddressBytes(ownAddress), 8)
     bytes.set(this.#nonce, 24)
-    bytes[36] = UDP
+    bytes[36] = PROTOCOLS[protocol].number
     view.setUint16(40, port)
-    view.setUint16(42, this.#externalPort ?? port)
+    view.setUint16(42, this.#externalPort ?? suggestedPort)
     // An address of all zero, v4-mapped: any will do.
     bytes.set([0xff, 0xff], 54)
     return bytes
   }
 
   #encodeNatPmp(lifetimeS: number): Uint8Array {
-    const { port } = this.#options
-    const external = lifetimeS === 0 ? 0 : (this.#externalPort ?? port)
+    const { port, suggestedPort, protocol } = this.#options
+    const external = lifetimeS === 0 ? 0 : (this.#externalPort ?? suggestedPort)
     const body = new Uint8Array(8)
     const view = new DataView(body.buffer)
     view.setUint16(0, port)
     view.setUint16(2, external)
     view.setUint32(4, lifetimeS)
-    return concatBytes(Uint8Array.of(0, 1, 0, 0), body)
+    return concatBytes(Uint8Array.of(0, PROTOCOLS[protocol].opcode, 0, 0), body)
   }
 
   #tryDecodePcp(bytes: Uint8Array): { port: number; lifetimeS: number } | undefined {
@@ -150,13 +156,14 @@ export class PortMapper {
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
     const isOurs =
       equalBytes(bytes.subarray(24, 36), this.#nonce) &&
-      bytes[36] === UDP &&
+      bytes[36] === PROTOCOLS[this.#options.protocol].number &&
       view.getUint16(40) === this.#options.port
     return isOurs ? { port: view.getUint16(42), lifetimeS: view.getUint32(4) } : undefined
   }
 
   #tryDecodeNatPmp(bytes: Uint8Array): { port: number; lifetimeS: number } | undefined {
-    if (bytes.length < NAT_PMP_ANSWER_BYTES || bytes[0] !== 0 || bytes[1] !== 129) return undefined
+    const opcode = NAT_PMP_ANSWER + PROTOCOLS[this.#options.protocol].opcode
+    if (bytes.length < NAT_PMP_ANSWER_BYTES || bytes[0] !== 0 || bytes[1] !== opcode) return undefined
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
     if (view.getUint16(2) !== 0 || view.getUint16(8) !== this.#options.port) return undefined
     return { port: view.getUint16(10), lifetimeS: view.getUint32(12) }

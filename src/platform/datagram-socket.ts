@@ -11,6 +11,7 @@ export interface DatagramSocket {
   readonly port: number
   /** A datagram that cannot be sent counts as lost on the way: UDP promises no more. */
   send(to: Endpoint, bytes: Uint8Array): void
+  /** What was sent before leaves before. */
   close(): Promise<void>
 }
 
@@ -30,10 +31,25 @@ export async function openDatagramSocket(
     const address = tryParseIp(info.address.split('%')[0] ?? '')
     if (address !== undefined) onDatagram({ address, port: info.port, scopeId: 0 }, new Uint8Array(bytes))
   })
+  let sending = 0
+  let onAllSent: () => void = () => undefined
   return {
     port: socket.address().port,
-    send: (to, bytes) => socket.send(bytes, to.port, formatIp(to.address), () => undefined),
-    close: async () => await closeSocket(socket),
+    send(to, bytes) {
+      socket.send(bytes, to.port, formatIp(to.address), () => {
+        sending -= 1
+        if (sending === 0) onAllSent()
+      })
+      // Not before: what throws is not sent, and nobody would count it back.
+      sending += 1
+    },
+    async close() {
+      const allSent = new Promise<void>((resolve) => {
+        onAllSent = resolve
+      })
+      if (sending > 0) await allSent
+      await closeSocket(socket)
+    },
   }
 }
 

@@ -4,8 +4,11 @@
  */
 
 import { afterAll, describe, expect, test } from 'vitest'
+import { Internet, MAPPING_PROTOCOLS } from '../../src/lab/internet.js'
 import { measurePair, type PairResult, percentile } from '../../src/lab/matrix.js'
+import { LabNetwork } from '../../src/lab/network.js'
 import type { RouterKind } from '../../src/lab/routers.js'
+import { until } from '../support/lab.js'
 import { requirement } from '../support/requirement.js'
 
 const RTT_MS = 40
@@ -50,8 +53,8 @@ requirement('paths through NATs', ['ip', 'nft', 'conntrack', 'miniupnpd'], () =>
       expect([direct, kinds]).toEqual([tries, ['direct']])
     })
 
-    test('where one router maps ports on request', async () => {
-      const { direct, tries } = await measure('symmetricRandom', 'symmetricRandom', 2, { hasMapping: true })
+    test.each(MAPPING_PROTOCOLS)('where one router maps ports on request, by %s alone', async (mapping) => {
+      const { direct, tries } = await measure('symmetricRandom', 'symmetricRandom', 2, { mapping })
       expect(direct).toBe(tries)
     })
 
@@ -59,6 +62,23 @@ requirement('paths through NATs', ['ip', 'nft', 'conntrack', 'miniupnpd'], () =>
       const { direct, tries } = await measure('portRestricted', 'portRestricted', 3, { lossPercent: 20 })
       expect(direct).toBe(tries)
     })
+  })
+
+  test.each(MAPPING_PROTOCOLS)('a router has its ports back after down, by %s', async (mapping) => {
+    const internet = await Internet.open({ rttMs: 0, lossPercent: 0 })
+    try {
+      const network = await LabNetwork.start(internet)
+      const site = internet.addSite('symmetricRandom')
+      internet.startMapping(site, mapping)
+      const node = await network.addNode(site, 'a')
+      await node.up()
+      await until('UDP and TCP are mapped', () => internet.mappings(site).split('dnat').length === 3)
+      expect(internet.mappings(site)).toContain('dport 443 ')
+      await node.down()
+      await until('the ports are given back', () => !internet.mappings(site).includes('dnat'))
+    } finally {
+      internet.close()
+    }
   })
 
   // By chance: one of so many tries may fail.

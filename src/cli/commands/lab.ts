@@ -2,6 +2,7 @@
 
 import { UsageError } from '../../base/errors.js'
 import { tryParseInteger } from '../../config/values.js'
+import type { MappingProtocol } from '../../lab/internet.js'
 import type { RouterKind } from '../../lab/routers.js'
 import type { Command, CommandInput } from '../command.js'
 import { printJson, printLine, printNote } from '../output.js'
@@ -24,7 +25,10 @@ export const lab: Command = {
     tries: { about: 'for each pair', value: '5' },
     rtt: { about: 'round trip across the internet, in ms', value: '40' },
     loss: { about: 'packets lost on the way, in percent', value: '0' },
-    mapping: { about: 'the left router maps ports on request; needs miniupnpd' },
+    mapping: {
+      about: 'by which the left router maps ports: nat-pmp or upnp; needs miniupnpd',
+      value: 'protocol',
+    },
     v6: { about: 'with IPv6 behind a stateful firewall' },
   },
   examples: [
@@ -46,7 +50,7 @@ export const lab: Command = {
       rttMs: numberOf(input, 'rtt', 40, 0),
       lossPercent: numberOf(input, 'loss', 0, 0),
       hasV6: input.has('v6'),
-      hasMapping: input.has('mapping'),
+      mapping: await mappingOf(input.value('mapping')),
     }
     const { ROUTER_WORDS } = await import('../../lab/routers.js')
     const pairs = await pairsOf(words)
@@ -112,6 +116,13 @@ async function runProxy([, port = '', credentials = '']: readonly string[]): Pro
   await startProxy(Number(port), credentials)
   printLine('ready')
   return await new Promise<number>(() => undefined)
+}
+
+async function mappingOf(text: string | undefined): Promise<MappingProtocol | undefined> {
+  const { MAPPING_PROTOCOLS } = await import('../../lab/internet.js')
+  const protocol = MAPPING_PROTOCOLS.find((candidate) => candidate === text)
+  if (text === undefined || protocol !== undefined) return protocol
+  throw new UsageError(`--mapping cannot be "${text}"`, { hint: `write ${MAPPING_PROTOCOLS.join(' or ')}` })
 }
 
 async function pairsOf(words: readonly string[]): Promise<[RouterKind, RouterKind][]> {

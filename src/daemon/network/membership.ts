@@ -95,6 +95,7 @@ export class Membership {
   #names: NameServer | undefined
   readonly #mapping: PortMapping
   #dataPort = 0
+  #takesTcp = false
   #unknownSenders = 0
   #isStopped = false
 
@@ -126,6 +127,10 @@ export class Membership {
         log.info('port.mapped', { port: port ?? 'none' })
         this.#driver.turn((manager, now, effects) => manager.setMappedPort(port, now, effects))
       },
+      onTcpMapped: (port) => {
+        log.info('port.mapped.tcp', { port: port ?? 'none' })
+        this.#driver.turn((manager, now, effects) => manager.setMappedTcpPort(port, now, effects))
+      },
     })
     this.#hub = new HubLink({
       hub: config.hub,
@@ -154,7 +159,7 @@ export class Membership {
       const addresses = prefixes.map(({ address }) => address)
       this.#relays.nudge(addresses)
       this.#hub.nudge(addresses)
-      void this.#mapping.restart(this.#dataPort)
+      void this.#mapping.restart(this.#dataPort, this.#takesTcp)
     })
     const { ownAddress, config, log } = this.#options
     if (ownAddress !== undefined) {
@@ -218,12 +223,13 @@ export class Membership {
     return change !== undefined
   }
 
-  stop(): void {
+  /** Resolves when the router has its ports back, or is not there; the rest is stopped at once. */
+  async stop(): Promise<void> {
     if (this.#isStopped) return
     this.#isStopped = true
     this.#options.engine.setPathHandlers(undefined)
     clearInterval(this.#renewal)
-    void this.#mapping.stop()
+    const released = this.#mapping.stop()
     this.#addresses?.stop()
     this.#names?.stop()
     this.#driver.stop()
@@ -231,6 +237,7 @@ export class Membership {
     this.#relays.stop()
     this.#save()
     for (const node of this.nodes) this.#removePeer(node)
+    await released
   }
 
   // --- hub -------------------------------------------------------------------------------------
@@ -376,8 +383,7 @@ export class Membership {
         this.#driver.turn((manager, nowMs, effects) => manager.setSockets(sockets ?? none, nowMs, effects))
         this.#dataPort = (sockets ?? none).port
         if (this.#isStopped) return
-        void this.#driver.listenTcp(this.#dataPort)
-        void this.#mapping.restart(this.#dataPort)
+        void this.#openDataPort()
       },
     }
   }
@@ -390,6 +396,11 @@ export class Membership {
   }
 
   // --- inside ----------------------------------------------------------------------------------
+
+  async #openDataPort(): Promise<void> {
+    this.#takesTcp = await this.#driver.listenTcp(this.#dataPort)
+    if (!this.#isStopped) await this.#mapping.restart(this.#dataPort, this.#takesTcp)
+  }
 
   #logPath(publicKey: PublicKey, kind: PathKind): void {
     const key = formatHex(publicKey)

@@ -82,10 +82,12 @@ export class PathDriver {
     this.#tcpServers = servers
   }
 
-  /** `port`: of the data sockets; 0 if there are none. */
-  async listenTcp(port: number): Promise<void> {
-    const taken = port === 0 ? 0 : await this.#tcp.listen(port)
-    if (!this.#isStopped) this.turn((manager, nowMs, effects) => manager.setTcpPort(taken, nowMs, effects))
+  /** `port`: of the data sockets; 0 if there are none. Gives whether TCP connections are taken there. */
+  async listenTcp(port: number): Promise<boolean> {
+    const takesTcp = await this.#tcp.listen(port)
+    if (this.#isStopped) return false
+    this.turn((manager, nowMs, effects) => manager.setTcpPort(takesTcp ? port : 0, nowMs, effects))
+    return takesTcp
   }
 
   turn<T>(input: (manager: PathManager, nowMs: number, effects: PathEffect[]) => T): T {

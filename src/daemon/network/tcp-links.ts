@@ -65,16 +65,18 @@ export class TcpLinks {
     this.#options = options
   }
 
-  /** Takes connections on this port, or if it is taken on another: gives which one, 0 for none. */
-  async listen(port: number): Promise<number> {
+  /** Takes connections on this port from now on, on none if it is 0. False if it cannot. */
+  async listen(port: number): Promise<boolean> {
     this.#server?.close()
+    this.#server = undefined
+    if (port === 0) return false
     const server = createServer({ noDelay: true, highWaterMark: STREAM_BUFFER_BYTES }, (socket) =>
       this.#add(socket),
     )
     this.#server = server
-    const listening = (await tryListen(server, port)) || (await tryListen(server, 0))
+    const isListening = await tryListen(server, port)
     if (this.#isStopped || this.#server !== server) server.close()
-    return listening
+    return isListening
   }
 
   /** Begins an attempt to reach a peer; `onReady` follows. */
@@ -221,15 +223,13 @@ function drain(link: Link): void {
   }
 }
 
-/** The port; 0 if it cannot be had. */
-async function tryListen(server: Server, port: number): Promise<number> {
+async function tryListen(server: Server, port: number): Promise<boolean> {
   return await new Promise((resolve) => {
-    const onError = (): void => resolve(0)
+    const onError = (): void => resolve(false)
     server.once('error', onError)
     server.listen(port, () => {
       server.removeListener('error', onError)
-      const address = server.address()
-      resolve(typeof address === 'object' && address !== null ? address.port : 0)
+      resolve(true)
     })
   })
 }

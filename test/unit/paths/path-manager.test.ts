@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { formatEndpoint } from '../../../src/net/endpoint.js'
 import type { Dependence } from '../../../src/paths/nat.js'
 import { type NodeOptions, PathWorld, RTT_MS } from '../../support/path-world.js'
 import type { SimulatedNatOptions } from '../../support/simulated-nat.js'
@@ -180,6 +181,26 @@ describe('a path that is too narrow for data', () => {
     expect(world.kindOf(world.a)).toBe('relay')
     world.run(10 * 60_000, [world.a, world.b])
     expect(world.kindOf(world.a)).toBe('punched')
+  })
+})
+
+describe('what a router maps', () => {
+  it('is told at the address that servers see, by UDP and by TCP', () => {
+    const world = new PathWorld(STRICT, STRICT)
+    world.run(1000)
+    const { manager } = world.b
+    const mapped = (): string[] =>
+      manager.own.candidates
+        .filter(({ kind }) => kind === 'mapped' || kind === 'tcp')
+        .map(({ kind, endpoint }) => `${kind} ${formatEndpoint(endpoint)}`)
+    expect(mapped()).toEqual([])
+    world.turn(world.b, (effects) => manager.setMappedTcpPort(443, world.nowMs, effects))
+    world.turn(world.b, (effects) => manager.setMappedPort(5000, world.nowMs, effects))
+    expect(mapped()).toEqual(['mapped 203.0.113.2:5000', 'tcp 203.0.113.2:443'])
+    world.turn(world.b, (effects) => manager.setMappedPort(undefined, world.nowMs, effects))
+    expect(mapped()).toEqual(['tcp 203.0.113.2:443'])
+    world.turn(world.b, (effects) => manager.setMappedTcpPort(undefined, world.nowMs, effects))
+    expect(mapped()).toEqual([])
   })
 })
 

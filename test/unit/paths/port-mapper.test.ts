@@ -32,7 +32,9 @@ beforeEach(() => {
   mapper = new PortMapper({
     gateway: ROUTER.address,
     ownAddress: ip('192.168.1.2'),
+    protocol: 'udp',
     port: PORT,
+    suggestedPort: PORT,
     random: () => NONCE,
   })
   sends = []
@@ -66,33 +68,40 @@ describe('a port mapper', () => {
 
   it('takes what is mapped, renews it at half of its life, and drops it at the end', () => {
     mapper.start(0, sends)
-    expect(mapper.handleDatagram(ROUTER, pcpAnswer(5000, 100), 10)).toBe(true)
+    mapper.handleDatagram(ROUTER, pcpAnswer(5000, 100), 10)
     expect(mapper.externalPort).toBe(5000)
-    expect(mapper.handleDatagram(ROUTER, pcpAnswer(5000, 100), 10)).toBe(false)
     expect(mapper.nextDeadlineMs()).toBe(50_010)
     sends.length = 0
-    expect(mapper.handleTimeout(50_010, sends)).toBe(false)
+    mapper.handleTimeout(50_010, sends)
     expect(sends).toHaveLength(2)
-    let isLost = false
+    const lostAtMs: number[] = []
     for (let nowMs = 50_010; nowMs < 100_010; ) {
       nowMs = mapper.nextDeadlineMs()
-      isLost = mapper.handleTimeout(nowMs, sends) || isLost
+      mapper.handleTimeout(nowMs, sends)
+      if (mapper.externalPort === undefined) lostAtMs.push(nowMs)
     }
-    expect([isLost, mapper.externalPort]).toEqual([true, undefined])
+    expect(lostAtMs).toEqual([100_010])
   })
 
   it('understands NAT-PMP alone', () => {
     mapper.start(0, sends)
-    expect(mapper.handleDatagram(ROUTER, hex('00 81 0000 00000007 9c41 1388 00001c20'), 5)).toBe(true)
+    for (const answer of [
+      '00 81 0003 00000007 9c41 1389 00001c20', // refused
+      '00 81 0000 00000007 9c42 1389 00001c20', // of another port
+      '00 82 0000 00000007 9c41 1389 00001c20', // of TCP
+      '00 81 0000 00000007 9c41 0000 00001c20', // of no port
+    ]) {
+      mapper.handleDatagram(ROUTER, hex(answer), 5)
+      expect(mapper.externalPort).toBeUndefined()
+    }
+    mapper.handleDatagram(ROUTER, hex('00 81 0000 00000007 9c41 1388 00001c20'), 5)
     expect(mapper.externalPort).toBe(5000)
-    expect(mapper.handleDatagram(ROUTER, hex('00 81 0003 00000007 9c41 1389 00001c20'), 5)).toBe(false)
-    expect(mapper.handleDatagram(ROUTER, hex('00 81 0000 00000007 9c42 1389 00001c20'), 5)).toBe(false)
   })
 
   it('believes the router alone, and only answers to its own question', () => {
     mapper.start(0, sends)
-    expect(mapper.handleDatagram(endpoint('192.168.1.9', 5351), pcpAnswer(5000, 100), 5)).toBe(false)
-    expect(mapper.handleDatagram(endpoint('192.168.1.1', 1900), pcpAnswer(5000, 100), 5)).toBe(false)
+    mapper.handleDatagram(endpoint('192.168.1.9', 5351), pcpAnswer(5000, 100), 5)
+    mapper.handleDatagram(endpoint('192.168.1.1', 1900), pcpAnswer(5000, 100), 5)
     for (const change of [
       { at: 0, to: 1 },
       { at: 1, to: 1 },
@@ -101,11 +110,30 @@ describe('a port mapper', () => {
       { at: 36, to: 6 },
       { at: 41, to: 0 },
     ]) {
-      expect(mapper.handleDatagram(ROUTER, pcpAnswer(5000, 100, change), 5)).toBe(false)
+      mapper.handleDatagram(ROUTER, pcpAnswer(5000, 100, change), 5)
     }
-    expect(mapper.handleDatagram(ROUTER, pcpAnswer(5000, 100).subarray(1), 5)).toBe(false)
-    expect(mapper.handleDatagram(ROUTER, new Uint8Array(0), 5)).toBe(false)
+    mapper.handleDatagram(ROUTER, pcpAnswer(5000, 100).subarray(1), 5)
+    mapper.handleDatagram(ROUTER, new Uint8Array(0), 5)
     expect(mapper.externalPort).toBeUndefined()
+  })
+
+  it('maps TCP too, with another external port if the router likes', () => {
+    const options = { gateway: ROUTER.address, ownAddress: ip('192.168.1.2'), random: () => NONCE }
+    const tcp = new PortMapper({ ...options, protocol: 'tcp', port: PORT, suggestedPort: 443 })
+    tcp.start(0, sends)
+    expect(sends[0]?.bytes.subarray(36, 44)).toEqual(hex('06 000000 9c41 01bb'))
+    expect(sends[1]?.bytes).toEqual(hex('00 02 0000 9c41 01bb 00001c20'))
+    tcp.handleDatagram(ROUTER, pcpAnswer(5000, 100), 5) // of UDP
+    tcp.handleDatagram(ROUTER, hex('00 81 0000 00000007 9c41 1388 00001c20'), 5)
+    expect(tcp.externalPort).toBeUndefined()
+    tcp.handleDatagram(ROUTER, hex('00 82 0000 00000007 9c41 1389 00001c20'), 5)
+    expect(tcp.externalPort).toBe(5001)
+    sends.length = 0
+    tcp.handleTimeout(3_600_005, sends)
+    expect(sends[1]?.bytes).toEqual(hex('00 02 0000 9c41 1389 00001c20'))
+    sends.length = 0
+    tcp.stop(sends)
+    expect(sends[1]?.bytes).toEqual(hex('00 02 0000 9c41 0000 00000000'))
   })
 
   it('gives back what it has', () => {
