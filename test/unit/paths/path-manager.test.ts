@@ -204,6 +204,20 @@ describe('a path over NATs that forget', () => {
     expect(world.a.moves.length + world.b.moves.length).toBe(before)
   })
 
+  it('is held from its first moment, when a NAT does not trust it yet', () => {
+    const world = new PathWorld({ nat: { ...HARD, ports: [30_000, 60_000], lifetime: TRUSTING } }, OPEN)
+    for (const { manager, activity } of [world.a, world.b]) {
+      manager.setLifetime(110_000)
+      // Data flowed a while ago, over another path.
+      activity.lastDataReceiveMs = world.nowMs - 10_500
+    }
+    expect(world.untilDirect(2000, [])).toBeDefined()
+    world.run(105_000)
+    for (const { moves } of [world.a, world.b]) {
+      expect(moves.map(({ kind }) => kind)).toEqual(['relay', 'direct'])
+    }
+  })
+
   it('costs a fraction once the lifetime is known, and the same as before when it is not any more', () => {
     const world = new PathWorld(behind(TRUSTING), behind(TRUSTING))
     world.untilDirect(2000, [world.a])
