@@ -29,8 +29,8 @@ const random = (length: number): Uint8Array => new Uint8Array(randomBytes(length
 class SimulatedNode {
   readonly #link: HubLink
   readonly #identity: Identity
-  /** Called with the home relay of whoever changed. */
-  onChange: (homeRelay: string | null) => void = () => undefined
+  /** Called with the relays of whoever changed. */
+  onChange: (relays: readonly string[]) => void = () => undefined
   readonly joined: Promise<void>
 
   constructor(token: JoinToken, name: string) {
@@ -56,7 +56,7 @@ class SimulatedNode {
         if (message.type === 'refused') throw new Error(message.message)
         if (message.type !== 'nodes') return
         if (message.isComplete === true) resolve()
-        else for (const node of message.changed) this.onChange(node.homeRelay)
+        else for (const node of message.changed) this.onChange(Object.keys(node.relayRtts))
       },
     })
   }
@@ -65,8 +65,8 @@ class SimulatedNode {
     this.#link.start()
   }
 
-  change(homeRelay: string): void {
-    this.#link.send({ type: 'update', homeRelay })
+  change(relay: string): void {
+    this.#link.send({ type: 'update', relayRtts: { [relay]: 1 } })
   }
 
   stop(): void {
@@ -150,8 +150,8 @@ async function measureChanges(groups: readonly (readonly SimulatedNode[])[]): Pr
     const heard = others.map(
       async (node) =>
         await new Promise<void>((resolve) => {
-          node.onChange = (homeRelay) => {
-            if (homeRelay !== text) return
+          node.onChange = (relays) => {
+            if (!relays.includes(text)) return
             latencies.push(performance.now() - startMs)
             resolve()
           }

@@ -3,7 +3,7 @@
  *
  * | node → hub | when |
  * | hello | first: who it is, proven for this session; with a token's secret if it is new |
- * | update | its tunnel key or its home relay changed |
+ * | update | its tunnel key or its round trips to relays changed |
  * | signal | a sealed message for another node, while no relay carries it |
  * | ping | from time to time |
  * | leave | it goes for good |
@@ -28,6 +28,8 @@ export const MAX_MESSAGE_BYTES: number = 64 * 1024
 /** Keeps a message of nodes below MAX_MESSAGE_BYTES. */
 export const MAX_NODES_PER_MESSAGE = 64
 export const MAX_LOCAL_PREFIXES = 64
+const MAX_RELAY_RTTS = 8
+const MAX_RELAY_RTT_MS = 60_000
 
 /** Where a relay is, and the key that proves who it is. */
 export interface RelayInfo {
@@ -37,6 +39,9 @@ export interface RelayInfo {
   readonly port: number
 }
 
+/** Round trips of a node to the relays that it is connected to: key → ms. */
+export type RelayRtts = Readonly<Record<string, number>>
+
 /** What a node may know of another. */
 export interface NodeInfo {
   /** Base64. */
@@ -45,8 +50,8 @@ export interface NodeInfo {
   readonly v4: string
   readonly v6: string
   readonly tunnelKey: SignedTunnelKey
-  /** Key of the relay that it is connected to, if it is. */
-  readonly homeRelay: string | null
+  /** Relays that it is connected to. */
+  readonly relayRtts: RelayRtts
   readonly isOnline: boolean
 }
 
@@ -69,7 +74,7 @@ export type NodeMessage =
   | {
       readonly type: 'update'
       readonly tunnelKey?: SignedTunnelKey | undefined
-      readonly homeRelay?: string | null | undefined
+      readonly relayRtts?: RelayRtts | undefined
     }
   | { readonly type: 'signal'; readonly to: string; readonly body: string }
   | { readonly type: 'ping' }
@@ -128,6 +133,10 @@ const signedTunnelKey: z.ZodType<SignedTunnelKey> = z.object({
   signature: z.string().length(88),
 })
 
+const relayRtts: z.ZodType<RelayRtts> = z
+  .record(key, z.number().int().min(0).max(MAX_RELAY_RTT_MS))
+  .refine((rtts) => Object.keys(rtts).length <= MAX_RELAY_RTTS)
+
 const relayInfo: z.ZodType<RelayInfo> = z.object({ key, host, port })
 
 export const nodeInfo: z.ZodType<NodeInfo> = z.object({
@@ -136,7 +145,8 @@ export const nodeInfo: z.ZodType<NodeInfo> = z.object({
   v4: address,
   v6: address,
   tunnelKey: signedTunnelKey,
-  homeRelay: key.nullable(),
+  /** A store of before they were told has none. */
+  relayRtts: relayRtts.default({}),
   isOnline: z.boolean(),
 })
 
@@ -154,7 +164,7 @@ export const nodeMessage: z.ZodType<NodeMessage> = z.discriminatedUnion('type', 
   z.object({
     type: z.literal('update'),
     tunnelKey: signedTunnelKey.optional(),
-    homeRelay: key.nullable().optional(),
+    relayRtts: relayRtts.optional(),
   }),
   z.object({ type: z.literal('signal'), to: key, body: signalBody }),
   z.object({ type: z.literal('ping') }),

@@ -12,7 +12,7 @@ import type { Crypto } from '../wireguard/crypto.js'
 import type { PublicKey } from '../wireguard/keys.js'
 import { addressOf } from './addresses.js'
 import { tryParseIdentity } from './identity.js'
-import type { NodeInfo, NodesMessage } from './messages.js'
+import type { NodeInfo, NodesMessage, RelayRtts } from './messages.js'
 import { verifyTunnelKey } from './tunnel-key.js'
 
 /** Another node that may be talked to. */
@@ -24,7 +24,7 @@ export interface NetmapNode {
   readonly v4: Prefix
   readonly v6: Prefix
   readonly tunnelKey: PublicKey
-  readonly homeRelay: string | undefined
+  readonly relayRtts: RelayRtts
   readonly isOnline: boolean
 }
 
@@ -179,7 +179,7 @@ export class Netmap {
       v4: { address: v4, bits: 32 },
       v6: { address: v6, bits: 128 },
       tunnelKey: verified.key,
-      homeRelay: info.homeRelay ?? undefined,
+      relayRtts: info.relayRtts,
       isOnline: info.isOnline,
     }
     this.#entries.set(info.identity, { info, node })

@@ -17,8 +17,11 @@ interface Survey {
   nextDeadlineMs(): number
 }
 
-/** Resolves when the survey is done and its sockets are closed. False if the machine lacks the family. */
-export async function driveSurvey(survey: Survey, family: 4 | 6): Promise<boolean> {
+/**
+ * Resolves when the survey is done, or given up by `signal`, and its sockets are closed. False if the machine
+ * lacks the family.
+ */
+export async function driveSurvey(survey: Survey, family: 4 | 6, signal?: AbortSignal): Promise<boolean> {
   const sockets = new Map<number, Promise<DatagramSocket | undefined>>()
   let finish: () => void = () => undefined
   const done = new Promise<void>((resolve) => {
@@ -26,6 +29,7 @@ export async function driveSurvey(survey: Survey, family: 4 | 6): Promise<boolea
   })
 
   function turn(step: (nowMs: number, sends: SurveySend[]) => void): void {
+    if (signal?.aborted === true) return
     const sends: SurveySend[] = []
     step(bootNowMs(), sends)
     for (const send of sends) void carry(send)
@@ -47,13 +51,17 @@ export async function driveSurvey(survey: Survey, family: 4 | 6): Promise<boolea
 
   async function carry({ socket, to, bytes }: SurveySend): Promise<void> {
     const open = await socketOf(socket)
-    open?.send(to, bytes)
+    if (signal?.aborted !== true) open?.send(to, bytes)
   }
 
+  signal?.addEventListener('abort', () => {
+    wakeUp.at(Number.POSITIVE_INFINITY)
+    finish()
+  })
   const isAvailable = (await socketOf(0)) !== undefined
   if (isAvailable) {
     turn((nowMs, sends) => survey.start(nowMs, sends))
-    await done
+    if (signal?.aborted !== true) await done
   }
   for (const open of sockets.values()) await (await open)?.close()
   return isAvailable

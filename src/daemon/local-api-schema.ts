@@ -54,6 +54,8 @@ export interface NetworkStatus {
   readonly mapping: Mapping
   /** As whom STUN servers see this node. */
   readonly seenAs: readonly string[]
+  /** For how long this node's NAT keeps an idle mapping at least, whole seconds; null if that is not known. */
+  readonly mappingLifetimeS: number | null
   readonly relays: readonly RelaySummary[]
   /** Servers of the network, as host:port. */
   readonly stun: readonly string[]
@@ -193,6 +195,7 @@ const networkStatus: z.ZodType<NetworkStatus> = z.object({
   hubDetail: z.string(),
   mapping,
   seenAs: z.array(z.string()),
+  mappingLifetimeS: count.nullable(),
   stun: z.array(z.string()),
   relays: z.array(
     z.object({

@@ -18,6 +18,7 @@ import {
   PROOF_LABEL,
   type Refusal,
   type RelayInfo,
+  type RelayRtts,
 } from '../control/messages.js'
 import { createTicket } from '../control/ticket.js'
 import { verifyTunnelKey } from '../control/tunnel-key.js'
@@ -53,7 +54,7 @@ export interface HubOptions {
 interface Session {
   readonly id: SessionId
   readonly identity: string
-  homeRelay: string | null
+  relayRtts: RelayRtts
 }
 
 /** What went wrong since the start, by kind. */
@@ -229,7 +230,7 @@ export class Hub {
       this.#sessions.delete(older.id)
       effects.push({ kind: 'close', session: older.id })
     }
-    const session: Session = { id, identity: node.identity, homeRelay: null }
+    const session: Session = { id, identity: node.identity, relayRtts: {} }
     this.#sessions.set(id, session)
     this.#byIdentity.set(node.identity, session)
     this.#welcome(session, node, effects)
@@ -295,7 +296,7 @@ export class Hub {
       if ('fault' in verifyTunnelKey(identity, update.tunnelKey, wallNowMs())) this.counters.malformed += 1
       else registry.setTunnelKey(session.identity, update.tunnelKey)
     }
-    if (update.homeRelay !== undefined) session.homeRelay = update.homeRelay
+    if (update.relayRtts !== undefined) session.relayRtts = update.relayRtts
     const node = registry.find(session.identity)
     if (node !== undefined) this.#tellAll(node, false, effects)
   }
@@ -333,7 +334,7 @@ export class Hub {
       v4: node.v4,
       v6: this.addressOf(node.identity),
       tunnelKey: node.tunnelKey,
-      homeRelay: session?.homeRelay ?? null,
+      relayRtts: session?.relayRtts ?? {},
       isOnline: session !== undefined,
     }
   }

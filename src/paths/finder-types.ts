@@ -16,6 +16,8 @@ export interface OwnPosition {
   /** Of external ports where the mapping is hard; both 0 if not known. */
   readonly ports: readonly [low: number, high: number]
   readonly isSequential: boolean
+  /** Of an idle mapping, if that was found out. */
+  readonly lifetimeMs: number | undefined
   /** Of a datagram of data with a full packet in it. */
   readonly wideBytes: number
   /** Asked by techniques for hard NATs. */

@@ -3,10 +3,14 @@
 import { formatEndpoint } from '../net/endpoint.js'
 import type { Path } from '../net/path.js'
 import { PATH_KINDS, type PathKind } from './candidates.js'
+import { MAX_KEEPALIVE_MS } from './keepalive.js'
 
 const MAX_PATHS = 16
-/** A path that is not in use, and over which the peer says nothing either, is forgotten. */
-const PATH_LIFETIME_MS = 60_000
+/**
+ * A path that is not in use, and over which the peer says nothing either, is forgotten. The peer may use it,
+ * and say so as seldom as its own NAT allows.
+ */
+const PATH_LIFETIME_MS: number = MAX_KEEPALIVE_MS + 25_000
 /** A path of the same kind must be faster by this to be moved to. */
 const MIN_GAIN = 0.8
 const MIN_GAIN_MS = 5

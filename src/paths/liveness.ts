@@ -4,6 +4,7 @@
  */
 
 import { lastUseOf, type PeerActivity } from './finder-types.js'
+import { keepaliveMs } from './keepalive.js'
 import type { KnownPath } from './known-paths.js'
 
 /** Silence that makes suspect: not less, and not less than three round trips. */
@@ -15,10 +16,29 @@ const SUSPECT_PING_INTERVAL_MS = 60
 const LAST_PATIENCE_RTTS = 1.5
 /** Heartbeats keep the NAT open and notice what silence does not show. */
 const HEARTBEAT_BUSY_MS = 5000
+/** While it is not known for how long the NAT keeps an idle mapping. */
 const HEARTBEAT_MS = 14_000
 const BUSY_MS = 10_000
+/** So young a mapping is kept open as if nothing was known: NATs trust it only once it was used for a while. */
+const YOUNG_MS = 30_000
 
 export type LivenessVerdict = 'nothing' | 'ping' | 'dead'
+
+/** What is known of the path beside its own pings. */
+export interface LivenessSigns {
+  readonly activity: PeerActivity | undefined
+  /** Since when the path is in use. */
+  readonly sinceMs: number
+  /** A ping over it may still be answered. */
+  readonly isPending: boolean
+  /** Of an idle mapping of our NAT, if it is known. */
+  readonly lifetimeMs: number | undefined
+}
+
+/** Of an idle path. */
+export function heartbeatMs(lifetimeMs: number | undefined): number {
+  return keepaliveMs(lifetimeMs, HEARTBEAT_MS)
+}
 
 export class Liveness {
   #suspect: { pings: number; nextMs: number } | undefined
@@ -41,19 +61,16 @@ export class Liveness {
     this.#suspect = undefined
   }
 
-  /** What is to be done now. `isPending`: a ping over it may still be answered. */
-  check(
-    active: KnownPath,
-    activity: PeerActivity | undefined,
-    isPending: boolean,
-    nowMs: number,
-  ): LivenessVerdict {
+  /** What is to be done now. */
+  check(active: KnownPath, signs: LivenessSigns, nowMs: number): LivenessVerdict {
+    const { activity, isPending } = signs
     if (this.#suspect !== undefined) return this.#examine(this.#suspect, active, nowMs)
     const unansweredMs = activity?.firstUnansweredSendMs ?? 0
     const patienceMs = Math.max(SUSPICION_MS, SUSPICION_RTTS * active.rttMs)
     const isSilent = unansweredMs > 0 && nowMs - Math.max(unansweredMs, active.lastPongMs) > patienceMs
     const isBusy = activity !== undefined && nowMs - lastUseOf(activity) < BUSY_MS
-    const intervalMs = isBusy ? HEARTBEAT_BUSY_MS : HEARTBEAT_MS
+    const lifetimeMs = nowMs - signs.sinceMs < YOUNG_MS ? undefined : signs.lifetimeMs
+    const intervalMs = isBusy ? HEARTBEAT_BUSY_MS : heartbeatMs(lifetimeMs)
     const sinceMs = nowMs - active.lastPongMs
     if (isSilent || sinceMs > intervalMs + patienceMs) {
       this.#suspect = { pings: 0, nextMs: nowMs }

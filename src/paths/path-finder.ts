@@ -17,7 +17,7 @@ import { type FinderEffect, lastUseOf, type OwnPosition, type PeerActivity } fro
 import { HardAttempts } from './hard-attempts.js'
 import { type HardEffect, type HardPlan, type HardSearch, planHardSearch } from './hard-search.js'
 import { isBetter, type KnownPath, KnownPaths, keyOf, smooth } from './known-paths.js'
-import { Liveness } from './liveness.js'
+import { heartbeatMs, Liveness } from './liveness.js'
 import type { Mapping } from './nat.js'
 import { isReachedByUdp, PathRecord } from './path-record.js'
 import { PingBook } from './ping-book.js'
@@ -40,8 +40,8 @@ const WANTED_MS = 10_000
 const CHECK_INTERVAL_MS = 50
 const IDLE_CHECK_INTERVAL_MS = 500
 const RELAY_PING_INTERVAL_MS = 5000
-/** A path that has not answered for so long is not believed in any more. */
-const PROOF_LIFETIME_MS = 35_000
+/** A path that is so late with an answer is not believed in any more. */
+const PROOF_GRACE_MS = 21_000
 /** An endpoint that pings us is challenged, but not for each of its pings. */
 const CHALLENGE_INTERVAL_MS = 60
 /** A pong within this time, and two round trips, is newer than what a call says. */
@@ -246,7 +246,8 @@ export class PathFinder {
     this.#continueSearch(nowMs, effects)
     if (this.#tcp.handleTimeout(nowMs)) effects.push({ kind: 'endTcp' })
     if (!this.#isInUse(nowMs)) {
-      if (this.#active !== undefined && nowMs - this.#active.lastPongMs > PROOF_LIFETIME_MS) {
+      const proofMs = heartbeatMs(this.#options.own().lifetimeMs) + PROOF_GRACE_MS
+      if (this.#active !== undefined && nowMs - this.#active.lastPongMs > proofMs) {
         this.#useRelay(nowMs, 'nothing was sent for a while, so the path was given up', effects)
       }
       return
@@ -491,7 +492,10 @@ export class PathFinder {
   #watch(active: KnownPath, nowMs: number, effects: FinderEffect[]): void {
     if (this.#isNarrow(active, nowMs, effects)) return
     const isPending = this.#pings.isPending(active.path)
-    const verdict = this.#liveness.check(active, this.#options.activity(), isPending, nowMs)
+    const { activity, own } = this.#options
+    const { lifetimeMs } = own()
+    const signs = { activity: activity(), sinceMs: this.#activeSinceMs, isPending, lifetimeMs }
+    const verdict = this.#liveness.check(active, signs, nowMs)
     if (verdict === 'ping') this.#ping(active.path, nowMs, effects)
     if (verdict !== 'dead') return
     this.#drop(active, effects)

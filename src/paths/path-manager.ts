@@ -91,6 +91,7 @@ export class PathManager {
   /** Of which external addresses the ports were surveyed. */
   #surveyed = ''
   #servers: readonly Endpoint[] = []
+  #lifetimeMs: number | undefined
   #own: OwnPosition
 
   constructor(options: PathManagerOptions) {
@@ -106,6 +107,11 @@ export class PathManager {
   /** Of the nearest STUN server. */
   get stunRttMs(): number | undefined {
     return this.#reflexive.rttMs
+  }
+
+  /** To be asked, of IPv4. */
+  get servers(): readonly Endpoint[] {
+    return this.#servers
   }
 
   status(publicKey: PublicKey): FinderStatus | undefined {
@@ -200,6 +206,13 @@ export class PathManager {
     this.#choice = choice
     this.#isSurveyDone = true
     this.#tellChange(nowMs, effects)
+  }
+
+  /** Of an idle mapping of this node's NAT; undefined if it is not known, as after any change of the network. */
+  setLifetime(lifetimeMs: number | undefined): void {
+    this.#lifetimeMs = lifetimeMs
+    this.#reflexive.setLifetime(lifetimeMs)
+    this.#update()
   }
 
   // --- inputs ----------------------------------------------------------------------------------
@@ -339,6 +352,7 @@ export class PathManager {
       mapping: this.#mapping(),
       ports: this.#isSurveyDone ? portsToTell(this.#choice) : [0, 0],
       wideBytes: Math.min(MAX_WIDE_BYTES, this.#options.mtu() + MESSAGE_OVERHEAD_BYTES),
+      lifetimeMs: this.#lifetimeMs,
       isSequential: this.#choice?.kind === 'sequential',
       stunServer: this.#servers[0],
     }

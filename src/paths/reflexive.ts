@@ -13,11 +13,12 @@ import { type Endpoint, equalEndpoint, formatEndpoint } from '../net/endpoint.js
 import type { IpAddress } from '../net/ip.js'
 import type { Path } from '../net/path.js'
 import type { RandomBytes } from '../wireguard/crypto.js'
+import { keepaliveMs } from './keepalive.js'
 import { type Mapping, mappingOf, type Sighting } from './nat.js'
 import { decodeStun, encodeBindingRequest, isBinding, mappedEndpoint, TRANSACTION_ID_BYTES } from './stun.js'
 
 const RESEND_AT_MS = [0, 100, 300, 700, 1500, 3000] as const
-/** Most NATs keep an unused mapping for 30 s at least. */
+/** Most NATs keep an unused mapping for 30 s at least; how long ours does may become known. */
 const REFRESH_INTERVAL_MS = 22_000
 /** While nobody answers: a firewall may open. */
 const RETRY_INTERVAL_MS = 8000
@@ -50,6 +51,7 @@ export class Reflexive {
   #sightings = new Map<string, Sighting>()
   #nextRoundMs = Number.POSITIVE_INFINITY
   #rttMs: number | undefined
+  #refreshMs = REFRESH_INTERVAL_MS
 
   constructor(random: RandomBytes) {
     this.#random = random
@@ -88,6 +90,12 @@ export class Reflexive {
     this.#ownAddresses = position.ownAddresses ?? this.#ownAddresses
     this.#sightings.clear()
     this.#startRound(nowMs, effects)
+  }
+
+  /** Of an idle mapping, if it is known. */
+  setLifetime(lifetimeMs: number | undefined): void {
+    this.#refreshMs = keepaliveMs(lifetimeMs, REFRESH_INTERVAL_MS)
+    this.#nextRoundMs = Math.min(this.#nextRoundMs, this.#startedMs + this.#refreshMs)
   }
 
   /** Asks anew, out of turn, but not all the time. */
@@ -137,7 +145,7 @@ export class Reflexive {
   #startRound(nowMs: number, effects: ReflexiveEffect[]): void {
     this.#startedMs = nowMs
     this.#step = 0
-    this.#nextRoundMs = nowMs + (this.#sightings.size > 0 ? REFRESH_INTERVAL_MS : RETRY_INTERVAL_MS)
+    this.#nextRoundMs = nowMs + (this.#sightings.size > 0 ? this.#refreshMs : RETRY_INTERVAL_MS)
     this.#questions = this.#servers.flatMap((server) => {
       const socket = server.address.family === 4 ? this.#sockets.v4 : this.#sockets.v6
       if (socket === undefined) return []

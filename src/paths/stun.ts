@@ -37,9 +37,14 @@ const ATTRIBUTE = {
   messageIntegrity: 0x0008,
   errorCode: 0x0009,
   xorMappedAddress: 0x0020,
+  responsePort: 0x0027, // RFC 5780 section 7.5
+  software: 0x8022,
   fingerprint: 0x8028,
   otherAddress: 0x802c, // RFC 5780 section 7.4
 } as const
+
+/** Makes a request to another port as long as its answer: a server must not be made to say more than it hears. */
+const PADDING: Uint8Array = new TextEncoder().encode('overlay, asking for another port')
 
 /** In the order of their two bits on the wire. */
 const CLASSES = ['request', 'indication', 'success', 'error'] as const
@@ -149,6 +154,15 @@ export function encodeBindingRequest(transactionId: Uint8Array, change?: ChangeR
   return encode('request', transactionId, asked ? [[ATTRIBUTE.changeRequest, flags]] : [])
 }
 
+/** The answer is to go to another port of the address that asks (RFC 5780 section 7.5). */
+export function encodeResponsePortRequest(transactionId: Uint8Array, port: number): Uint8Array {
+  const value = Uint8Array.of(port >> 8, port & 0xff, 0, 0)
+  return encode('request', transactionId, [
+    [ATTRIBUTE.responsePort, value],
+    [ATTRIBUTE.software, PADDING],
+  ])
+}
+
 export function encodeBindingAnswer(answer: BindingAnswer): Uint8Array {
   const { transactionId, mapped, other } = answer
   const attributes: [number, Uint8Array][] = [
@@ -162,6 +176,13 @@ export function encodeBindingAnswer(answer: BindingAnswer): Uint8Array {
 export function changeRequest(message: StunMessage): ChangeRequest {
   const flags = message.attributes.get(ATTRIBUTE.changeRequest)?.value[3] ?? 0
   return { address: (flags & 4) !== 0, port: (flags & 2) !== 0 }
+}
+
+/** Where the answer is to go instead; undefined if the request does not say, NaN if it makes no sense. */
+export function responsePort(message: StunMessage): number | undefined {
+  const value = message.attributes.get(ATTRIBUTE.responsePort)?.value
+  if (value === undefined) return undefined
+  return value.length === 4 ? viewOf(value).getUint16(0) : Number.NaN
 }
 
 // --- attributes --------------------------------------------------------------------------------

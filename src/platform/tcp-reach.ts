@@ -3,15 +3,20 @@
 import { connect } from 'node:net'
 import type { HostEndpoint } from '../net/endpoint.js'
 
-/** Ms until the connection was accepted; undefined if it was not within `timeoutMs`. Nothing is sent. */
+/**
+ * Ms until the connection was accepted; undefined if it was not within `timeoutMs`, or given up by `signal`.
+ * Nothing is sent.
+ */
 export async function timeTcpConnect(
   endpoint: HostEndpoint,
   timeoutMs: number,
   nowMs: () => number,
+  signal?: AbortSignal,
 ): Promise<number | undefined> {
   const startMs = nowMs()
   return await new Promise((resolve) => {
-    const socket = connect({ host: endpoint.host, port: endpoint.port, timeout: timeoutMs })
+    const { host, port } = endpoint
+    const socket = connect({ host, port, timeout: timeoutMs, ...(signal && { signal }) })
     const finish = (result: number | undefined): void => {
       socket.destroy()
       resolve(result)

@@ -58,7 +58,7 @@ export function infoOf(node: TestNode, prefix6: Prefix, more: Partial<NodeInfo> 
     v4: '100.64.0.7',
     v6: formatIp(addressOf(nobleCrypto, prefix6, identity.publicKey)),
     tunnelKey,
-    homeRelay: null,
+    relayRtts: {},
     isOnline: true,
     ...more,
   }

@@ -74,7 +74,7 @@ export class WorldNode {
   readonly kept: Set<number> = new Set()
   #nextSearch = -1
 
-  constructor(number: number, options: NodeOptions) {
+  constructor(number: number, options: NodeOptions, nowMs: () => number) {
     this.number = number
     this.tcpPort = options.tcpPort ?? 0
     this.key = nobleCrypto.dhPrivateKey(countingBytes(32, number * 11))
@@ -89,7 +89,7 @@ export class WorldNode {
       options.nat === undefined ? this.outsideAddress : `192.168.${number}.2`,
       40_000 + number,
     )
-    this.nat = options.nat && new SimulatedNat({ ...options.nat, address: this.outsideAddress })
+    this.nat = options.nat && new SimulatedNat({ ...options.nat, address: this.outsideAddress }, nowMs)
   }
 
   /** Numbers of fresh sockets. */
@@ -128,8 +128,8 @@ export class PathWorld {
   #datagrams = 0
 
   constructor(a: NodeOptions, b: NodeOptions) {
-    this.a = new WorldNode(1, a)
-    this.b = new WorldNode(2, b)
+    this.a = new WorldNode(1, a, () => this.nowMs)
+    this.b = new WorldNode(2, b, () => this.nowMs)
     this.#ports = new Map([
       [this.a, a.ports],
       [this.b, b.ports],

@@ -3,10 +3,10 @@
  * arrives half a round trip after it was sent.
  */
 
+import { answerStun } from '../../src/hub/stun-answer.js'
 import { type Endpoint, equalEndpoint, formatEndpoint } from '../../src/net/endpoint.js'
-import { equalIp, formatIp } from '../../src/net/ip.js'
+import { formatIp } from '../../src/net/ip.js'
 import type { Dependence } from '../../src/paths/nat.js'
-import { changeRequest, decodeStun, encodeBindingAnswer } from '../../src/paths/stun.js'
 import { ip } from './inner-packets.js'
 import { seededRandom } from './seeded-random.js'
 
@@ -17,6 +17,14 @@ export interface SimulatedNatOptions {
   readonly hairpin?: boolean
   /** Outside; 203.0.113.1 if not given. */
   readonly address?: string
+  /** Of idle mappings; for ever if not given. */
+  readonly lifetime?: MappingLifetime
+}
+
+export interface MappingLifetime {
+  readonly ms: number
+  /** Of a mapping over which nothing went out later than 2 s after its first answer; as Linux has it. */
+  readonly youngMs: number
 }
 
 export function endpoint(address: string, port: number): Endpoint {
@@ -27,16 +35,23 @@ interface MappingEntry {
   readonly inside: Endpoint
   readonly outside: Endpoint
   readonly permitted: Endpoint[]
+  readonly createdMs: number
+  lastMs: number
+  isAnswered: boolean
+  isOld: boolean
 }
 
 export class SimulatedNat {
   readonly #options: SimulatedNatOptions
+  readonly #nowMs: () => number
   readonly #entries = new Map<string, MappingEntry>()
   readonly #random = seededRandom(1)
   #nextPort = 20_000
 
-  constructor(options: SimulatedNatOptions) {
+  /** `nowMs`: needed if mappings have a lifetime. */
+  constructor(options: SimulatedNatOptions, nowMs: () => number = () => 0) {
     this.#options = options
+    this.#nowMs = nowMs
   }
 
   get isHard(): boolean {
@@ -46,12 +61,19 @@ export class SimulatedNat {
   /** The source that the outside sees. */
   outbound(inside: Endpoint, remote: Endpoint): Endpoint {
     const key = `${formatEndpoint(inside)} ${scopeOf(this.#options.mapping, remote)}`
+    const nowMs = this.#nowMs()
     const known = this.#entries.get(key)
-    const entry = known ?? {
+    const entry = (known !== undefined && this.#isAlive(known) ? known : undefined) ?? {
       inside,
       outside: endpoint(this.#options.address ?? '203.0.113.1', this.#newPort(inside)),
       permitted: [],
+      createdMs: nowMs,
+      lastMs: nowMs,
+      isAnswered: false,
+      isOld: false,
     }
+    entry.isOld ||= entry.isAnswered && nowMs - entry.createdMs > 2000
+    entry.lastMs = nowMs
     this.#entries.set(key, entry)
     entry.permitted.push(remote)
     return entry.outside
@@ -62,7 +84,15 @@ export class SimulatedNat {
     const { filtering } = this.#options
     const entry = [...this.#entries.values()].find((candidate) => equalEndpoint(candidate.outside, outside))
     const scope = scopeOf(filtering, remote)
-    return entry?.permitted.some((other) => scopeOf(filtering, other) === scope) ? entry.inside : undefined
+    if (entry === undefined || !this.#isAlive(entry)) return undefined
+    if (!entry.permitted.some((other) => scopeOf(filtering, other) === scope)) return undefined
+    entry.isAnswered = true
+    return entry.inside
+  }
+
+  #isAlive({ lastMs, isOld }: MappingEntry): boolean {
+    const { lifetime } = this.#options
+    return lifetime === undefined || this.#nowMs() - lastMs <= (isOld ? lifetime.ms : lifetime.youngMs)
   }
 
   get turnsRound(): boolean {
@@ -84,6 +114,12 @@ function scopeOf(dependence: Dependence, remote: Endpoint): string {
   return dependence === 'addressDependent' ? formatIp(remote.address) : formatEndpoint(remote)
 }
 
+interface SimulatedAnswer {
+  readonly from: Endpoint
+  readonly to: Endpoint
+  readonly bytes: Uint8Array
+}
+
 /** A server with two addresses and two ports each (RFC 5780), or with one address and port. */
 export class SimulatedStunServer {
   readonly #first: Endpoint
@@ -95,22 +131,11 @@ export class SimulatedStunServer {
   }
 
   /** Undefined if `to` is not here. */
-  answer(from: Endpoint, to: Endpoint, bytes: Uint8Array): { from: Endpoint; bytes: Uint8Array } | undefined {
+  answer(from: Endpoint, to: Endpoint, bytes: Uint8Array): SimulatedAnswer | undefined {
     const corners = this.#corners()
-    const request = decodeStun(bytes)
-    if (request === undefined || !corners.some((corner) => equalEndpoint(corner, to))) return undefined
-    const other = corners.find((corner) => !equalIp(corner.address, to.address) && corner.port !== to.port)
-    const change = changeRequest(request)
-    const source = corners.find(
-      (corner) =>
-        equalIp(corner.address, to.address) !== change.address && (corner.port === to.port) !== change.port,
-    )
-    if (source === undefined) return undefined
-    const { transactionId } = request
-    return {
-      from: source,
-      bytes: encodeBindingAnswer({ transactionId, mapped: from, ...(other && { other }) }),
-    }
+    if (!corners.some((corner) => equalEndpoint(corner, to))) return undefined
+    const answer = answerStun(bytes, from, to, corners)
+    return answer && { from: answer.source, to: answer.to, bytes: answer.bytes }
   }
 
   #corners(): Endpoint[] {

@@ -118,7 +118,7 @@ export class Membership {
       log,
       nowMs,
       onMessages: (sender, segmentBytes, messages) => this.#deliver(sender, segmentBytes, messages),
-      onHome: (homeRelay) => this.#hub.send({ type: 'update', homeRelay }),
+      onLatencies: (relayRtts) => this.#hub.send({ type: 'update', relayRtts }),
     })
     this.#mapping = new PortMapping({
       nowMs,
@@ -255,7 +255,7 @@ export class Membership {
         this.#refusal = ''
         this.#handleWelcome(message)
         this.#netmap?.handleWelcome()
-        this.#hub.send({ type: 'update', homeRelay: this.#relays.home })
+        this.#hub.send({ type: 'update', relayRtts: this.#relays.takeLatencies() })
         break
       case 'nodes':
         this.#apply(this.#netmap?.apply(message))
@@ -369,7 +369,7 @@ export class Membership {
         }
         const node = this.#byAddress.get(formatIp(remote.address))
         if (node === undefined) return
-        const to = { identity: node.identityKey, homeRelay: node.homeRelay }
+        const to = { identity: node.identityKey, relayRtts: node.relayRtts }
         if (this.#relays.send(frame, to, segmentBytes, isControl) || !isControl) return
         // Without a relay the hub carries what is small and rare.
         const body = formatBase64(frame.subarray(FRAME_HEADROOM_BYTES))

@@ -16,6 +16,7 @@ export function createNetworkStatus(status: MembershipStatus): NetworkStatus {
     seenAs: own.candidates
       .filter(({ kind }) => kind === 'reflexive')
       .map(({ endpoint }) => formatEndpoint(endpoint)),
+    mappingLifetimeS: own.lifetimeMs === undefined ? null : Math.floor(own.lifetimeMs / 1000),
     relays: status.relays.map(({ key: _key, rttMs, ...relay }) => ({ ...relay, rttMs: round(rttMs) })),
     stun: status.stun.map(formatHostEndpoint),
     faults: [...status.faults.values()],

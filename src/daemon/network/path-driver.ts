@@ -17,6 +17,7 @@ import { type DatagramSocket, openDatagramSocket } from '../../platform/datagram
 import type { PublicKey } from '../../wireguard/keys.js'
 import { driveSurvey, ownAddresses } from '../drive-survey.js'
 import type { Engine, WakeUp } from '../engine.js'
+import { LifetimeLearner } from './lifetime-learner.js'
 import { TcpLinks } from './tcp-links.js'
 
 /** Of all searches together. */
@@ -42,6 +43,7 @@ interface SearchSocket {
 export class PathDriver {
   readonly #options: PathDriverOptions
   readonly #wakeUp: WakeUp
+  readonly #learner: LifetimeLearner
   /** By number; they are negative, so that no socket of the engine has one of them. */
   readonly #search = new Map<number, SearchSocket>()
   /** Those that change hands. */
@@ -53,6 +55,7 @@ export class PathDriver {
 
   constructor(options: PathDriverOptions) {
     this.#options = options
+    this.#learner = new LifetimeLearner(options.manager)
     this.#wakeUp = options.createWakeUp(() => {
       this.turn((manager, nowMs, effects) => manager.handleTimeout(nowMs, effects))
     })
@@ -95,6 +98,7 @@ export class PathDriver {
     const effects: PathEffect[] = []
     const result = input(manager, nowMs(), effects)
     for (const effect of effects) this.#carryOut(effect)
+    this.#learner.check(nowMs())
     if (!this.#isStopped) this.#wakeUp.at(manager.nextDeadlineMs(nowMs()))
     const servers = this.#isStopped ? undefined : manager.takePortSurvey()
     if (servers !== undefined) void this.#surveyPorts(servers)
@@ -103,6 +107,7 @@ export class PathDriver {
 
   stop(): void {
     this.#isStopped = true
+    this.#learner.stop()
     this.#wakeUp.at(Number.POSITIVE_INFINITY)
     this.#tcp.stop()
     for (const number of [...this.#search.keys()]) this.#close(number)
@@ -116,6 +121,7 @@ export class PathDriver {
         else this.#search.get(effect.path.socket)?.socket.send(effect.path.remote, effect.bytes)
         break
       case 'usePath':
+        this.#learner.handlePath(effect.pathKind, effect.path.remote.address)
         if (effect.path.socket < 0) void this.#useSearchSocket(effect.publicKey, effect.path, effect.pathKind)
         else {
           engine.setPeerPath(effect.publicKey, effect.path)

@@ -10,6 +10,7 @@ import type { Identity } from '../../control/identity.js'
 import { FRAME_HEADROOM_BYTES } from '../../dataplane/contract.js'
 import { formatHostEndpoint, type HostEndpoint } from '../../net/endpoint.js'
 import { equalIp, type IpAddress } from '../../net/ip.js'
+import { smooth } from '../../paths/known-paths.js'
 import { dial, type HttpProxy } from '../../platform/dial.js'
 import { type ByteStream, streamOfSocket, streamOfWebSocket } from '../../relay/io/byte-stream.js'
 import { Outbox } from '../../relay/outbox.js'
@@ -52,6 +53,7 @@ export class RelayLink {
   #dropped = 0
   /** How it got through; empty while there is no connection. */
   way = ''
+  /** Of the last few pings. */
   rttMs: number | undefined
   /** Why the last connection ended, or could not be made. */
   fault = ''
@@ -196,7 +198,8 @@ export class RelayLink {
           onPeerGone(effect.identity)
           break
         case 'rtt':
-          this.rttMs = effect.ms
+          this.rttMs = smooth(this.rttMs, effect.ms)
+          onState()
           break
         case 'rateLimited':
           log.info('relay.rate_limited', { delayMs: effect.delayMs })

@@ -1,23 +1,29 @@
 /**
- * The relays of a node: connected to a few at once, so that the death of one is no event. The one that
- * answers fastest is home: the hub tells others to write there.
+ * The relays of a node: connected to the few that are near, so that the death of one is no event. How near
+ * they are is told to others by the hub, so that each finds the shortest way to its peers.
  */
 
 import { formatBase64, formatHex, tryParseBase64 } from '../../base/bytes.js'
 import type { Logger } from '../../base/log.js'
 import { type Identity, tryParseIdentity } from '../../control/identity.js'
-import type { RelayInfo } from '../../control/messages.js'
+import type { RelayInfo, RelayRtts } from '../../control/messages.js'
 import type { IpAddress } from '../../net/ip.js'
 import type { HttpProxy } from '../../platform/dial.js'
+import { LatencyReport } from '../../relay/latency-report.js'
+import { chooseLinks, orderRelays, type RelayWay } from '../../relay/relay-choice.js'
+import type { WakeUp } from '../engine.js'
+import { createWakeUp } from '../wake-up.js'
 import { RelayLink } from './relay-link.js'
+import { RelayMeter } from './relay-meter.js'
 
+/** And the meeting place, if it is none of them. */
 const MAX_LINKS = 3
 /** A relay that said that it does not know a peer is passed over for so long. */
 const GONE_MS = 3000
-/** Home moves when another is faster by this: a move is news for all peers. */
-const MIN_GAIN = 0.8
-const MIN_GAIN_MS = 10
 const MAX_GONE = 4096
+const MAX_CURRENT = 4096
+/** Of a relay that has not answered a ping yet. */
+const UNKNOWN_RTT_MS = 1000
 /** Handshakes and calls wait for a relay that is being connected to: their own repetition takes seconds. */
 const MAX_WAITING = 128
 const WAITING_MS = 3000
@@ -28,8 +34,8 @@ export interface RelayPoolOptions {
   readonly log: Logger
   readonly nowMs: () => number
   readonly onMessages: (identity: string, segmentBytes: number, messages: Uint8Array) => void
-  /** Key of the home relay, or null. */
-  readonly onHome: (key: string | null) => void
+  /** For the hub. */
+  readonly onLatencies: (rtts: RelayRtts) => void
 }
 
 export interface RelayStatus {
@@ -43,11 +49,20 @@ export interface RelayStatus {
   readonly fault: string
 }
 
+interface Receiver {
+  readonly identity: Uint8Array
+  readonly relayRtts: RelayRtts
+}
+
 interface Waiting {
   readonly frame: Uint8Array
-  readonly to: { readonly identity: Uint8Array; readonly homeRelay: string | undefined }
+  readonly to: Receiver
   readonly segmentBytes: number
   readonly atMs: number
+}
+
+interface Way extends RelayWay {
+  readonly link: RelayLink
 }
 
 interface Member {
@@ -60,13 +75,29 @@ export class RelayPool {
   readonly #members = new Map<string, Member>()
   /** Relay and identity → until when it is passed over. */
   readonly #gone = new Map<string, number>()
+  /** Identity → the relay that it is written to over. */
+  readonly #current = new Map<string, string>()
+  readonly #report = new LatencyReport()
+  readonly #reportWakeUp: WakeUp
+  readonly #meter: RelayMeter
+  #relays: ReadonlyMap<string, RelayInfo> = new Map()
+  #connectMs: ReadonlyMap<string, number | undefined> = new Map()
   #ticket: Uint8Array = new Uint8Array(0)
-  #home: string | null = null
   #unsent = 0
+  #isStopped = false
   #waiting: Waiting[] = []
 
   constructor(options: RelayPoolOptions) {
     this.#options = options
+    const { nowMs } = options
+    this.#reportWakeUp = createWakeUp(nowMs, () => this.#tellNews())
+    this.#meter = new RelayMeter({
+      nowMs,
+      onMeasured: (connectMs) => {
+        this.#connectMs = connectMs
+        this.#chooseLinks()
+      },
+    })
   }
 
   /** Messages for which there was no relay. */
@@ -79,15 +110,18 @@ export class RelayPool {
     return [...this.#members.values()].reduce((sum, { link }) => sum + link.dropped, 0)
   }
 
-  get home(): string | null {
-    return this.#home
+  /** All that is to be told, whatever was told before. */
+  takeLatencies(): RelayRtts {
+    const rtts = this.#report.takeAll()
+    this.#reportWakeUp.at(this.#report.nextDeadlineMs())
+    return rtts
   }
 
   status(): RelayStatus[] {
     return [...this.#members.values()].map(({ info, link }) => ({
       ...info,
       isConnected: link.isConnected,
-      isHome: info.key === this.#home,
+      isHome: info.key === this.#report.home,
       way: link.way,
       rttMs: link.rttMs,
       fault: link.fault,
@@ -96,19 +130,9 @@ export class RelayPool {
 
   configure(relays: readonly RelayInfo[], ticket: string): void {
     this.setTicket(ticket)
-    const wanted = new Map(relays.slice(0, MAX_LINKS).map((info) => [keyOf(info), info]))
-    for (const [key, { link }] of this.#members) {
-      if (wanted.has(key)) continue
-      link.stop()
-      this.#members.delete(key)
-    }
-    for (const [key, info] of wanted) {
-      const relayKey = tryParseIdentity(info.key)
-      if (this.#members.has(key) || relayKey === undefined) continue
-      const link = this.#createLink(info, relayKey)
-      this.#members.set(key, { info, link })
-      link.start()
-    }
+    this.#relays = new Map(relays.map((info) => [keyOf(info), info]))
+    this.#chooseLinks()
+    this.#meter.configure(this.#relays.size > MAX_LINKS ? this.#relays : new Map())
   }
 
   setTicket(ticket: string): void {
@@ -116,12 +140,7 @@ export class RelayPool {
   }
 
   /** `frame`: see RelayLink.send. False if no relay takes it. */
-  send(
-    frame: Uint8Array,
-    to: { readonly identity: Uint8Array; readonly homeRelay: string | undefined },
-    segmentBytes: number,
-    isControl: boolean,
-  ): boolean {
+  send(frame: Uint8Array, to: Receiver, segmentBytes: number, isControl: boolean): boolean {
     for (const { link } of this.#inOrder(to)) {
       if (link.send(frame, to.identity, segmentBytes, isControl)) return true
     }
@@ -136,28 +155,58 @@ export class RelayPool {
   /** `addresses`: of this machine, as they are now. */
   nudge(addresses: readonly IpAddress[]): void {
     for (const { link } of this.#members.values()) link.nudge(addresses)
+    this.#meter.refresh()
   }
 
   stop(): void {
+    this.#isStopped = true
+    this.#meter.stop()
+    this.#reportWakeUp.at(Number.POSITIVE_INFINITY)
     for (const { link } of this.#members.values()) link.stop()
   }
 
-  /** First where the peer is at home, then where we are; those that do not know it last. */
-  #inOrder(to: { readonly identity: Uint8Array; readonly homeRelay: string | undefined }): Member[] {
-    const usable = [...this.#members.values()].filter(({ link }) => link.isConnected)
-    if (usable.length < 2) return usable
+  /** The shortest way first; those that do not know the peer last. */
+  #inOrder({ identity, relayRtts }: Receiver): readonly Way[] {
+    const peer = formatHex(identity)
     const nowMs = this.#options.nowMs()
-    const rank = ({ info }: Member): number => {
-      const goneUntilMs = this.#gone.get(`${info.key} ${formatHex(to.identity)}`) ?? 0
-      if (goneUntilMs > nowMs) return 3
-      return info.key === to.homeRelay ? 0 : info.key === this.#home ? 1 : 2
+    const ways: Way[] = []
+    for (const { info, link } of this.#members.values()) {
+      if (!link.isConnected) continue
+      const isGone = (this.#gone.get(`${info.key} ${peer}`) ?? 0) > nowMs
+      ways.push({ key: info.key, rttMs: link.rttMs ?? UNKNOWN_RTT_MS, isGone, link })
     }
-    return usable.sort((a, b) => rank(a) - rank(b))
+    if (ways.length < 2) return ways
+    const order = orderRelays(ways, relayRtts, this.#current.get(peer))
+    if (this.#current.size > MAX_CURRENT) this.#current.clear()
+    this.#current.set(peer, order[0]?.key ?? '')
+    return order
+  }
+
+  #chooseLinks(): void {
+    const known = [...this.#relays.keys()].map((id) => ({
+      id,
+      ms: this.#connectMs.get(id) ?? this.#members.get(id)?.link.rttMs,
+      isLinked: this.#members.has(id),
+    }))
+    const wanted = new Set(chooseLinks(known, MAX_LINKS))
+    for (const [id, { link }] of this.#members) {
+      if (wanted.has(id)) continue
+      link.stop()
+      this.#members.delete(id)
+    }
+    for (const [id, info] of this.#relays) {
+      const relayKey = tryParseIdentity(info.key)
+      if (!wanted.has(id) || this.#members.has(id) || relayKey === undefined) continue
+      const link = this.#createLink(info, relayKey)
+      this.#members.set(id, { info, link })
+      link.start()
+    }
+    this.#handleState()
   }
 
   #createLink(info: RelayInfo, relayKey: Uint8Array): RelayLink {
     const { identity, proxy, log, nowMs, onMessages } = this.#options
-    return new RelayLink({
+    const link = new RelayLink({
       endpoint: { host: info.host, port: info.port },
       relayKey,
       identity,
@@ -172,10 +221,28 @@ export class RelayPool {
         this.#gone.set(`${info.key} ${formatHex(peer)}`, nowMs() + GONE_MS)
       },
       onState: () => {
-        this.#chooseHome()
-        this.#sendWaiting()
+        if (link.fault !== '') this.#meter.refresh()
+        this.#handleState()
       },
     })
+    return link
+  }
+
+  #handleState(): void {
+    if (this.#isStopped) return
+    const rtts: [string, number][] = []
+    for (const { info, link } of this.#members.values()) {
+      if (link.isConnected && link.rttMs !== undefined) rtts.push([info.key, link.rttMs])
+    }
+    this.#report.measured(Object.fromEntries(rtts), this.#options.nowMs())
+    this.#reportWakeUp.at(this.#report.nextDeadlineMs())
+    this.#sendWaiting()
+  }
+
+  #tellNews(): void {
+    const rtts = this.#report.takeDue(this.#options.nowMs())
+    this.#reportWakeUp.at(this.#report.nextDeadlineMs())
+    if (rtts !== undefined) this.#options.onLatencies(rtts)
   }
 
   #sendWaiting(): void {
@@ -185,28 +252,6 @@ export class RelayPool {
       if (atMs >= sinceMs) this.send(frame, to, segmentBytes, true)
     }
   }
-
-  #chooseHome(): void {
-    const connected = [...this.#members.values()].filter(({ link }) => link.isConnected)
-    const best = connected.reduce<Member | undefined>(
-      (before, member) => (before === undefined || rttOf(member) < rttOf(before) ? member : before),
-      undefined,
-    )
-    const current = connected.find(({ info }) => info.key === this.#home)
-    const isWorth =
-      current === undefined ||
-      (best !== undefined &&
-        rttOf(best) < MIN_GAIN * rttOf(current) &&
-        rttOf(best) + MIN_GAIN_MS < rttOf(current))
-    const home = isWorth ? (best?.info.key ?? null) : this.#home
-    if (home === this.#home) return
-    this.#home = home
-    this.#options.onHome(home)
-  }
-}
-
-function rttOf({ link }: Member): number {
-  return link.rttMs ?? 1000
 }
 
 function keyOf({ key, host, port }: RelayInfo): string {

@@ -118,6 +118,7 @@ export class StunServer {
       return
     }
     this.#answered += 1
-    source.socket.send(answer.bytes, from.port, formatIp(from.address), () => undefined)
+    const { to } = answer
+    source.socket.send(answer.bytes, to.port, formatIp(to.address), () => undefined)
   }
 }

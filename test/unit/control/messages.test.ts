@@ -5,6 +5,8 @@ import {
   type HubMessage,
   hubMessage,
   MAX_MESSAGE_BYTES,
+  MAX_NODES_PER_MESSAGE,
+  nodeInfo,
   nodeMessage,
   tryDecodeMessage,
 } from '../../../src/control/messages.js'
@@ -30,6 +32,38 @@ describe('messages of a control session', () => {
     expect(tryDecodeMessage(hubMessage, encodeMessage(WELCOME))).toEqual(WELCOME)
     const changed = [infoOf(testNode(2), prefixOf('fd12:3456:789a::/48'))]
     const nodes: HubMessage = { type: 'nodes', changed, removed: [], isComplete: true }
+    expect(tryDecodeMessage(hubMessage, encodeMessage(nodes))).toEqual(nodes)
+  })
+
+  it('of nodes say how near relays are, within bounds; older ones did not', () => {
+    const relayRtts = Object.fromEntries(
+      Array.from({ length: 8 }, (_, i) => [testNode(i).identity.text, 60_000]),
+    )
+    const update = (rtts: Record<string, number>): Uint8Array =>
+      encodeMessage({ type: 'update', relayRtts: rtts })
+    expect(tryDecodeMessage(nodeMessage, update(relayRtts))).toEqual({ type: 'update', relayRtts })
+    for (const wrong of [{ [testNode(9).identity.text]: 1 }, { short: 1 }]) {
+      expect(tryDecodeMessage(nodeMessage, update({ ...relayRtts, ...wrong }))).toBeUndefined()
+    }
+    for (const ms of [-1, 60_001, 1.5]) {
+      expect(tryDecodeMessage(nodeMessage, update({ [testNode(1).identity.text]: ms }))).toBeUndefined()
+    }
+    const { relayRtts: _, ...older } = infoOf(testNode(2), prefixOf('fd12:3456:789a::/48'))
+    expect(nodeInfo.parse({ ...older, homeRelay: testNode(1).identity.text })).toEqual({
+      ...older,
+      relayRtts: {},
+    })
+  })
+
+  it('of as many nodes as may be, with the longest names and all relays, are not too long', () => {
+    const info = infoOf(testNode(2), prefixOf('fd12:3456:789a::/48'), {
+      name: 'x'.repeat(63),
+      v4: '100.100.100.100',
+      v6: 'fd12:3456:789a:1234:1234:1234:1234:1234',
+      relayRtts: Object.fromEntries(Array.from({ length: 8 }, (_, i) => [testNode(i).identity.text, 60_000])),
+    })
+    const changed = Array(MAX_NODES_PER_MESSAGE).fill(info)
+    const nodes: HubMessage = { type: 'nodes', changed, removed: [], isComplete: false }
     expect(tryDecodeMessage(hubMessage, encodeMessage(nodes))).toEqual(nodes)
   })
 

@@ -168,11 +168,12 @@ describe('what nodes hear', () => {
       { changed: [{ name: 'alice', isOnline: true }], isComplete: true },
     ])
     expect(world.heard(1).at(-1)).toMatchObject({ type: 'nodes', changed: [{ name: 'bob', isOnline: true }] })
-    world.say(2, { type: 'update', homeRelay: RELAY.key })
-    expect(world.heard(1)).toMatchObject([{ changed: [{ name: 'bob', homeRelay: RELAY.key }] }])
+    const relayRtts = { [RELAY.key]: 12 }
+    world.say(2, { type: 'update', relayRtts })
+    expect(world.heard(1)).toMatchObject([{ changed: [{ name: 'bob', relayRtts }] }])
     expect(world.heard(2)).toEqual([])
     world.hub.handleClosed(2, world.sent)
-    expect(world.heard(1)).toMatchObject([{ changed: [{ name: 'bob', isOnline: false, homeRelay: null }] }])
+    expect(world.heard(1)).toMatchObject([{ changed: [{ name: 'bob', isOnline: false, relayRtts: {} }] }])
   })
 
   it('is of those alone who share a tag, or have none', () => {

@@ -7,11 +7,13 @@ import {
   decodeStun,
   encodeBindingAnswer,
   encodeBindingRequest,
+  encodeResponsePortRequest,
   errorCode,
   isBinding,
   isStun,
   mappedEndpoint,
   otherEndpoint,
+  responsePort,
   TRANSACTION_ID_BYTES,
 } from '../../../src/paths/stun.js'
 import { hex } from '../../support/hex.js'
@@ -43,6 +45,17 @@ describe('a STUN message', () => {
     expect(message && isBinding(message)).toBe(true)
     expect(message?.class).toBe('request')
     expect(message && changeRequest(message)).toEqual({ address, port })
+  })
+
+  it('asks for an answer at another port, byte for byte', () => {
+    const bytes = encodeResponsePortRequest(ID, 0x1234)
+    expect(bytes.subarray(0, 32)).toEqual(
+      hex('0001 0034 2112a442 0102030405060708090a0b0c 0027 0004 1234 0000 8022 0020'),
+    )
+    const message = decodeStun(bytes)
+    expect(message && responsePort(message)).toBe(0x1234)
+    const other = decodeStun(encodeBindingRequest(ID))
+    expect(other && responsePort(other)).toBeUndefined()
   })
 
   it('carries endpoints of both families there and back', () => {

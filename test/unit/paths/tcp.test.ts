@@ -54,7 +54,7 @@ describe('where UDP does not come through', () => {
     world.run(10_000, [world.a])
     expect([world.kindOf(world.a), world.kindOf(world.b)]).toEqual(['punched', 'punched'])
     // What is not needed any more is closed.
-    world.run(120_000, [world.a])
+    world.run(180_000, [world.a])
     expect(world.streams.some(({ isOpen }) => isOpen)).toBe(false)
   })
 
