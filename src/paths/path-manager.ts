@@ -7,7 +7,7 @@
 
 import { formatHex } from '../base/bytes.js'
 import type { Endpoint } from '../net/endpoint.js'
-import { formatIp } from '../net/ip.js'
+import { equalIp, formatIp, type IpAddress } from '../net/ip.js'
 import type { Path } from '../net/path.js'
 import type { Prefix } from '../net/prefix.js'
 import type { Crypto, DhPrivateKey, RandomBytes } from '../wireguard/crypto.js'
@@ -85,6 +85,7 @@ export class PathManager {
   #mappedPort: number | undefined
   #tcpPort = 0
   #mappedTcpPort: number | undefined
+  #tcpAddress: IpAddress | undefined
   #choice: PortChoice | undefined
   #isSurveyDone = false
   #isRefreshDue = false
@@ -181,6 +182,14 @@ export class PathManager {
   /** The same of the port on which this node takes TCP connections. */
   setMappedTcpPort(port: number | undefined, nowMs: number, effects: PathEffect[]): void {
     this.#mappedTcpPort = port
+    this.#tellChange(nowMs, effects)
+  }
+
+  /** IPv4 from which servers see this node connect by TCP: where UDP does not come through, no other is known. */
+  setTcpAddress(address: IpAddress, nowMs: number, effects: PathEffect[]): void {
+    if (address.family !== 4) return
+    if (this.#tcpAddress !== undefined && equalIp(this.#tcpAddress, address)) return
+    this.#tcpAddress = address
     this.#tellChange(nowMs, effects)
   }
 
@@ -359,12 +368,15 @@ export class PathManager {
   }
 
   #mappedCandidates(): Candidate[] {
-    const outside = this.#reflexive.endpoints.find(({ address }) => address.family === 4)?.address
-    const at = (kind: CandidateKind, port: number | undefined): Candidate[] =>
-      port === undefined || outside === undefined
-        ? []
-        : [{ kind, endpoint: { address: outside, port, scopeId: 0 } }]
-    return [...at('mapped', this.#mappedPort), ...at('tcp', this.#mappedTcpPort)]
+    const byUdp = this.#reflexive.endpoints.find(({ address }) => address.family === 4)?.address
+    const byTcp = byUdp ?? this.#tcpAddress
+    const at = (
+      kind: CandidateKind,
+      address: IpAddress | undefined,
+      port: number | undefined,
+    ): Candidate[] =>
+      address === undefined || port === undefined ? [] : [{ kind, endpoint: { address, port, scopeId: 0 } }]
+    return [...at('mapped', byUdp, this.#mappedPort), ...at('tcp', byTcp, this.#mappedTcpPort)]
   }
 
   /** Where nothing is translated, and nobody stands in the way but a firewall perhaps. */

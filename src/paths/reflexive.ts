@@ -20,8 +20,11 @@ import { decodeStun, encodeBindingRequest, isBinding, mappedEndpoint, TRANSACTIO
 const RESEND_AT_MS = [0, 100, 300, 700, 1500, 3000] as const
 /** Most NATs keep an unused mapping for 30 s at least; how long ours does may become known. */
 const REFRESH_INTERVAL_MS = 22_000
-/** While nobody answers: a firewall may open. */
-const RETRY_INTERVAL_MS = 8000
+/** No server has answered in a round for so long: none will. */
+const SILENCE_MS = 4500
+/** While nobody answers: a firewall may open, and then paths are to be found soon. */
+const SILENT_RESEND_AT_MS = [0, 400] as const
+const SILENT_INTERVAL_MS = 3000
 const MIN_ROUND_INTERVAL_MS = 500
 const MAX_SERVERS = 8
 
@@ -47,6 +50,8 @@ export class Reflexive {
   #questions: Question[] = []
   #startedMs = Number.POSITIVE_INFINITY
   #step = 0
+  #resendAtMs: readonly number[] = RESEND_AT_MS
+  #isAnswered = false
   /** By server, the latest. */
   #sightings = new Map<string, Sighting>()
   #nextRoundMs = Number.POSITIVE_INFINITY
@@ -89,7 +94,7 @@ export class Reflexive {
     this.#sockets = position.sockets ?? this.#sockets
     this.#ownAddresses = position.ownAddresses ?? this.#ownAddresses
     this.#sightings.clear()
-    this.#startRound(nowMs, effects)
+    this.#startRound(RESEND_AT_MS, nowMs, effects)
   }
 
   /** Of an idle mapping, if it is known. */
@@ -100,28 +105,33 @@ export class Reflexive {
 
   /** Asks anew, out of turn, but not all the time. */
   refresh(nowMs: number, effects: ReflexiveEffect[]): void {
-    if (nowMs - this.#startedMs >= MIN_ROUND_INTERVAL_MS) this.#startRound(nowMs, effects)
+    if (nowMs - this.#startedMs >= MIN_ROUND_INTERVAL_MS) this.#startRound(RESEND_AT_MS, nowMs, effects)
   }
 
   nextDeadlineMs(): number {
-    const at = RESEND_AT_MS[this.#step]
-    return this.#questions.length > 0 && at !== undefined ? this.#startedMs + at : this.#nextRoundMs
+    const at = this.#resendAtMs[this.#step]
+    return this.#questions.length > 0 && at !== undefined ? this.#startedMs + at : this.#roundEndMs
   }
 
   handleTimeout(nowMs: number, effects: ReflexiveEffect[]): boolean {
-    const at = RESEND_AT_MS[this.#step]
+    const at = this.#resendAtMs[this.#step]
     if (this.#questions.length > 0 && at !== undefined) {
       if (nowMs >= this.#startedMs + at) this.#sendRound(effects)
       return false
     }
-    if (nowMs < this.#nextRoundMs) return false
+    if (nowMs < this.#roundEndMs) return false
     // What was not seen again in the last round is not true any more.
     let isChanged = false
     for (const { server } of this.#questions) {
       isChanged = this.#sightings.delete(formatEndpoint(server)) || isChanged
     }
-    this.#startRound(nowMs, effects)
+    this.#startRound(this.#isAnswered ? RESEND_AT_MS : SILENT_RESEND_AT_MS, nowMs, effects)
     return isChanged
+  }
+
+  get #roundEndMs(): number {
+    if (this.#isAnswered || this.#questions.length === 0) return this.#nextRoundMs
+    return this.#startedMs + (this.#resendAtMs === RESEND_AT_MS ? SILENCE_MS : SILENT_INTERVAL_MS)
   }
 
   /** `bytes`: isStun. True if something is known now that was not, or is different. */
@@ -134,6 +144,7 @@ export class Reflexive {
     )
     const mapped = mappedEndpoint(message)
     if (question === undefined || mapped === undefined) return false
+    this.#isAnswered = true
     this.#questions = this.#questions.filter((candidate) => candidate !== question)
     if (this.#step === 1) this.#rttMs = nowMs - this.#startedMs
     const key = formatEndpoint(question.server)
@@ -142,10 +153,12 @@ export class Reflexive {
     return before === undefined || !equalEndpoint(before.mapped, mapped)
   }
 
-  #startRound(nowMs: number, effects: ReflexiveEffect[]): void {
+  #startRound(resendAtMs: readonly number[], nowMs: number, effects: ReflexiveEffect[]): void {
     this.#startedMs = nowMs
     this.#step = 0
-    this.#nextRoundMs = nowMs + (this.#sightings.size > 0 ? this.#refreshMs : RETRY_INTERVAL_MS)
+    this.#resendAtMs = resendAtMs
+    this.#isAnswered = false
+    this.#nextRoundMs = nowMs + this.#refreshMs
     this.#questions = this.#servers.flatMap((server) => {
       const socket = server.address.family === 4 ? this.#sockets.v4 : this.#sockets.v6
       if (socket === undefined) return []

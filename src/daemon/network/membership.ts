@@ -118,6 +118,8 @@ export class Membership {
       log,
       nowMs,
       onMessages: (sender, segmentBytes, messages) => this.#deliver(sender, segmentBytes, messages),
+      onObserved: ({ address }) =>
+        this.#driver.turn((manager, now, effects) => manager.setTcpAddress(address, now, effects)),
       onLatencies: (relayRtts) => this.#hub.send({ type: 'update', relayRtts }),
     })
     this.#mapping = new PortMapping({

@@ -8,7 +8,7 @@ import { WebSocket } from 'ws'
 import type { Logger } from '../../base/log.js'
 import type { Identity } from '../../control/identity.js'
 import { FRAME_HEADROOM_BYTES } from '../../dataplane/contract.js'
-import { formatHostEndpoint, type HostEndpoint } from '../../net/endpoint.js'
+import { type Endpoint, formatHostEndpoint, type HostEndpoint } from '../../net/endpoint.js'
 import { equalIp, type IpAddress } from '../../net/ip.js'
 import { smooth } from '../../paths/known-paths.js'
 import { dial, type HttpProxy } from '../../platform/dial.js'
@@ -35,6 +35,8 @@ export interface RelayLinkOptions {
   readonly onMessages: (identity: Uint8Array, segmentBytes: number, messages: Uint8Array) => void
   /** The peer is not connected to this relay. */
   readonly onPeerGone: (identity: Uint8Array) => void
+  /** As whom the relay sees this node; not told where a proxy stands between. */
+  readonly onObserved: (endpoint: Endpoint) => void
   readonly onState: () => void
 }
 
@@ -48,6 +50,7 @@ export class RelayLink {
   #isFull = false
   #isWelcome = false
   #isConnecting = false
+  #isProxied = false
   #pauseMs = FIRST_PAUSE_MS
   #pauseTimer: NodeJS.Timeout | undefined
   #dropped = 0
@@ -126,6 +129,7 @@ export class RelayLink {
         dispose: ({ stream }) => stream.close(),
       })
       this.way = winner.name
+      this.#isProxied = winner.value.isProxied
       winner.value.adopt(this)
     } catch (error) {
       this.#broken(error instanceof Error ? error.message : String(error))
@@ -164,7 +168,7 @@ export class RelayLink {
     const { endpoint } = this.#options
     const socket = await dial({ to: endpoint, isTls: way.isTls, proxy: way.proxy, signal })
     const stream = way.isWeb ? await upgrade(socket, endpoint, signal) : streamOfSocket(socket)
-    const connection = new Connection(this.#options, stream)
+    const connection = new Connection(this.#options, stream, way.proxy !== undefined)
     await connection.untilUsable(signal)
     return connection
   }
@@ -180,7 +184,7 @@ export class RelayLink {
   }
 
   carryOut(effects: readonly RelayClientEffect[]): void {
-    const { onMessages, onPeerGone, onState, log } = this.#options
+    const { onMessages, onPeerGone, onObserved, onState, log } = this.#options
     for (const effect of effects) {
       switch (effect.kind) {
         case 'write':
@@ -210,6 +214,8 @@ export class RelayLink {
           this.#broken(this.fault)
           break
         case 'observed':
+          if (!this.#isProxied) onObserved(effect.endpoint)
+          break
         case 'usable':
           break
       }
@@ -261,6 +267,7 @@ export class RelayLink {
 /** One connection from its first frame on, before and after it has won the race. */
 class Connection {
   readonly stream: ByteStream
+  readonly isProxied: boolean
   readonly #client: RelayClient
   readonly #nowMs: () => number
   #link: RelayLink | undefined
@@ -269,9 +276,10 @@ class Connection {
   /** What came before it won. */
   #early: RelayClientEffect[] = []
 
-  constructor(options: RelayLinkOptions, stream: ByteStream) {
+  constructor(options: RelayLinkOptions, stream: ByteStream, isProxied: boolean) {
     const { identity, relayKey, ticket, nowMs } = options
     this.stream = stream
+    this.isProxied = isProxied
     this.#nowMs = nowMs
     this.#client = new RelayClient({ identity, relayKey, ticket: ticket() })
     stream.start({

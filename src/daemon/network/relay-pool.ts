@@ -7,6 +7,7 @@ import { formatBase64, formatHex, tryParseBase64 } from '../../base/bytes.js'
 import type { Logger } from '../../base/log.js'
 import { type Identity, tryParseIdentity } from '../../control/identity.js'
 import type { RelayInfo, RelayRtts } from '../../control/messages.js'
+import type { Endpoint } from '../../net/endpoint.js'
 import type { IpAddress } from '../../net/ip.js'
 import type { HttpProxy } from '../../platform/dial.js'
 import { LatencyReport } from '../../relay/latency-report.js'
@@ -34,6 +35,8 @@ export interface RelayPoolOptions {
   readonly log: Logger
   readonly nowMs: () => number
   readonly onMessages: (identity: string, segmentBytes: number, messages: Uint8Array) => void
+  /** As whom a relay sees this node. */
+  readonly onObserved: (endpoint: Endpoint) => void
   /** For the hub. */
   readonly onLatencies: (rtts: RelayRtts) => void
 }
@@ -205,7 +208,7 @@ export class RelayPool {
   }
 
   #createLink(info: RelayInfo, relayKey: Uint8Array): RelayLink {
-    const { identity, proxy, log, nowMs, onMessages } = this.#options
+    const { identity, proxy, log, nowMs, onMessages, onObserved } = this.#options
     const link = new RelayLink({
       endpoint: { host: info.host, port: info.port },
       relayKey,
@@ -216,6 +219,7 @@ export class RelayPool {
       nowMs,
       onMessages: (sender, segmentBytes, messages) =>
         onMessages(formatBase64(sender), segmentBytes, messages),
+      onObserved,
       onPeerGone: (peer) => {
         if (this.#gone.size > MAX_GONE) this.#gone.clear()
         this.#gone.set(`${info.key} ${formatHex(peer)}`, nowMs() + GONE_MS)

@@ -47,6 +47,7 @@ function createPool(number: number): { pool: RelayPool; heard: string[]; told: R
     log: createLogger({ level: 'error', write: () => undefined, wallNowMs }),
     nowMs: bootNowMs,
     onMessages: (_sender, _segmentBytes, messages) => heard.push(new TextDecoder().decode(messages)),
+    onObserved: () => undefined,
     onLatencies: (rtts) => told.push(rtts),
   })
   closers.unshift(() => pool.stop())
