@@ -96,7 +96,7 @@ async function measureRelayed(): Promise<BenchRow> {
     const network = await LabNetwork.start(internet)
     const a = await network.addNode(internet.addSite('portRestricted'), 'a')
     const b = await network.addNode(internet.addSite('portRestricted'), 'b')
-    internet.setFault(a.site, 'udpBlocked')
+    internet.setFault(a.site, 'serversOnly')
     await Promise.all([a.up(), b.up()])
     await a.untilKnown('b')
     await a.ping('b', '--count', '2')

@@ -107,6 +107,8 @@ function noteOf(kind: RouterKind): string {
 /** What may go wrong on the way, as a table of its own beside the router's. */
 export const FAULT_RULES = {
   udpBlocked: 'meta l4proto udp drop',
+  // Nothing but TCP to the hub and the relays: no two nodes reach each other without one.
+  serversOnly: 'oifname "wan" ip daddr 203.0.113.0/24 meta l4proto tcp accept\n oifname "wan" drop',
   tcp443Only: 'oifname "wan" tcp dport 443 accept\n oifname "wan" drop',
   // Whoever looks into the first bytes of a connection and wants TLS there.
   tls443Only: `oifname "wan" tcp dport 443 ct mark 7 accept

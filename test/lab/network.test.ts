@@ -45,7 +45,7 @@ requirement(
 
     /** Relayed, until it is mended. */
     async function relayed(): Promise<void> {
-      internet.setFault(siteA, 'udpBlocked')
+      internet.setFault(siteA, 'serversOnly')
       await until('the path is the relay', async () => {
         await a.ping('bob', '--count', '1')
         return (await pathOf(a, 'bob')) === 'relay'
@@ -174,7 +174,7 @@ requirement(
         const changes = [setTimeout(() => internet.setFault(siteA, undefined), 1000)]
         const first = await talk()
         await direct()
-        changes.push(setTimeout(() => internet.setFault(siteA, 'udpBlocked'), 2000))
+        changes.push(setTimeout(() => internet.setFault(siteA, 'serversOnly'), 2000))
         const second = await talk()
         for (const timer of changes) clearTimeout(timer)
         expect(await pathOf(a, 'bob')).toBe('relay')
@@ -311,12 +311,13 @@ requirement(
       })
 
       // The last one: an endpoint that is too narrow is not tried again for ten minutes.
-      test('a path that swallows full packets is left for the relay, with the reason', async () => {
+      test('a path that swallows full packets is left for TCP, with the reason', async () => {
         await relayed()
         internet.setFault(siteA, 'narrow')
         await until('the reason is known', async () => {
           await a.ping('bob', '--count', '1')
-          return (await a.why('bob')).code === 'PATH_NARROW'
+          const { kind, code } = await a.why('bob')
+          return kind === 'tcp' && code === 'PATH_NARROW'
         })
         const file = join(internet.directory, 'wide')
         writeFileSync(file, 'x'.repeat(200_000))
@@ -342,7 +343,7 @@ requirement('several relays', ['ip', 'nft', 'conntrack'], () => {
       const sites = [internet.addSite('portRestricted'), internet.addSite('portRestricted')] as const
       const a = await network.addNode(sites[0], 'alice')
       const b = await network.addNode(sites[1], 'bob')
-      for (const site of sites) internet.setFault(site, 'udpBlocked')
+      for (const site of sites) internet.setFault(site, 'serversOnly')
       await Promise.all([a.up(), b.up()])
       await a.untilKnown('bob')
       await until('the link is up', async () => (await a.ping('bob', '--count', '1')).code === 0)

@@ -49,8 +49,9 @@ export function explainNodes(status: MembershipStatus, nowMs: number): WhyReport
 function explain(node: string, finder: FinderStatus, status: MembershipStatus, nowMs: number): WhyReport {
   const { record, kind } = finder
   const isDirect = kind !== 'relay'
-  const code = isDirect ? 'DIRECT' : finder.isSearching ? 'SEARCHING' : record.code
-  const [reason, help] = code === 'DIRECT' ? ['there is a direct path', ''] : WORDS[code]
+  const code = isDirect && kind !== 'tcp' ? 'DIRECT' : finder.isSearching ? 'SEARCHING' : record.code
+  const [words, help] = code === 'DIRECT' ? ['there is a direct path', ''] : WORDS[code]
+  const reason = kind === 'tcp' ? `there is a direct path over TCP, and none over UDP: ${words}` : words
   return {
     node,
     kind,
