@@ -16,6 +16,8 @@ export interface OwnPosition {
   /** Of external ports where the mapping is hard; both 0 if not known. */
   readonly ports: readonly [low: number, high: number]
   readonly isSequential: boolean
+  /** Sockets that a search may have, where the router was seen to keep few sessions. */
+  readonly maxSockets: number | undefined
   /** Of an idle mapping, if that was found out. */
   readonly lifetimeMs: number | undefined
   /** Of a datagram of data with a full packet in it. */
@@ -48,6 +50,8 @@ export type FinderEffect =
   | { readonly kind: 'keepSocket'; readonly socket: number }
   /** The search is over: those that carry no path are not needed any more. */
   | { readonly kind: 'closeSockets' }
+  /** The router keeps no more sessions than about so many. */
+  | { readonly kind: 'full'; readonly sockets: number }
   /** A path was lost: this node's own endpoints may be others by now. */
   | { readonly kind: 'lost' }
   /** A socket of its own that carried a path. */

@@ -12,6 +12,9 @@
  * M open ports against N probes in a range of R meet with probability 1 - exp(-M N / R).
  *
  * Each has a budget of sockets, probes and time, and ends; then the sockets are closed.
+ *
+ * Some routers keep few sessions, and one whose table is full lets nobody begin anything for half a minute. So a
+ * fan stops at its gates, and goes on only if a server answers the next socket: that one still got a session.
  */
 
 import { formatHex } from '../base/bytes.js'
@@ -42,6 +45,10 @@ const BLOCK_PROBES = 1400
 const MAX_BLOCK_RANGE = 800
 /** Ports learnt by a bracket are fewer, unless the NAT is very busy. */
 const MAX_SWEEP = 96
+/** Sockets of a fan before each of which the router has to show that there is room. */
+const GATES: readonly number[] = [96, 144, 200]
+const GATE_RESEND_AFTER_MS = 150
+const GATE_PATIENCE_MS = 450
 const TIME_LIMIT_MS = 2500
 const STEP_MS = 10
 const PROBES_PER_STEP = 10
@@ -58,6 +65,8 @@ export interface HardSide {
   /** Of external ports: a range, or nothing known. */
   readonly ports: readonly [low: number, high: number]
   readonly isSequential: boolean
+  /** How many sessions its router was seen to keep, if it is too few; known of ourselves only. */
+  readonly maxSockets?: number | undefined
 }
 
 export interface HardPlan {
@@ -87,7 +96,12 @@ export function planHardSearch(own: HardSide, peer: HardSide): HardPlan | undefi
   if (!isHard(peer.mapping)) {
     return own.isSequential
       ? { technique: 'bracket', sockets: BRACKET_SOCKETS, probes: 0, range }
-      : { technique: 'fan', sockets: socketsFor(ownSize), probes: 0, range }
+      : {
+          technique: 'fan',
+          sockets: Math.min(socketsFor(ownSize), own.maxSockets ?? MAX_SOCKETS),
+          probes: 0,
+          range,
+        }
   }
   if (own.isSequential || peer.isSequential || Math.sqrt(ownSize * size) > MAX_BLOCK_RANGE) return undefined
   return { technique: 'blocks', sockets: MAX_SOCKETS, probes: BLOCK_PROBES, range }
@@ -130,6 +144,8 @@ export type HardEffect =
   | { readonly kind: 'send'; readonly path: Path; readonly bytes: Uint8Array }
   /** Our ports, learnt by a bracket: the peer is to sweep them. */
   | { readonly kind: 'tell'; readonly ports: readonly [low: number, high: number] }
+  /** The router keeps no more sessions than about so many. */
+  | { readonly kind: 'full'; readonly sockets: number }
 
 export interface HardSearchOptions {
   readonly plan: HardPlan
@@ -154,7 +170,9 @@ export class HardSearch {
   /** What each socket of ours still has to send. */
   #fanned = 0
   #nextStepMs: number
-  #questions = new Map<string, 'before' | 'after'>()
+  #questions = new Map<string, 'before' | 'after' | 'gate'>()
+  /** The next one, and when it was first asked at it. */
+  #gate: { readonly at: number; askedMs: number | undefined; nextAskMs: number } | undefined
   #before: number | undefined
   #after: number | undefined
   #isDone = false
@@ -166,6 +184,7 @@ export class HardSearch {
     this.#endMs = nowMs + TIME_LIMIT_MS
     this.#nextStepMs = nowMs
     this.#ports = choosePorts(options.plan, options.random)
+    this.#gate = gateAfter(0)
   }
 
   get isDone(): boolean {
@@ -206,8 +225,8 @@ export class HardSearch {
       this.#nextStepMs += STEP_MS
       const count = this.plan.technique === 'blocks' ? BLOCK_PROBES_PER_STEP : PROBES_PER_STEP
       for (let i = 0; i < count; i++) {
-        this.#fan(effects)
-        this.#fan(effects)
+        this.#fan(nowMs, effects)
+        this.#fan(nowMs, effects)
         this.#spray(effects)
       }
     }
@@ -220,6 +239,11 @@ export class HardSearch {
     if (message === undefined || message.class !== 'success' || !isBinding(message)) return
     if (stunServer === undefined || !equalEndpoint(path.remote, stunServer)) return
     const place = this.#questions.get(formatHex(message.transactionId))
+    if (place === 'gate' && this.#gate !== undefined) {
+      this.#questions.clear()
+      this.#gate = gateAfter(this.#gate.at)
+      return
+    }
     const port = mappedEndpoint(message)?.port
     if (place === 'before') this.#before = port
     if (place === 'after') this.#after = port
@@ -249,7 +273,7 @@ export class HardSearch {
     this.#fanned = this.#sockets.length
   }
 
-  #ask(place: 'before' | 'after', socket: number, server: Endpoint, effects: HardEffect[]): void {
+  #ask(place: 'before' | 'after' | 'gate', socket: number, server: Endpoint, effects: HardEffect[]): void {
     const transactionId = this.#options.random(TRANSACTION_ID_BYTES)
     this.#questions.set(formatHex(transactionId), place)
     const path: Path = { socket, remote: server, local: undefined }
@@ -257,14 +281,32 @@ export class HardSearch {
   }
 
   /** One more of our sockets sends to the peer's first endpoint; where both fan, sprays do it. */
-  #fan(effects: HardEffect[]): void {
+  #fan(nowMs: number, effects: HardEffect[]): void {
     if (this.plan.technique !== 'fan' || this.#fanned >= this.#sockets.length) return
+    if (this.#isHeldUp(nowMs, effects)) return
     const socket = this.#sockets[this.#fanned]
     const [remote] = this.#options.peerEndpoints
     this.#fanned += 1
     if (socket === undefined || remote === undefined) return
     this.#probes += 1
     effects.push({ kind: 'send', path: { socket, remote, local: undefined }, bytes: this.#options.ping })
+  }
+
+  /** At a gate whose question is not answered. */
+  #isHeldUp(nowMs: number, effects: HardEffect[]): boolean {
+    const gate = this.#gate
+    const socket = this.#sockets[this.#fanned]
+    const { stunServer } = this.#options
+    if (gate === undefined || this.#fanned < gate.at || socket === undefined) return false
+    gate.askedMs ??= nowMs
+    if (stunServer === undefined || nowMs >= gate.askedMs + GATE_PATIENCE_MS) {
+      if (stunServer !== undefined) effects.push({ kind: 'full', sockets: this.#fanned })
+      this.#fanned = this.#sockets.length
+    } else if (nowMs >= gate.nextAskMs) {
+      gate.nextAskMs = nowMs + GATE_RESEND_AFTER_MS
+      this.#ask('gate', socket, stunServer, effects)
+    }
+    return true
   }
 
   #spray(effects: HardEffect[]): void {
@@ -283,6 +325,13 @@ export class HardSearch {
       bytes: ping,
     })
   }
+}
+
+function gateAfter(
+  sockets: number,
+): { readonly at: number; askedMs: number | undefined; nextAskMs: number } | undefined {
+  const at = GATES.find((gate) => gate > sockets)
+  return at === undefined ? undefined : { at, askedMs: undefined, nextAskMs: 0 }
 }
 
 /** Without repetition where there are enough, in random order. */

@@ -413,8 +413,9 @@ export class PathFinder {
     const list: HardEffect[] = []
     this.#record.probed(this.#hard.run(input, list))
     for (const effect of list) {
-      if (effect.kind === 'send') effects.push(effect)
-      else this.#sendCall(nowMs, effects, effect.ports)
+      if (effect.kind === 'tell') this.#sendCall(nowMs, effects, effect.ports)
+      else effects.push(effect)
+      if (effect.kind === 'full') this.#record.filled(nowMs, effect.sockets)
     }
     const ended = this.#hard.takeEnded(!this.#isFar, nowMs)
     if (ended === undefined || ended.sockets === 0) return

@@ -32,7 +32,7 @@ import { isStun } from './stun.js'
 /** See FinderEffect; with the peer that it is about. */
 export type PathEffect =
   | Extract<FinderEffect, { kind: 'send' }>
-  | (Exclude<FinderEffect, { kind: 'send' | 'lost' }> & { readonly publicKey: PublicKey })
+  | (Exclude<FinderEffect, { kind: 'send' | 'lost' | 'full' }> & { readonly publicKey: PublicKey })
 
 export interface PathManagerOptions {
   readonly crypto: Crypto
@@ -66,6 +66,9 @@ const MESSAGE_OVERHEAD_BYTES = 32
 /** What an Ethernet carries of IPv4 and UDP; probes are not longer. */
 const MAX_WIDE_BYTES = 1472
 
+/** Of what a router was seen to keep: the rest is for whoever else is behind it. */
+const FULL_SHARE = 0.6
+
 interface Entry {
   readonly publicKey: PublicKey
   readonly pair: DiscoPair
@@ -89,6 +92,8 @@ export class PathManager {
   #choice: PortChoice | undefined
   #isSurveyDone = false
   #isRefreshDue = false
+  /** How many sockets were too many, and of which external addresses that is true. */
+  #full: { readonly seenAs: string; readonly sockets: number } | undefined
   /** Of which external addresses the ports were surveyed. */
   #surveyed = ''
   #servers: readonly Endpoint[] = []
@@ -204,7 +209,7 @@ export class PathManager {
    * Whoever asks tells the outcome by setPortChoice.
    */
   takePortSurvey(): readonly Endpoint[] | undefined {
-    const seenAs = this.#reflexive.endpoints.map(({ address }) => formatIp(address)).join()
+    const seenAs = this.#seenAs()
     if (!isHard(this.#reflexive.mapping) || this.#surveyed === seenAs) return undefined
     this.#surveyed = seenAs
     this.#isSurveyDone = false
@@ -362,9 +367,16 @@ export class PathManager {
       ports: this.#isSurveyDone ? portsToTell(this.#choice) : [0, 0],
       wideBytes: Math.min(MAX_WIDE_BYTES, this.#options.mtu() + MESSAGE_OVERHEAD_BYTES),
       lifetimeMs: this.#lifetimeMs,
+      maxSockets:
+        this.#full?.seenAs === this.#seenAs() ? Math.floor(this.#full.sockets * FULL_SHARE) : undefined,
       isSequential: this.#choice?.kind === 'sequential',
       stunServer: this.#servers[0],
     }
+  }
+
+  #seenAs(): string {
+    const addresses = this.#reflexive.endpoints.map(({ address }) => formatIp(address))
+    return [...new Set(addresses)].sort().join()
   }
 
   #mappedCandidates(): Candidate[] {
@@ -423,7 +435,10 @@ export class PathManager {
   #push(entry: Entry, list: readonly FinderEffect[], effects: PathEffect[]): void {
     for (const effect of list) {
       if (effect.kind === 'lost') this.#isRefreshDue = true
-      else effects.push(effect.kind === 'send' ? effect : { ...effect, publicKey: entry.publicKey })
+      else if (effect.kind === 'full') {
+        this.#full = { seenAs: this.#seenAs(), sockets: effect.sockets }
+        this.#update()
+      } else effects.push(effect.kind === 'send' ? effect : { ...effect, publicKey: entry.publicKey })
     }
   }
 }

@@ -92,6 +92,10 @@ export class PathRecord {
     this.#add(nowMs, `tried a technique for hard NATs: ${technique}, ${amounts.join(' and ')}`)
   }
 
+  filled(nowMs: number, sockets: number): void {
+    this.#add(nowMs, `stopped at ${sockets} sockets: the router here keeps no more sessions`)
+  }
+
   triedTcp(nowMs: number, endpoints: readonly Endpoint[]): void {
     this.#add(nowMs, `tried TCP to ${endpoints.map(formatEndpoint).join(' and ')}`)
   }

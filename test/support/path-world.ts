@@ -64,6 +64,8 @@ export class WorldNode {
   /** Sockets that were let go. */
   readonly givenBack: (number | 'search')[] = []
   sent = 0
+  /** Datagrams for which the NAT had no session left. */
+  refused = 0
   isUdpBlocked = false
   /** TCP connections of this node get nowhere. */
   isTcpBlocked = false
@@ -364,9 +366,14 @@ export class PathWorld {
   ): void {
     node.sent += 1
     this.#datagrams += 1
-    if (node.isUdpBlocked || this.isLost(this.#datagrams) || bytes.length > this.maxBytes) return
+    if (node.isUdpBlocked) return
     const inside = node.endpointOf(path.socket)
+    if (node.nat?.hasRoom(inside, path.remote) === false) {
+      node.refused += 1
+      return
+    }
     const outside = node.nat?.outbound(inside, path.remote) ?? inside
+    if (this.isLost(this.#datagrams) || bytes.length > this.maxBytes) return
     this.#at(RTT_MS / 2, () => {
       const answer = this.#stun.answer(outside, path.remote, bytes)
       if (answer !== undefined) {

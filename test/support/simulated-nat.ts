@@ -19,6 +19,8 @@ export interface SimulatedNatOptions {
   readonly address?: string
   /** Of idle mappings; for ever if not given. */
   readonly lifetime?: MappingLifetime
+  /** What would be one more is dropped. */
+  readonly maxSessions?: number
 }
 
 export interface MappingLifetime {
@@ -56,6 +58,14 @@ export class SimulatedNat {
 
   get isHard(): boolean {
     return this.#options.mapping !== 'endpointIndependent'
+  }
+
+  /** Whether it keeps one more session, or has this one already. */
+  hasRoom(inside: Endpoint, remote: Endpoint): boolean {
+    const key = `${formatEndpoint(inside)} ${scopeOf(this.#options.mapping, remote)}`
+    return (
+      this.#entries.has(key) || this.#entries.size < (this.#options.maxSessions ?? Number.POSITIVE_INFINITY)
+    )
   }
 
   /** The source that the outside sees. */
