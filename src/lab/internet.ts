@@ -14,7 +14,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { connect, Namespace } from './namespace.js'
-import { FAULT_RULES, type Fault, faultRules, type RouterKind, routerRules } from './routers.js'
+import { FAULT_RULES, type Fault, faultRules, type RouterKind, routerRules, sessionRules } from './routers.js'
 
 export const HUB_ADDRESS = '203.0.113.1'
 const PROXY_PORT = 3128
@@ -179,6 +179,18 @@ export class Internet {
   /** What the router maps, as its rules tell it. */
   mappings({ router }: Site): string {
     return router.runSync('nft', 'list', 'chain', 'inet', 'mapped', 'prerouting_miniupnpd')
+  }
+
+  /** The site's router keeps no more than so many sessions at once. */
+  limitSessions({ router }: Site, count: number): void {
+    router.addRules(sessionRules(count))
+  }
+
+  /** Packets that would have begun one more. */
+  refusedSessions({ router }: Site): number {
+    const text = router.runSync('nft', '-j', 'list', 'counter', 'ip', 'sessions', 'refused')
+    const { nftables } = JSON.parse(text) as { nftables: { counter?: { packets: number } }[] }
+    return nftables.find(({ counter }) => counter !== undefined)?.counter?.packets ?? 0
   }
 
   /** Undefined mends it. */

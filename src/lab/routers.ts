@@ -121,6 +121,12 @@ export const FAULT_RULES = {
 } as const
 export type Fault = keyof typeof FAULT_RULES
 
+/** A table of sessions that is no longer than this. */
+export function sessionRules(count: number): string {
+  const rules = `iifname "lan" ct state new ct count over ${count} counter name refused drop`
+  return `table ip sessions {\n counter refused { }\n${chain('pass', 'filter hook forward priority -10', rules)}\n}`
+}
+
 export function faultRules(rules: string): string {
   const hook = 'filter hook forward priority 0'
   const all = 'oifname "wan" drop\n iifname "wan" drop'

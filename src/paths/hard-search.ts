@@ -46,7 +46,7 @@ const MAX_BLOCK_RANGE = 800
 /** Ports learnt by a bracket are fewer, unless the NAT is very busy. */
 const MAX_SWEEP = 96
 /** Sockets of a fan before each of which the router has to show that there is room. */
-const GATES: readonly number[] = [96, 144, 200]
+const GATES: readonly number[] = [96, 128, 176]
 const GATE_RESEND_AFTER_MS = 150
 const GATE_PATIENCE_MS = 450
 const TIME_LIMIT_MS = 2500

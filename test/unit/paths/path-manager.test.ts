@@ -269,7 +269,7 @@ describe('a router that keeps few sessions', () => {
     expect(world.a.refused).toBeGreaterThan(0)
     expect(world.a.refused).toBeLessThan(48)
     const texts = world.status(world.a)?.record.events.map(({ text }) => text)
-    expect(texts).toContain('stopped at 144 sockets: the router here keeps no more sessions')
+    expect(texts).toContain('stopped at 128 sockets: the router here keeps no more sessions')
   })
 
   it('is spared from the second attempt on', () => {
@@ -282,7 +282,7 @@ describe('a router that keeps few sessions', () => {
         .filter((text) => text.includes('fan'))
     expect(techniques()).toEqual([expect.stringContaining('256 sockets')])
     world.run(120_000, [world.a])
-    expect(techniques()[1]).toContain('86 sockets')
+    expect(techniques()[1]).toContain('76 sockets')
   })
 })
 
