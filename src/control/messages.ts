@@ -3,7 +3,7 @@
  *
  * | node → hub | when |
  * | hello | first: who it is, proven for this session; with a token's secret if it is new |
- * | update | its tunnel key or its home relay changed |
+ * | update | its tunnel keys or its home relay changed |
  * | signal | a sealed message for another node, while no relay carries it |
  * | ping | from time to time |
  * | leave | it goes for good |
@@ -45,6 +45,8 @@ export interface NodeInfo {
   readonly v4: string
   readonly v6: string
   readonly tunnelKey: SignedTunnelKey
+  /** Another that it may still use, for some days after a change. */
+  readonly previousTunnelKey?: SignedTunnelKey | undefined
   /** Key of the relay that it is connected to, if it is. */
   readonly homeRelay: string | null
   readonly isOnline: boolean
@@ -57,6 +59,8 @@ export interface Hello {
   /** Over the session's handshake hash. */
   readonly proof: string
   readonly tunnelKey: SignedTunnelKey
+  /** Another that it may still use, for some days after a change. */
+  readonly previousTunnelKey?: SignedTunnelKey | undefined
   /** Of a join token; only a node that is new needs one. */
   readonly secret?: string | undefined
   readonly name?: string | undefined
@@ -69,6 +73,8 @@ export type NodeMessage =
   | {
       readonly type: 'update'
       readonly tunnelKey?: SignedTunnelKey | undefined
+      /** Beside `tunnelKey`; without it, there is none any more. */
+      readonly previousTunnelKey?: SignedTunnelKey | undefined
       readonly homeRelay?: string | null | undefined
     }
   | { readonly type: 'signal'; readonly to: string; readonly body: string }
@@ -136,6 +142,7 @@ export const nodeInfo: z.ZodType<NodeInfo> = z.object({
   v4: address,
   v6: address,
   tunnelKey: signedTunnelKey,
+  previousTunnelKey: signedTunnelKey.optional(),
   homeRelay: key.nullable(),
   isOnline: z.boolean(),
 })
@@ -147,6 +154,7 @@ export const nodeMessage: z.ZodType<NodeMessage> = z.discriminatedUnion('type', 
     identity: key,
     proof: z.string().length(88),
     tunnelKey: signedTunnelKey,
+    previousTunnelKey: signedTunnelKey.optional(),
     secret: z.string().max(64).optional(),
     name: z.string().max(63).optional(),
     localPrefixes: z.array(address).max(MAX_LOCAL_PREFIXES),
@@ -154,6 +162,7 @@ export const nodeMessage: z.ZodType<NodeMessage> = z.discriminatedUnion('type', 
   z.object({
     type: z.literal('update'),
     tunnelKey: signedTunnelKey.optional(),
+    previousTunnelKey: signedTunnelKey.optional(),
     homeRelay: key.nullable().optional(),
   }),
   z.object({ type: z.literal('signal'), to: key, body: signalBody }),

@@ -13,14 +13,19 @@ import type { Prefix } from '../net/prefix.js'
 import type { Crypto, DhPrivateKey, RandomBytes } from '../wireguard/crypto.js'
 import { DeadlineQueue } from '../wireguard/deadline-queue.js'
 import type { PublicKey } from '../wireguard/keys.js'
+import type { OwnKeys } from '../wireguard/peer-keys.js'
 import { isPrivate, type PathKind } from './candidates.js'
-import { type Candidate, DiscoPair, discoTagOf, isDisco, MAX_CANDIDATES } from './disco.js'
+import { type Candidate, discoTagOf, isDisco, MAX_CANDIDATES } from './disco.js'
+import { DiscoPair } from './disco-pair.js'
 import type { FinderEffect, OwnPosition, PeerActivity } from './finder-types.js'
 import { isHard, portsToTell } from './hard-search.js'
 import type { Mapping, PortChoice } from './nat.js'
 import { type FinderStatus, PathFinder } from './path-finder.js'
 import { Reflexive, type ReflexiveEffect } from './reflexive.js'
 import { isStun } from './stun.js'
+
+/** Names a peer for as long as it is there: its keys change. Never used again. */
+export type PeerId = number
 
 export type PathEffect =
   | { readonly kind: 'send'; readonly path: Path; readonly bytes: Uint8Array }
@@ -31,9 +36,14 @@ export type PathEffect =
       readonly pathKind: PathKind
     }
   /** See FinderEffect. */
-  | { readonly kind: 'openSockets'; readonly publicKey: PublicKey; readonly count: number }
+  | {
+      readonly kind: 'openSockets'
+      readonly publicKey: PublicKey
+      readonly peer: PeerId
+      readonly count: number
+    }
   | { readonly kind: 'keepSocket'; readonly publicKey: PublicKey; readonly socket: number }
-  | { readonly kind: 'closeSockets'; readonly publicKey: PublicKey }
+  | { readonly kind: 'closeSockets'; readonly publicKey: PublicKey; readonly peer: PeerId }
   | { readonly kind: 'releaseSocket'; readonly publicKey: PublicKey; readonly socket: number }
 
 export interface PathManagerOptions {
@@ -47,6 +57,8 @@ export interface PathManagerOptions {
 
 export interface ManagedPeer {
   readonly publicKey: PublicKey
+  /** The peer may still use it. */
+  readonly previousKey?: PublicKey | undefined
   readonly relayPath: Path
   readonly activity: () => PeerActivity | undefined
 }
@@ -69,7 +81,9 @@ const MESSAGE_OVERHEAD_BYTES = 32
 const MAX_WIDE_BYTES = 1472
 
 interface Entry {
-  readonly publicKey: PublicKey
+  readonly id: PeerId
+  publicKey: PublicKey
+  previousKey: PublicKey | undefined
   readonly pair: DiscoPair
   readonly finder: PathFinder
 }
@@ -78,6 +92,9 @@ export class PathManager {
   readonly counters: ProbeCounters = { unknown: 0, malformed: 0 }
   readonly #options: PathManagerOptions
   readonly #peers = new Map<string, Entry>()
+  readonly #byPreviousKey = new Map<string, Entry>()
+  #ownKeys: OwnKeys
+  #nextId = 1
   readonly #byTag = new Map<string, Entry>()
   /** So that a turn, and above all a stranger's datagram, costs the same however many peers there are. */
   readonly #deadlines = new DeadlineQueue<Entry>()
@@ -95,6 +112,7 @@ export class PathManager {
 
   constructor(options: PathManagerOptions) {
     this.#options = options
+    this.#ownKeys = { current: options.staticKey, previous: undefined }
     this.#reflexive = new Reflexive(options.random)
     this.#own = this.#position()
   }
@@ -109,38 +127,53 @@ export class PathManager {
   }
 
   status(publicKey: PublicKey): FinderStatus | undefined {
-    return this.#peers.get(formatHex(publicKey))?.finder.status()
+    return this.#find(publicKey)?.finder.status()
   }
 
   // --- commands --------------------------------------------------------------------------------
 
   /** False for a key of low order, or of a peer that is there. */
   addPeer(peer: ManagedPeer, nowMs: number, effects: PathEffect[]): boolean {
-    const { crypto, random, staticKey } = this.#options
-    const { publicKey, relayPath, activity } = peer
-    const id = formatHex(publicKey)
-    const pair = this.#peers.has(id) ? undefined : DiscoPair.tryCreate(crypto, staticKey, publicKey)
+    const { crypto, random } = this.#options
+    const { publicKey, previousKey, relayPath, activity } = peer
+    const isThere = this.#peers.has(formatHex(publicKey))
+    const pair = isThere ? undefined : DiscoPair.tryCreate(crypto, this.#ownKeys.current, publicKey)
     if (pair === undefined) return false
     const finder = new PathFinder({ pair, random, relayPath, activity, own: () => this.#own }, nowMs)
-    const entry: Entry = { publicKey, pair, finder }
-    this.#peers.set(id, entry)
-    this.#byTag.set(pair.remoteTag, entry)
+    const entry: Entry = { id: this.#nextId++, publicKey, previousKey, pair, finder }
+    this.#enter(entry, publicKey, previousKey)
     this.#deadlines.set(entry, finder.nextDeadlineMs(nowMs))
     effects.push({ kind: 'usePath', publicKey, path: relayPath, pathKind: 'relay' })
     return true
   }
 
   removePeer(publicKey: PublicKey, effects: PathEffect[]): void {
-    const id = formatHex(publicKey)
-    const entry = this.#peers.get(id)
+    const entry = this.#peers.get(formatHex(publicKey))
     if (entry === undefined) return
     const list: FinderEffect[] = []
     entry.finder.close(list)
     this.#push(entry, list, effects)
-    this.#peers.delete(id)
-    this.#byTag.delete(entry.pair.remoteTag)
+    this.#leave(entry)
     this.#deadlines.delete(entry)
     entry.pair.wipe()
+  }
+
+  /** The same peer by other keys: its paths stay. `before`: any key that it had. */
+  setPeerKeys(before: PublicKey, publicKey: PublicKey, previousKey: PublicKey | undefined): void {
+    const entry = this.#find(before)
+    const owner = this.#peers.get(formatHex(publicKey))
+    if (entry === undefined || (owner !== undefined && owner !== entry)) return
+    this.#leave(entry)
+    this.#enter(entry, publicKey, previousKey)
+  }
+
+  /** This node by other keys. Costs a Diffie-Hellman for each peer. */
+  setOwnKeys(keys: OwnKeys): void {
+    this.#ownKeys = keys
+    for (const entry of [...this.#peers.values()]) {
+      this.#leave(entry)
+      this.#enter(entry, entry.publicKey, entry.previousKey)
+    }
   }
 
   setServers(servers: readonly Endpoint[], nowMs: number, effects: PathEffect[]): void {
@@ -213,7 +246,7 @@ export class PathManager {
 
   /** Data is about to flow to this peer. */
   handleWanted(publicKey: PublicKey, nowMs: number, effects: PathEffect[]): void {
-    const entry = this.#peers.get(formatHex(publicKey))
+    const entry = this.#find(publicKey)
     if (entry === undefined) return
     this.#collect(entry, nowMs, effects, (list) => entry.finder.handleWanted(nowMs, list))
   }
@@ -225,7 +258,7 @@ export class PathManager {
     nowMs: number,
     effects: PathEffect[],
   ): void {
-    const entry = this.#peers.get(formatHex(publicKey))
+    const entry = this.#find(publicKey)
     if (entry === undefined) return
     this.#collect(entry, nowMs, effects, (list) => entry.finder.handleSockets(sockets, nowMs, list))
   }
@@ -238,7 +271,7 @@ export class PathManager {
     nowMs: number,
     effects: PathEffect[],
   ): void {
-    const entry = this.#peers.get(formatHex(publicKey))
+    const entry = this.#find(publicKey)
     if (entry === undefined) return
     if (isStun(bytes))
       this.#collect(entry, nowMs, effects, (list) => entry.finder.handleStun(path, bytes, nowMs, list))
@@ -253,7 +286,7 @@ export class PathManager {
     nowMs: number,
     effects: PathEffect[],
   ): void {
-    const entry = this.#peers.get(formatHex(publicKey))
+    const entry = this.#find(publicKey)
     if (entry === undefined) return
     this.#collect(entry, nowMs, effects, (list) => entry.finder.handleAdopted(before, after, nowMs, list))
   }
@@ -276,6 +309,29 @@ export class PathManager {
   }
 
   // --- inside ----------------------------------------------------------------------------------
+
+  /** By any key: whoever asks may not have heard of a change yet. */
+  #find(publicKey: PublicKey): Entry | undefined {
+    const key = formatHex(publicKey)
+    return this.#peers.get(key) ?? this.#byPreviousKey.get(key)
+  }
+
+  /** Under all its keys. A previous one that is another peer's is left out. */
+  #enter(entry: Entry, publicKey: PublicKey, previousKey: PublicKey | undefined): void {
+    entry.publicKey = publicKey
+    entry.previousKey = previousKey && this.#find(previousKey) === undefined ? previousKey : undefined
+    entry.pair.setKeys(this.#ownKeys, publicKey, entry.previousKey)
+    this.#peers.set(formatHex(publicKey), entry)
+    if (entry.previousKey !== undefined) this.#byPreviousKey.set(formatHex(entry.previousKey), entry)
+    for (const tag of entry.pair.remoteTags) this.#byTag.set(tag, entry)
+  }
+
+  #leave(entry: Entry): void {
+    const { publicKey, previousKey, pair } = entry
+    this.#peers.delete(formatHex(publicKey))
+    if (previousKey !== undefined) this.#byPreviousKey.delete(formatHex(previousKey))
+    for (const tag of pair.remoteTags) if (this.#byTag.get(tag) === entry) this.#byTag.delete(tag)
+  }
 
   /** A path was lost: servers tell whether our NAT maps us elsewhere now. */
   #refresh(nowMs: number, effects: PathEffect[]): void {
@@ -353,9 +409,13 @@ export class PathManager {
   }
 
   #push(entry: Entry, list: readonly FinderEffect[], effects: PathEffect[]): void {
+    const { publicKey, id: peer } = entry
     for (const effect of list) {
       if (effect.kind === 'lost') this.#isRefreshDue = true
-      else effects.push(effect.kind === 'send' ? effect : { ...effect, publicKey: entry.publicKey })
+      else if (effect.kind === 'send') effects.push(effect)
+      else if (effect.kind === 'openSockets' || effect.kind === 'closeSockets') {
+        effects.push({ ...effect, publicKey, peer })
+      } else effects.push({ ...effect, publicKey })
     }
   }
 }

@@ -1,5 +1,5 @@
 /**
- * The local interface's protocol machine: one static key, many peers. Sans-IO.
+ * The local interface's protocol machine: one static key, or two while it changes, and many peers. Sans-IO.
  *
  * Four kinds of calls, all with a time and a list to which effects are added:
  *   commands        configure, setSockets
@@ -41,6 +41,7 @@ import {
   type Response,
 } from './messages.js'
 import { type IndexOwner, Peer, type PeerContext } from './peer.js'
+import type { OwnKeys } from './peer-keys.js'
 import type { OuterSockets } from './peer-path.js'
 import { PeerTable } from './peer-table.js'
 import { RateLimiter } from './rate-limiter.js'
@@ -53,8 +54,14 @@ const HANDSHAKES_PER_TURN = 16
 const TIMERS_PER_TURN = 32
 const NO_SOCKETS: OuterSockets = { v4: undefined, v6: undefined }
 
+/** A static key of ours, and what checks messages to it. */
+interface OwnKey {
+  readonly secret: DhPrivateKey
+  readonly checker: CookieChecker
+}
+
 type QueuedHandshake =
-  | { readonly kind: 'initiation'; readonly message: Initiation; readonly path: Path }
+  | { readonly kind: 'initiation'; readonly message: Initiation; readonly path: Path; readonly own: OwnKey }
   | { readonly kind: 'response'; readonly message: Response; readonly path: Path }
 
 export interface DeviceOptions {
@@ -77,8 +84,8 @@ export class Device {
   readonly #rateLimiter = new RateLimiter()
   readonly #queue: QueuedHandshake[] = []
   readonly #drops = new Map<HandshakeDropReason, number>()
-  #static: DhPrivateKey | undefined
-  #cookieChecker: CookieChecker | undefined
+  #current: OwnKey | undefined
+  #previous: OwnKey | undefined
   #sockets: OuterSockets = NO_SOCKETS
 
   constructor(options: DeviceOptions) {
@@ -97,7 +104,7 @@ export class Device {
   // --- getters ---------------------------------------------------------------------------------
 
   get staticKey(): DhPrivateKey | undefined {
-    return this.#static
+    return this.#current?.secret
   }
 
   get peers(): Iterable<Peer> {
@@ -145,7 +152,7 @@ export class Device {
   /** Key and peers of an update; port and mark belong to the driver, which has the sockets. */
   configure(update: DeviceUpdate, nowMs: number, effects: Effects): void {
     const { allowedIpsVersion } = this.#peers
-    if (update.privateKey !== undefined) this.#setPrivateKey(update.privateKey, effects)
+    this.#setPrivateKeys(update, effects)
     if (update.replacePeers === true) for (const peer of [...this.#peers]) this.removePeer(peer, effects)
     for (const peerUpdate of update.peers) {
       applyPeerUpdate(this, this.#peers, peerUpdate, { sockets: this.#sockets, nowMs, effects })
@@ -167,20 +174,19 @@ export class Device {
 
   /** Where a managed peer is reached from now on; others are left alone. */
   setPeerPath(publicKey: PublicKey, path: Path | undefined, nowMs: number, effects: Effects): void {
-    const peer = this.#peers.find(publicKey)
+    const peer = this.#peers.findByAnyKey(publicKey)
     peer?.setPath(path, nowMs, effects)
     this.#touch(peer, nowMs)
   }
 
   /** Undefined if there is no such peer. */
   slotOf(publicKey: PublicKey): number | undefined {
-    return this.#peers.find(publicKey)?.slot
+    return this.#peers.findByAnyKey(publicKey)?.slot
   }
 
   /** Undefined if there is no room, or the key is our own: nobody is their own peer. */
   tryAddPeer(peerKey: PublicKey, isManaged: boolean, effects: Effects): Peer | undefined {
-    const isOwnKey = this.#static !== undefined && equalBytes(this.#static.publicKey, peerKey)
-    if (this.#peers.size >= this.#options.maxPeers || isOwnKey) return undefined
+    if (this.#peers.size >= this.#options.maxPeers || this.isOwnKey(peerKey)) return undefined
     const slot = this.#peers.freeSlot()
     const peer = new Peer(this.#context, {
       publicKey: peerKey,
@@ -191,8 +197,14 @@ export class Device {
     this.#peers.add(peer)
     effects.push({ kind: 'addPeer', slot })
     if (isManaged) effects.push({ kind: 'setRoaming', slot, isRoaming: false })
-    peer.setStaticPrivate(this.#static, effects)
+    peer.setIdentity(this.#ownKeys(), effects)
     return peer
+  }
+
+  isOwnKey(publicKey: PublicKey): boolean {
+    return [this.#current, this.#previous].some(
+      (own) => own !== undefined && equalBytes(own.secret.publicKey, publicKey),
+    )
   }
 
   removePeer(peer: Peer, effects: Effects): void {
@@ -203,20 +215,62 @@ export class Device {
   }
 
   /** The key there is already changes nothing: tools set it again with every change of a peer. */
-  #setPrivateKey(privateKey: PrivateKey | null, effects: Effects): void {
-    const { crypto, random } = this.#options
-    const next = privateKey === null ? undefined : crypto.dhPrivateKey(privateKey)
-    if (next !== undefined && this.#static !== undefined && equalBytes(next.bytes, this.#static.bytes)) {
-      next.wipe()
+  #setPrivateKeys({ privateKey, previousPrivateKey }: DeviceUpdate, effects: Effects): void {
+    const current = this.#current?.secret
+    const next = privateKey ? this.#createOwnKey(privateKey) : undefined
+    const isSame = next !== undefined && current !== undefined && equalBytes(next.secret.bytes, current.bytes)
+    const isSuccession =
+      next !== undefined &&
+      !isSame &&
+      current !== undefined &&
+      !!previousPrivateKey &&
+      equalBytes(previousPrivateKey, current.bytes)
+    if (isSame) next.secret.wipe()
+    if (isSuccession) {
+      this.#previous?.secret.wipe()
+      this.#previous = this.#current
+      this.#current = next
+      this.#tellOwnKeys((peer) => peer.isManaged, effects)
       return
     }
-    this.#static?.wipe()
-    this.#static = next
-    this.#cookieChecker = next && new CookieChecker(crypto, random, next.publicKey)
+    if (privateKey !== undefined && !isSame) this.#setIdentity(next, effects)
+    if (previousPrivateKey !== undefined) this.#setPreviousKey(previousPrivateKey, effects)
+  }
+
+  #setIdentity(next: OwnKey | undefined, effects: Effects): void {
+    this.#current?.secret.wipe()
+    this.#previous?.secret.wipe()
+    this.#current = next
+    this.#previous = undefined
     this.#queue.length = 0
-    const self = this.#static === undefined ? undefined : this.#peers.find(this.#static.publicKey)
+    this.#tellOwnKeys(() => false, effects)
+  }
+
+  #setPreviousKey(privateKey: PrivateKey | null, effects: Effects): void {
+    this.#previous?.secret.wipe()
+    this.#previous = privateKey === null ? undefined : this.#createOwnKey(privateKey)
+    this.#tellOwnKeys(() => true, effects)
+  }
+
+  /** `isSame`: whether this device is to the peer who it was. */
+  #tellOwnKeys(isSame: (peer: Peer) => boolean, effects: Effects): void {
+    const keys = this.#ownKeys()
+    const self = keys && this.#peers.find(keys.current.publicKey)
     if (self !== undefined) this.removePeer(self, effects)
-    for (const peer of this.#peers) peer.setStaticPrivate(this.#static, effects)
+    for (const peer of this.#peers) {
+      if (isSame(peer)) peer.setOwnKeys(keys)
+      else peer.setIdentity(keys, effects)
+    }
+  }
+
+  #ownKeys(): OwnKeys | undefined {
+    return this.#current && { current: this.#current.secret, previous: this.#previous?.secret }
+  }
+
+  #createOwnKey(privateKey: PrivateKey): OwnKey {
+    const { crypto, random } = this.#options
+    const secret = crypto.dhPrivateKey(privateKey)
+    return { secret, checker: new CookieChecker(crypto, random, secret.publicKey) }
   }
 
   // --- inputs ----------------------------------------------------------------------------------
@@ -226,10 +280,9 @@ export class Device {
     switch (messageTypeOf(bytes)) {
       case MESSAGE_INITIATION: {
         const message = decodeInitiation(bytes)
+        const own = message && this.#admit(bytes, path, nowMs, effects)
         if (message === undefined) this.#count('handshakeMalformed')
-        else if (this.#isAdmitted(bytes, path, nowMs, effects)) {
-          this.#queue.push({ kind: 'initiation', message, path })
-        }
+        else if (own !== undefined) this.#queue.push({ kind: 'initiation', message, path, own })
         break
       }
       case MESSAGE_RESPONSE: {
@@ -237,7 +290,7 @@ export class Device {
         if (message === undefined) this.#count('handshakeMalformed')
         else if (this.#indices.find(message.receiverIndex)?.kind !== 'handshake') {
           this.#count('handshakeUnknownIndex')
-        } else if (this.#isAdmitted(bytes, path, nowMs, effects)) {
+        } else if (this.#admit(bytes, path, nowMs, effects) !== undefined) {
           this.#queue.push({ kind: 'response', message, path })
         }
         break
@@ -294,28 +347,29 @@ export class Device {
 
   // --- admission -------------------------------------------------------------------------------
 
-  #isAdmitted(bytes: Uint8Array, path: Path, nowMs: number, effects: Effects): boolean {
-    const checker = this.#cookieChecker
-    const drop = (reason: HandshakeDropReason): false => {
+  /** Gives the key that the message was made for; undefined if it is turned away, and counted. */
+  #admit(bytes: Uint8Array, path: Path, nowMs: number, effects: Effects): OwnKey | undefined {
+    const drop = (reason: HandshakeDropReason): undefined => {
       this.#count(reason)
-      return false
     }
-    if (checker === undefined || !checker.isMac1Valid(bytes)) return drop('handshakeMac1Invalid')
+    // A stranger costs one keyed hash, or two while our key changes.
+    const own = [this.#current, this.#previous].find((key) => key?.checker.isMac1Valid(bytes) === true)
+    if (own === undefined) return drop('handshakeMac1Invalid')
     this.#load.arrived(this.#queue.length, nowMs)
     if (this.#load.isUnderLoad(nowMs)) {
-      if (!checker.isMac2Valid(bytes, path.remote, nowMs)) {
-        const message = checker.createCookieReply(bytes, path.remote, nowMs)
+      if (!own.checker.isMac2Valid(bytes, path.remote, nowMs)) {
+        const message = own.checker.createCookieReply(bytes, path.remote, nowMs)
         effects.push({ kind: 'send', path, message, tos: 0 })
         return drop('handshakeCookieRequired')
       }
       if (!this.#rateLimiter.isAllowed(path.remote.address, nowMs)) return drop('handshakeRateLimited')
     }
-    return this.#queue.length < MAX_QUEUED_HANDSHAKES || drop('handshakeQueueFull')
+    return this.#queue.length < MAX_QUEUED_HANDSHAKES ? own : drop('handshakeQueueFull')
   }
 
   #consume(queued: QueuedHandshake, nowMs: number, effects: Effects): void {
     if (queued.kind === 'initiation') {
-      this.#count(this.#consumeInitiation(queued.message, queued.path, nowMs, effects))
+      this.#count(this.#consumeInitiation(queued, nowMs, effects))
       return
     }
     const peer = this.#indices.find(queued.message.receiverIndex)?.peer
@@ -328,17 +382,15 @@ export class Device {
   }
 
   #consumeInitiation(
-    message: Initiation,
-    path: Path,
+    { message, path, own }: Extract<QueuedHandshake, { kind: 'initiation' }>,
     nowMs: number,
     effects: Effects,
   ): HandshakeDropReason | undefined {
-    if (this.#static === undefined) return 'handshakeUnknownPeer'
-    const received = consumeInitiation(this.#options.crypto, this.#static, message, (remote) => {
-      const staticStatic = this.#peers.find(remote)?.staticStatic
+    const received = consumeInitiation(this.#options.crypto, own.secret, message, (remote) => {
+      const staticStatic = this.#peers.findByAnyKey(remote)?.staticStatic(own.secret, remote)
       return staticStatic === undefined ? undefined : { staticStatic }
     })
-    const peer = received && this.#peers.find(received.remoteStatic)
+    const peer = received && this.#peers.findByAnyKey(received.remoteStatic)
     if (received === undefined || peer === undefined) return 'handshakeUnknownPeer'
     const reason = peer.handleInitiation(received, path, nowMs, effects)
     this.#touch(peer, nowMs)

@@ -4,13 +4,12 @@
  */
 
 import { randomBytes } from 'node:crypto'
-import { formatHex } from '../../base/bytes.js'
 import type { Endpoint } from '../../net/endpoint.js'
 import type { Path, SocketId } from '../../net/path.js'
 import type { PathKind } from '../../paths/candidates.js'
 import type { PortChoice } from '../../paths/nat.js'
 import { NatSurvey } from '../../paths/nat-survey.js'
-import type { PathEffect, PathManager } from '../../paths/path-manager.js'
+import type { PathEffect, PathManager, PeerId } from '../../paths/path-manager.js'
 import { type DatagramSocket, openDatagramSocket } from '../../platform/datagram-socket.js'
 import type { PublicKey } from '../../wireguard/keys.js'
 import { driveSurvey, ownAddresses } from '../drive-survey.js'
@@ -29,7 +28,7 @@ export interface PathDriverOptions {
 }
 
 interface SearchSocket {
-  readonly owner: string
+  readonly owner: PeerId
   readonly socket: DatagramSocket
 }
 
@@ -82,15 +81,14 @@ export class PathDriver {
         }
         break
       case 'openSockets':
-        void this.#open(effect.publicKey, effect.count)
+        void this.#open(effect.publicKey, effect.peer, effect.count)
         break
       case 'keepSocket':
         void this.#adopt(effect.publicKey, effect.socket)
         break
       case 'closeSockets': {
-        const owner = formatHex(effect.publicKey)
         for (const [number, entry] of this.#search) {
-          if (entry.owner === owner && !this.#adopting.has(number)) this.#close(number)
+          if (entry.owner === effect.peer && !this.#adopting.has(number)) this.#close(number)
         }
         break
       }
@@ -125,8 +123,7 @@ export class PathDriver {
     return socket
   }
 
-  async #open(publicKey: PublicKey, count: number): Promise<void> {
-    const owner = formatHex(publicKey)
+  async #open(publicKey: PublicKey, owner: PeerId, count: number): Promise<void> {
     const room = Math.max(0, Math.min(count, MAX_SEARCH_SOCKETS - this.#search.size))
     const numbers = Array.from({ length: room }, () => this.#nextNumber--)
     await Promise.all(
