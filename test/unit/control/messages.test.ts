@@ -5,10 +5,11 @@ import {
   type HubMessage,
   hubMessage,
   MAX_MESSAGE_BYTES,
+  MAX_NODES_PER_MESSAGE,
   nodeMessage,
   tryDecodeMessage,
 } from '../../../src/control/messages.js'
-import { helloOf, infoOf, prefixOf, testNode } from '../../support/control.js'
+import { helloOf, infoOf, prefixOf, previousKeyOf, testNode } from '../../support/control.js'
 
 const WELCOME: HubMessage = {
   type: 'welcome',
@@ -30,6 +31,20 @@ describe('messages of a control session', () => {
     expect(tryDecodeMessage(hubMessage, encodeMessage(WELCOME))).toEqual(WELCOME)
     const changed = [infoOf(testNode(2), prefixOf('fd12:3456:789a::/48'))]
     const nodes: HubMessage = { type: 'nodes', changed, removed: [], isComplete: true }
+    expect(tryDecodeMessage(hubMessage, encodeMessage(nodes))).toEqual(nodes)
+  })
+
+  it('hold as many nodes as they may, all with long names and two keys', () => {
+    const info = infoOf(testNode(2), prefixOf('fd12:3456:789a::/48'), {
+      name: 'n'.repeat(63),
+      v4: '100.127.255.255',
+      previousTunnelKey: previousKeyOf(testNode(2)),
+      homeRelay: testNode(1).identity.text,
+      isOnline: false,
+    })
+    const changed = Array(MAX_NODES_PER_MESSAGE).fill(info)
+    const removed = Array(MAX_NODES_PER_MESSAGE).fill(info.identity)
+    const nodes: HubMessage = { type: 'nodes', changed, removed, isComplete: false }
     expect(tryDecodeMessage(hubMessage, encodeMessage(nodes))).toEqual(nodes)
   })
 
