@@ -152,7 +152,7 @@ export const PEER_SETTINGS: readonly Setting<PeerDraft>[] = [
 
 const LABEL_WORDS = 'up to 63 lower case letters, digits and dashes'
 
-/** Written by `overlay join`; all but Proxy are needed. */
+/** Written by `overlay join`; Proxy and KeyLifetime may be left out. */
 export const OVERLAY_SETTINGS: readonly Setting<OverlayDraft>[] = [
   one('Hub', 'host:port, 192.0.2.1:port or [2001:db8::1]:port', (draft, value) => {
     draft.hub = tryParseHostEndpoint(compact(value))

@@ -244,6 +244,11 @@ function keysOf({ tunnelKey, previousTunnelKey }: NetmapNode): string[] {
   return [tunnelKey, previousTunnelKey].flatMap((key) => (key === undefined ? [] : formatKeyBase64(key)))
 }
 
+/** It has the same tunnel key, or one that follows on it: what was agreed under it goes on. */
+export function isSuccessor(before: NetmapNode, after: NetmapNode): boolean {
+  return keysOf(after).includes(formatKeyBase64(before.tunnelKey))
+}
+
 export interface StoredNetmap {
   readonly nodes: readonly NodeInfo[]
   readonly pins: Readonly<Record<string, string>>

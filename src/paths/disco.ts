@@ -15,7 +15,8 @@
  *
  * An endpoint is an address of 16 bytes, v4-mapped if need be, and a port of 2; numbers are big-endian.
  * Pair key κ = KDF1("overlay disco v1", DH(tunnel keys)), the sender's tag Mac(κ, its public key) cut to 8
- * bytes: no public key is on the wire, and a stranger's datagram costs one look into a map.
+ * bytes: no public key is on the wire, and a stranger's datagram costs one look into a map. Nodes that change
+ * their tunnel keys have several pair keys for a while: see disco-pair.ts.
  *
  * A longer body is read as far as it is known and an unknown type is nothing, so that later versions can
  * say more. An answer is never longer than its question: pings are padded to a pong at least.

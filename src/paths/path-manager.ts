@@ -5,7 +5,6 @@
  * finders, and each decides by itself whether its peer needs to know.
  */
 
-import { formatHex } from '../base/bytes.js'
 import type { Endpoint } from '../net/endpoint.js'
 import { formatIp } from '../net/ip.js'
 import type { Path } from '../net/path.js'
@@ -21,6 +20,7 @@ import type { FinderEffect, OwnPosition, PeerActivity } from './finder-types.js'
 import { isHard, portsToTell } from './hard-search.js'
 import type { Mapping, PortChoice } from './nat.js'
 import { type FinderStatus, PathFinder } from './path-finder.js'
+import { type DirectoryEntry, PeerDirectory } from './peer-directory.js'
 import { Reflexive, type ReflexiveEffect } from './reflexive.js'
 import { isStun } from './stun.js'
 
@@ -80,22 +80,17 @@ const MESSAGE_OVERHEAD_BYTES = 32
 /** What an Ethernet carries of IPv4 and UDP; probes are not longer. */
 const MAX_WIDE_BYTES = 1472
 
-interface Entry {
+interface Entry extends DirectoryEntry {
   readonly id: PeerId
-  publicKey: PublicKey
-  previousKey: PublicKey | undefined
-  readonly pair: DiscoPair
   readonly finder: PathFinder
 }
 
 export class PathManager {
   readonly counters: ProbeCounters = { unknown: 0, malformed: 0 }
   readonly #options: PathManagerOptions
-  readonly #peers = new Map<string, Entry>()
-  readonly #byPreviousKey = new Map<string, Entry>()
+  readonly #peers = new PeerDirectory<Entry>()
   #ownKeys: OwnKeys
   #nextId = 1
-  readonly #byTag = new Map<string, Entry>()
   /** So that a turn, and above all a stranger's datagram, costs the same however many peers there are. */
   readonly #deadlines = new DeadlineQueue<Entry>()
   readonly #reflexive: Reflexive
@@ -127,7 +122,7 @@ export class PathManager {
   }
 
   status(publicKey: PublicKey): FinderStatus | undefined {
-    return this.#find(publicKey)?.finder.status()
+    return this.#peers.find(publicKey)?.finder.status()
   }
 
   // --- commands --------------------------------------------------------------------------------
@@ -136,43 +131,45 @@ export class PathManager {
   addPeer(peer: ManagedPeer, nowMs: number, effects: PathEffect[]): boolean {
     const { crypto, random } = this.#options
     const { publicKey, previousKey, relayPath, activity } = peer
-    const isThere = this.#peers.has(formatHex(publicKey))
+    const isThere = this.#peers.get(publicKey) !== undefined
     const pair = isThere ? undefined : DiscoPair.tryCreate(crypto, this.#ownKeys.current, publicKey)
     if (pair === undefined) return false
     const finder = new PathFinder({ pair, random, relayPath, activity, own: () => this.#own }, nowMs)
     const entry: Entry = { id: this.#nextId++, publicKey, previousKey, pair, finder }
-    this.#enter(entry, publicKey, previousKey)
+    this.#peers.enter(entry, this.#ownKeys)
     this.#deadlines.set(entry, finder.nextDeadlineMs(nowMs))
     effects.push({ kind: 'usePath', publicKey, path: relayPath, pathKind: 'relay' })
     return true
   }
 
   removePeer(publicKey: PublicKey, effects: PathEffect[]): void {
-    const entry = this.#peers.get(formatHex(publicKey))
+    const entry = this.#peers.get(publicKey)
     if (entry === undefined) return
     const list: FinderEffect[] = []
     entry.finder.close(list)
     this.#push(entry, list, effects)
-    this.#leave(entry)
+    this.#peers.leave(entry)
     this.#deadlines.delete(entry)
     entry.pair.wipe()
   }
 
   /** The same peer by other keys: its paths stay. `before`: any key that it had. */
   setPeerKeys(before: PublicKey, publicKey: PublicKey, previousKey: PublicKey | undefined): void {
-    const entry = this.#find(before)
-    const owner = this.#peers.get(formatHex(publicKey))
+    const entry = this.#peers.find(before)
+    const owner = this.#peers.get(publicKey)
     if (entry === undefined || (owner !== undefined && owner !== entry)) return
-    this.#leave(entry)
-    this.#enter(entry, publicKey, previousKey)
+    this.#peers.leave(entry)
+    entry.publicKey = publicKey
+    entry.previousKey = previousKey
+    this.#peers.enter(entry, this.#ownKeys)
   }
 
   /** This node by other keys. Costs a Diffie-Hellman for each peer. */
   setOwnKeys(keys: OwnKeys): void {
     this.#ownKeys = keys
-    for (const entry of [...this.#peers.values()]) {
-      this.#leave(entry)
-      this.#enter(entry, entry.publicKey, entry.previousKey)
+    for (const entry of [...this.#peers.all]) {
+      this.#peers.leave(entry)
+      this.#peers.enter(entry, keys)
     }
   }
 
@@ -231,7 +228,7 @@ export class PathManager {
       if (this.#reflexive.handleAnswer(path, bytes, nowMs)) this.#tellChange(nowMs, effects)
       return
     }
-    const entry = this.#byTag.get(discoTagOf(bytes))
+    const entry = this.#peers.findByTag(discoTagOf(bytes))
     if (entry === undefined) {
       this.counters.unknown += 1
       return
@@ -246,7 +243,7 @@ export class PathManager {
 
   /** Data is about to flow to this peer. */
   handleWanted(publicKey: PublicKey, nowMs: number, effects: PathEffect[]): void {
-    const entry = this.#find(publicKey)
+    const entry = this.#peers.find(publicKey)
     if (entry === undefined) return
     this.#collect(entry, nowMs, effects, (list) => entry.finder.handleWanted(nowMs, list))
   }
@@ -258,7 +255,7 @@ export class PathManager {
     nowMs: number,
     effects: PathEffect[],
   ): void {
-    const entry = this.#find(publicKey)
+    const entry = this.#peers.find(publicKey)
     if (entry === undefined) return
     this.#collect(entry, nowMs, effects, (list) => entry.finder.handleSockets(sockets, nowMs, list))
   }
@@ -271,7 +268,7 @@ export class PathManager {
     nowMs: number,
     effects: PathEffect[],
   ): void {
-    const entry = this.#find(publicKey)
+    const entry = this.#peers.find(publicKey)
     if (entry === undefined) return
     if (isStun(bytes))
       this.#collect(entry, nowMs, effects, (list) => entry.finder.handleStun(path, bytes, nowMs, list))
@@ -286,7 +283,7 @@ export class PathManager {
     nowMs: number,
     effects: PathEffect[],
   ): void {
-    const entry = this.#find(publicKey)
+    const entry = this.#peers.find(publicKey)
     if (entry === undefined) return
     this.#collect(entry, nowMs, effects, (list) => entry.finder.handleAdopted(before, after, nowMs, list))
   }
@@ -309,29 +306,6 @@ export class PathManager {
   }
 
   // --- inside ----------------------------------------------------------------------------------
-
-  /** By any key: whoever asks may not have heard of a change yet. */
-  #find(publicKey: PublicKey): Entry | undefined {
-    const key = formatHex(publicKey)
-    return this.#peers.get(key) ?? this.#byPreviousKey.get(key)
-  }
-
-  /** Under all its keys. A previous one that is another peer's is left out. */
-  #enter(entry: Entry, publicKey: PublicKey, previousKey: PublicKey | undefined): void {
-    entry.publicKey = publicKey
-    entry.previousKey = previousKey && this.#find(previousKey) === undefined ? previousKey : undefined
-    entry.pair.setKeys(this.#ownKeys, publicKey, entry.previousKey)
-    this.#peers.set(formatHex(publicKey), entry)
-    if (entry.previousKey !== undefined) this.#byPreviousKey.set(formatHex(entry.previousKey), entry)
-    for (const tag of entry.pair.remoteTags) this.#byTag.set(tag, entry)
-  }
-
-  #leave(entry: Entry): void {
-    const { publicKey, previousKey, pair } = entry
-    this.#peers.delete(formatHex(publicKey))
-    if (previousKey !== undefined) this.#byPreviousKey.delete(formatHex(previousKey))
-    for (const tag of pair.remoteTags) if (this.#byTag.get(tag) === entry) this.#byTag.delete(tag)
-  }
 
   /** A path was lost: servers tell whether our NAT maps us elsewhere now. */
   #refresh(nowMs: number, effects: PathEffect[]): void {
@@ -396,7 +370,7 @@ export class PathManager {
     effects: PathEffect[],
     input: (finder: PathFinder, list: FinderEffect[]) => void,
   ): void {
-    for (const entry of this.#peers.values()) {
+    for (const entry of this.#peers.all) {
       this.#collect(entry, nowMs, effects, (list) => input(entry.finder, list))
     }
   }

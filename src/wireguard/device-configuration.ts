@@ -39,7 +39,7 @@ export function applyPeerUpdate(
 
   if (update.previousKey !== undefined) setPublicKeys(device, peers, peer, update)
   if (update.presharedKey !== undefined) {
-    peer.setPresharedKey(update.presharedKey)
+    peer.keys.setPresharedKey(update.presharedKey)
   }
   if (update.endpoint !== undefined) peer.setEndpoint(update.endpoint, sockets, nowMs, effects)
   if (update.persistentKeepaliveS !== undefined) {

@@ -12,7 +12,6 @@
  * checked on arrival; only then does one wait for its turn in a bounded queue (paper section 5.3).
  */
 
-import { equalBytes } from '../base/bytes.js'
 import type { Path } from '../net/path.js'
 import type { Prefix } from '../net/prefix.js'
 import type { DeviceUpdate, PeerSnapshot } from './configuration.js'
@@ -22,7 +21,6 @@ import {
   MESSAGE_INITIATION,
   MESSAGE_RESPONSE,
 } from './constants.js'
-import { CookieChecker } from './cookie.js'
 import type { Crypto, DhPrivateKey, RandomBytes } from './crypto.js'
 import { DeadlineQueue } from './deadline-queue.js'
 import { applyPeerUpdate } from './device-configuration.js'
@@ -31,7 +29,7 @@ import type { Effects } from './effects.js'
 import { consumeInitiation } from './handshake.js'
 import { HandshakeLoad } from './handshake-load.js'
 import { IndexTable } from './index-table.js'
-import type { PrivateKey, PublicKey } from './keys.js'
+import type { PublicKey } from './keys.js'
 import {
   decodeCookieReply,
   decodeInitiation,
@@ -41,10 +39,10 @@ import {
   type Response,
 } from './messages.js'
 import { type IndexOwner, Peer, type PeerContext } from './peer.js'
-import type { OwnKeys } from './peer-keys.js'
 import type { OuterSockets } from './peer-path.js'
 import { PeerTable } from './peer-table.js'
 import { RateLimiter } from './rate-limiter.js'
+import { type StaticKey, StaticKeys } from './static-keys.js'
 import { Tai64nClock } from './tai64n.js'
 import type { TransportActivity } from './timers.js'
 
@@ -54,14 +52,13 @@ const HANDSHAKES_PER_TURN = 16
 const TIMERS_PER_TURN = 32
 const NO_SOCKETS: OuterSockets = { v4: undefined, v6: undefined }
 
-/** A static key of ours, and what checks messages to it. */
-interface OwnKey {
-  readonly secret: DhPrivateKey
-  readonly checker: CookieChecker
-}
-
 type QueuedHandshake =
-  | { readonly kind: 'initiation'; readonly message: Initiation; readonly path: Path; readonly own: OwnKey }
+  | {
+      readonly kind: 'initiation'
+      readonly message: Initiation
+      readonly path: Path
+      readonly own: StaticKey
+    }
   | { readonly kind: 'response'; readonly message: Response; readonly path: Path }
 
 export interface DeviceOptions {
@@ -80,16 +77,16 @@ export class Device {
   readonly #peers = new PeerTable()
   readonly #deadlines = new DeadlineQueue<Peer>()
   readonly #indices: IndexTable<IndexOwner>
+  readonly #keys: StaticKeys
   readonly #load = new HandshakeLoad()
   readonly #rateLimiter = new RateLimiter()
   readonly #queue: QueuedHandshake[] = []
   readonly #drops = new Map<HandshakeDropReason, number>()
-  #current: OwnKey | undefined
-  #previous: OwnKey | undefined
   #sockets: OuterSockets = NO_SOCKETS
 
   constructor(options: DeviceOptions) {
     this.#options = options
+    this.#keys = new StaticKeys(options.crypto, options.random)
     this.#indices = new IndexTable(options.random)
     this.#context = {
       crypto: options.crypto,
@@ -104,7 +101,7 @@ export class Device {
   // --- getters ---------------------------------------------------------------------------------
 
   get staticKey(): DhPrivateKey | undefined {
-    return this.#current?.secret
+    return this.#keys.current
   }
 
   get peers(): Iterable<Peer> {
@@ -129,7 +126,7 @@ export class Device {
   snapshotPeer(peer: Peer, nowMs: number): PeerSnapshot {
     return {
       publicKey: peer.publicKey,
-      presharedKey: peer.presharedKey,
+      presharedKey: peer.keys.presharedKey,
       endpoint: peer.endpoint,
       isManaged: peer.isManaged,
       persistentKeepaliveS: peer.timers.persistentKeepaliveMs / 1000,
@@ -152,7 +149,7 @@ export class Device {
   /** Key and peers of an update; port and mark belong to the driver, which has the sockets. */
   configure(update: DeviceUpdate, nowMs: number, effects: Effects): void {
     const { allowedIpsVersion } = this.#peers
-    this.#setPrivateKeys(update, effects)
+    this.#setKeys(update, effects)
     if (update.replacePeers === true) for (const peer of [...this.#peers]) this.removePeer(peer, effects)
     for (const peerUpdate of update.peers) {
       applyPeerUpdate(this, this.#peers, peerUpdate, { sockets: this.#sockets, nowMs, effects })
@@ -197,14 +194,12 @@ export class Device {
     this.#peers.add(peer)
     effects.push({ kind: 'addPeer', slot })
     if (isManaged) effects.push({ kind: 'setRoaming', slot, isRoaming: false })
-    peer.setIdentity(this.#ownKeys(), effects)
+    peer.setIdentity(this.#keys.own, effects)
     return peer
   }
 
   isOwnKey(publicKey: PublicKey): boolean {
-    return [this.#current, this.#previous].some(
-      (own) => own !== undefined && equalBytes(own.secret.publicKey, publicKey),
-    )
+    return this.#keys.has(publicKey)
   }
 
   removePeer(peer: Peer, effects: Effects): void {
@@ -214,63 +209,19 @@ export class Device {
     effects.push({ kind: 'removePeer', slot: peer.slot })
   }
 
-  /** The key there is already changes nothing: tools set it again with every change of a peer. */
-  #setPrivateKeys({ privateKey, previousPrivateKey }: DeviceUpdate, effects: Effects): void {
-    const current = this.#current?.secret
-    const next = privateKey ? this.#createOwnKey(privateKey) : undefined
-    const isSame = next !== undefined && current !== undefined && equalBytes(next.secret.bytes, current.bytes)
-    const isSuccession =
-      next !== undefined &&
-      !isSame &&
-      current !== undefined &&
-      !!previousPrivateKey &&
-      equalBytes(previousPrivateKey, current.bytes)
-    if (isSame) next.secret.wipe()
-    if (isSuccession) {
-      this.#previous?.secret.wipe()
-      this.#previous = this.#current
-      this.#current = next
-      this.#tellOwnKeys((peer) => peer.isManaged, effects)
-      return
-    }
-    if (privateKey !== undefined && !isSame) this.#setIdentity(next, effects)
-    if (previousPrivateKey !== undefined) this.#setPreviousKey(previousPrivateKey, effects)
-  }
-
-  #setIdentity(next: OwnKey | undefined, effects: Effects): void {
-    this.#current?.secret.wipe()
-    this.#previous?.secret.wipe()
-    this.#current = next
-    this.#previous = undefined
-    this.#queue.length = 0
-    this.#tellOwnKeys(() => false, effects)
-  }
-
-  #setPreviousKey(privateKey: PrivateKey | null, effects: Effects): void {
-    this.#previous?.secret.wipe()
-    this.#previous = privateKey === null ? undefined : this.#createOwnKey(privateKey)
-    this.#tellOwnKeys(() => true, effects)
-  }
-
-  /** `isSame`: whether this device is to the peer who it was. */
-  #tellOwnKeys(isSame: (peer: Peer) => boolean, effects: Effects): void {
-    const keys = this.#ownKeys()
+  /** To managed peers, who are told of it, this device is who it was if its key follows on the one before. */
+  #setKeys(update: DeviceUpdate, effects: Effects): void {
+    const change = this.#keys.apply(update)
+    if (change === 'same') return
+    const keys = this.#keys.own
+    if (change === 'identity') this.#queue.length = 0
     const self = keys && this.#peers.find(keys.current.publicKey)
     if (self !== undefined) this.removePeer(self, effects)
     for (const peer of this.#peers) {
-      if (isSame(peer)) peer.setOwnKeys(keys)
+      const isSame = change === 'previous' || (change === 'succession' && peer.isManaged)
+      if (isSame) peer.setOwnKeys(keys)
       else peer.setIdentity(keys, effects)
     }
-  }
-
-  #ownKeys(): OwnKeys | undefined {
-    return this.#current && { current: this.#current.secret, previous: this.#previous?.secret }
-  }
-
-  #createOwnKey(privateKey: PrivateKey): OwnKey {
-    const { crypto, random } = this.#options
-    const secret = crypto.dhPrivateKey(privateKey)
-    return { secret, checker: new CookieChecker(crypto, random, secret.publicKey) }
   }
 
   // --- inputs ----------------------------------------------------------------------------------
@@ -348,12 +299,11 @@ export class Device {
   // --- admission -------------------------------------------------------------------------------
 
   /** Gives the key that the message was made for; undefined if it is turned away, and counted. */
-  #admit(bytes: Uint8Array, path: Path, nowMs: number, effects: Effects): OwnKey | undefined {
+  #admit(bytes: Uint8Array, path: Path, nowMs: number, effects: Effects): StaticKey | undefined {
     const drop = (reason: HandshakeDropReason): undefined => {
       this.#count(reason)
     }
-    // A stranger costs one keyed hash, or two while our key changes.
-    const own = [this.#current, this.#previous].find((key) => key?.checker.isMac1Valid(bytes) === true)
+    const own = this.#keys.findFor(bytes)
     if (own === undefined) return drop('handshakeMac1Invalid')
     this.#load.arrived(this.#queue.length, nowMs)
     if (this.#load.isUnderLoad(nowMs)) {
@@ -387,7 +337,7 @@ export class Device {
     effects: Effects,
   ): HandshakeDropReason | undefined {
     const received = consumeInitiation(this.#options.crypto, own.secret, message, (remote) => {
-      const staticStatic = this.#peers.findByAnyKey(remote)?.staticStatic(own.secret, remote)
+      const staticStatic = this.#peers.findByAnyKey(remote)?.keys.staticStatic(own.secret, remote)
       return staticStatic === undefined ? undefined : { staticStatic }
     })
     const peer = received && this.#peers.findByAnyKey(received.remoteStatic)

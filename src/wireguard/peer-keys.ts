@@ -86,7 +86,7 @@ export class PeerKeys {
     this.#dropSecrets()
   }
 
-  /** Keeps a copy; `null` or all zero removes the key. */
+  /** Keeps a copy; `null` or all zero removes the key. Counts from the next handshake on. */
   setPresharedKey(presharedKey: PresharedKey | null): void {
     if (this.#presharedKey !== undefined) wipe(this.#presharedKey)
     const isNone = presharedKey === null || isZero(presharedKey)

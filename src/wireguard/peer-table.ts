@@ -69,7 +69,7 @@ export class PeerTable {
     if (previous !== undefined) this.#byPreviousKey.set(formatKeyHex(previous), peer)
   }
 
-  #forgetKeysOf({ publicKey, previousKey }: Peer): void {
+  #forgetKeysOf({ keys: { publicKey, previousKey } }: Peer): void {
     this.#byKey.delete(formatKeyHex(publicKey))
     if (previousKey !== undefined) this.#byPreviousKey.delete(formatKeyHex(previousKey))
   }

@@ -35,7 +35,7 @@ import {
   wipeState,
 } from './handshake.js'
 import type { IndexTable } from './index-table.js'
-import type { PresharedKey, PublicKey } from './keys.js'
+import type { PublicKey } from './keys.js'
 import type { CookieReply, Response } from './messages.js'
 import { PeerHistory } from './peer-history.js'
 import { type OwnKeys, PeerKeys } from './peer-keys.js'
@@ -91,9 +91,9 @@ export class Peer {
   readonly isManaged: boolean
   readonly activity: TransportActivity
   readonly timers: Timers
+  readonly keys: PeerKeys
   readonly #context: PeerContext
   #cookies: CookieJar
-  readonly #keys: PeerKeys
   readonly #path: PeerPath
 
   readonly history: PeerHistory = new PeerHistory()
@@ -110,26 +110,12 @@ export class Peer {
     this.activity = options.activity
     this.timers = new Timers(context.jitter)
     this.#cookies = new CookieJar(context.crypto, options.publicKey)
-    this.#keys = new PeerKeys(options.publicKey)
+    this.keys = new PeerKeys(options.publicKey)
     this.#path = new PeerPath(options.slot)
   }
 
   get publicKey(): PublicKey {
-    return this.#keys.publicKey
-  }
-
-  /** See PeerUpdate. */
-  get previousKey(): PublicKey | undefined {
-    return this.#keys.previousKey
-  }
-
-  /** Undefined if the two keys are not ours and the peer's, or of low order. */
-  staticStatic(own: DhPrivateKey, remote: PublicKey): Uint8Array | undefined {
-    return this.#keys.staticStatic(own, remote)
-  }
-
-  get presharedKey(): PresharedKey | undefined {
-    return this.#keys.presharedKey
+    return this.keys.publicKey
   }
 
   get endpoint(): Endpoint | undefined {
@@ -155,18 +141,13 @@ export class Peer {
 
   /** The same identity by other keys: what was agreed goes on. Only managed peers are told of such changes. */
   setOwnKeys(own: OwnKeys | undefined): void {
-    this.#keys.setOwn(own && { current: own.current, previous: this.isManaged ? own.previous : undefined })
+    this.keys.setOwn(own && { current: own.current, previous: this.isManaged ? own.previous : undefined })
   }
 
   /** Of a managed peer: the same one by other keys. What was agreed goes on. */
   setPublicKeys(publicKey: PublicKey, previousKey: PublicKey | undefined): void {
     if (!equalBytes(publicKey, this.publicKey)) this.#cookies = new CookieJar(this.#context.crypto, publicKey)
-    this.#keys.setRemote(publicKey, previousKey)
-  }
-
-  /** Keeps a copy; `null` or all zero removes the key. Counts from the next handshake on. */
-  setPresharedKey(presharedKey: PresharedKey | null): void {
-    this.#keys.setPresharedKey(presharedKey)
+    this.keys.setRemote(publicKey, previousKey)
   }
 
   setEndpoint(endpoint: Endpoint, sockets: OuterSockets, nowMs: number, effects: Effects): void {
@@ -201,7 +182,7 @@ export class Peer {
   /** Before the peer is forgotten. */
   wipe(): void {
     this.#endHandshake()
-    this.#keys.wipe()
+    this.keys.wipe()
   }
 
   // --- handshake as initiator ------------------------------------------------------------------
@@ -229,9 +210,9 @@ export class Peer {
    */
   #tryCreateInitiation(attempt: number): (OpenInitiation & { readonly message: Uint8Array }) | undefined {
     const { crypto, random, indices, tai64n, wallNowMs } = this.#context
-    const keys = this.#keys.own
+    const keys = this.keys.own
     const own = (attempt % 2 === 0 ? keys?.previous : undefined) ?? keys?.current
-    const staticStatic = own && this.staticStatic(own, this.publicKey)
+    const staticStatic = own && this.keys.staticStatic(own, this.publicKey)
     if (own === undefined || staticStatic === undefined) return undefined
     const localIndex = indices.claim({ kind: 'handshake', peer: this })
     const created = createInitiation(crypto, random, {
@@ -258,7 +239,7 @@ export class Peer {
     }
     const keys = consumeResponse(this.#context.crypto, handshake.own, {
       state: handshake.state,
-      presharedKey: this.#keys.psk,
+      presharedKey: this.keys.psk,
       response,
     })
     if (keys === undefined) return 'handshakeInvalid'
@@ -306,7 +287,7 @@ export class Peer {
     const localIndex = indices.claim({ kind: 'keypair', peer: this, createdAtMs: nowMs })
     const created = createResponse(crypto, random, {
       state: received.state,
-      presharedKey: this.#keys.psk,
+      presharedKey: this.keys.psk,
       senderIndex: localIndex,
     })
     if (created === undefined) {
@@ -336,7 +317,7 @@ export class Peer {
 
   /** Packets wait for a keypair, or the keypair in use is due for renewal. */
   handleHandshakeNeeded(nowMs: number): void {
-    const isYielding = this.#isCrossed && this.history.isConnected(nowMs) && this.#keys.isOursLess
+    const isYielding = this.#isCrossed && this.history.isConnected(nowMs) && this.keys.isOursLess
     this.timers.handshakeWanted(isYielding ? nowMs + REKEY_TIMEOUT_MS : nowMs)
   }
 

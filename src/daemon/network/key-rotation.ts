@@ -44,8 +44,8 @@ export interface KeyRotationOptions {
 export interface KeyRotationHandlers {
   /** Whether the hub would hear of a change. */
   readonly isConnected: () => boolean
-  /** `own` and what is signed are others now. */
-  readonly onChanged: () => void
+  /** Keys or signatures are others now: a signature has a span, and a daemon may run for longer than that. */
+  readonly onDue: () => void
 }
 
 export class KeyRotation {
@@ -53,6 +53,7 @@ export class KeyRotation {
   readonly #overlapMs: number
   #own: OwnKeys
   #overlapEndMs = 0
+  #signedMs = 0
   #timer: NodeJS.Timeout | undefined
 
   constructor(options: KeyRotationOptions) {
@@ -88,12 +89,16 @@ export class KeyRotation {
   }
 
   start(handlers: KeyRotationHandlers): void {
-    const { engine, lifetimeS } = this.#options
+    const { engine, lifetimeS, wallNowMs } = this.#options
     const { previous } = this.#own
     if (previous !== undefined) engine.configure({ previousPrivateKey: previous.bytes, peers: [] })
     const intervalMs = Math.min(MAX_CHECK_INTERVAL_MS, (lifetimeS * 1000) / CHECKS_PER_LIFETIME)
+    this.#signedMs = wallNowMs()
     this.#timer = setInterval(() => {
-      if (this.check(handlers.isConnected())) handlers.onChanged()
+      const isRenewalDue = wallNowMs() - this.#signedMs >= DAY_S * 1000
+      if (!this.check(handlers.isConnected()) && !isRenewalDue) return
+      this.#signedMs = wallNowMs()
+      handlers.onDue()
     }, intervalMs)
   }
 

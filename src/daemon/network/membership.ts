@@ -11,7 +11,13 @@ import type { Logger } from '../../base/log.js'
 import type { OverlayConfig } from '../../config/types.js'
 import type { Identity } from '../../control/identity.js'
 import type { HubMessage, Welcome } from '../../control/messages.js'
-import { Netmap, type NetmapChange, type NetmapNode, requirePrefix } from '../../control/netmap.js'
+import {
+  isSuccessor,
+  Netmap,
+  type NetmapChange,
+  type NetmapNode,
+  requirePrefix,
+} from '../../control/netmap.js'
 import { FRAME_HEADROOM_BYTES } from '../../dataplane/contract.js'
 import type { NamedNode } from '../../names/zone.js'
 import type { Endpoint, HostEndpoint } from '../../net/endpoint.js'
@@ -37,7 +43,6 @@ import { resolveServers } from './resolve-servers.js'
 
 /** Port of the remote endpoint of a path over a frame port: it names the transport. */
 const RELAY_PORT = 1
-const RENEWAL_INTERVAL_MS: number = 24 * 3600_000
 
 export interface MembershipOptions {
   readonly config: OverlayConfig
@@ -85,7 +90,6 @@ export class Membership {
   #netmap: Netmap | undefined
   #welcome: Welcome | undefined
   #addresses: OwnAddresses | undefined
-  #renewal: NodeJS.Timeout | undefined
   #hubState: HubLinkState = { kind: 'connecting' }
   #refusal = ''
   #names: NameServer | undefined
@@ -141,9 +145,10 @@ export class Membership {
     const { engine, interfaceName, keys } = this.#options
     keys.start({
       isConnected: () => this.#hubState.kind === 'connected' && this.#refusal === '',
-      onChanged: () => {
+      onDue: () => {
         this.#driver.turn((manager) => manager.setOwnKeys(keys.own))
         this.#hub.send({ type: 'update', ...keys.signed() })
+        this.#apply(this.#netmap?.expirePreviousKeys())
       },
     })
     const stored = this.#options.store.tryRead(formatKeyBase64(this.#options.config.hubKey))
@@ -168,11 +173,6 @@ export class Membership {
       this.#names = new NameServer(ownAddress.v4, zone, log)
       this.#names.start()
     }
-    // Its signature has a span: a daemon may run for longer than that.
-    this.#renewal = setInterval(() => {
-      this.#hub.send({ type: 'update', ...keys.signed() })
-      this.#apply(this.#netmap?.expirePreviousKeys())
-    }, RENEWAL_INTERVAL_MS)
     this.#hub.start()
   }
 
@@ -222,7 +222,6 @@ export class Membership {
     if (this.#isStopped) return
     this.#isStopped = true
     this.#options.engine.setPathHandlers(undefined)
-    clearInterval(this.#renewal)
     this.#options.keys.stop()
     void this.#mapping.stop()
     this.#addresses?.stop()
@@ -415,12 +414,4 @@ export class Membership {
 
 function relayEndpoint(node: NetmapNode): Endpoint {
   return { address: node.v6.address, port: RELAY_PORT, scopeId: 0 }
-}
-
-/** It has the same tunnel key, or one that follows on it: what was agreed under it goes on. */
-function isSuccessor(before: NetmapNode, after: NetmapNode): boolean {
-  const known = formatHex(before.tunnelKey)
-  return [after.tunnelKey, after.previousTunnelKey].some(
-    (key) => key !== undefined && formatHex(key) === known,
-  )
 }

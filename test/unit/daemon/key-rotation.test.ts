@@ -10,7 +10,7 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { createLogger } from '../../../src/base/log.js'
 import { identityFromSeed } from '../../../src/control/identity.js'
 import { verifyTunnelKey } from '../../../src/control/tunnel-key.js'
@@ -157,6 +157,34 @@ describe('a tunnel key', () => {
   })
 })
 
+describe('a daemon that runs for long', () => {
+  beforeEach(() => vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] }))
+  afterEach(() => vi.useRealTimers())
+
+  it('signs anew every day, and changes the key when it is time', () => {
+    const rotation = open()
+    const signed: string[] = []
+    const onDue = (): unknown => signed.push(rotation.signed().tunnelKey.key)
+    rotation.start({ isConnected: () => true, onDue })
+    const pass = (days: number): void => {
+      for (let hours = 24 * days; hours > 0; hours--) {
+        nowMs += DAY_MS / 24
+        vi.advanceTimersByTime(DAY_MS / 24)
+      }
+    }
+    pass(29)
+    expect(signed).toHaveLength(29)
+    expect(new Set(signed).size).toBe(1)
+    pass(1)
+    expect(signed).toHaveLength(30)
+    expect(new Set(signed).size).toBe(2)
+    expect(signed.at(-1)).toBe(formatKeyBase64(node.publicKey))
+    rotation.stop()
+    pass(3)
+    expect(signed).toHaveLength(30)
+  })
+})
+
 describe('after a restart', () => {
   it('the previous key is still answered to, for the rest of its time', () => {
     const { before } = rotated()
@@ -164,7 +192,7 @@ describe('after a restart', () => {
     const again = open()
     expect(again.signed().previousTunnelKey?.key).toBe(before)
     const b = world.addNode('b')
-    again.start({ isConnected: () => false, onChanged: () => undefined })
+    again.start({ isConnected: () => false, onDue: () => undefined })
     again.stop()
     expect(again.own.previous).toBeUndefined()
     expect(b.drops()).toEqual({})
