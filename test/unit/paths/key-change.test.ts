@@ -23,6 +23,8 @@ const CALL: DiscoMessage = {
   ports: [0, 0],
   candidates: [],
 }
+const LATE = nodeCrypto.dhPrivateKey(countingBytes(32, 201))
+const PATH = { socket: 1, remote: endpoint('203.0.113.7', 7), local: undefined }
 const random = seededRandom(3)
 
 function pairOf(own: readonly [Key, Key?], remote: readonly [Key, Key?]): DiscoPair {
@@ -125,14 +127,20 @@ describe('a path manager', () => {
     manager.setPeerKeys(A2.publicKey, A2.publicKey, B2.publicKey)
     const effects: PathEffect[] = []
     manager.removePeer(A2.publicKey, effects)
+    // As if a node had signed the key of another that comes later.
+    expect(add(A2)).toBe(true)
+    manager.setPeerKeys(A2.publicKey, A2.publicKey, LATE.publicKey)
+    expect(add(LATE)).toBe(true)
+    manager.removePeer(A2.publicKey, effects)
+    manager.handleProbe(PATH, pairOf([LATE], [A1]).seal(PING, random), 1, effects)
+    expect(manager.counters.unknown).toBe(0)
     expect(manager.status(B2.publicKey)?.kind).toBe('relay')
     manager.setPeerKeys(B2.publicKey, B2.publicKey, undefined)
     expect(manager.status(B1.publicKey)).toBeUndefined()
     const ping = pairOf([B2], [A1]).seal(PING, random)
-    const path = { socket: 1, remote: endpoint('203.0.113.7', 7), local: undefined }
-    manager.handleProbe(path, ping, 1, effects)
+    manager.handleProbe(PATH, ping, 1, effects)
     expect(manager.counters).toEqual({ unknown: 0, malformed: 0 })
-    manager.handleProbe(path, pairOf([B1], [A1]).seal(PING, random), 1, effects)
+    manager.handleProbe(PATH, pairOf([B1], [A1]).seal(PING, random), 1, effects)
     expect(manager.counters).toEqual({ unknown: 1, malformed: 0 })
   })
 })

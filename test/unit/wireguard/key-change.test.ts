@@ -289,6 +289,22 @@ describe('a second key of a peer', () => {
     expect(a.state(b)).toBe('connected')
   })
 
+  test('that is the second key of another peer is left with that one too', () => {
+    const world = new World()
+    const [a, b] = managedPair(world)
+    const before = changeKey(world, b)
+    tell(a, b, before)
+    const mallory = world.addNode('mallory')
+    manage(a, mallory)
+    tell(a, mallory, before)
+    // The second attempt is made with the previous key.
+    world.onWire = (seen) => (world.of('initiation').length === 1 && seen.type === 'initiation' ? [] : [10])
+    b.send(a, 'by the previous key')
+    world.run(REKEY_TIMEOUT_MS + 1000)
+    expect(world.of('initiation')).toHaveLength(2)
+    expect(a.texts).toEqual(['by the previous key'])
+  })
+
   test('goes with the peer: who takes its place begins afresh', () => {
     const world = new World()
     const [a, b] = managedPair(world)
