@@ -10,6 +10,7 @@ import { formatIp } from '../net/ip.js'
 import { formatPrefix } from '../net/prefix.js'
 import { formatKeyBase64 } from '../wireguard/keys.js'
 import type { InterfaceConfig, OverlayConfig, PeerConfig, TunnelConfig } from './types.js'
+import { formatTime } from './values.js'
 
 export function formatConfig(config: TunnelConfig): string {
   const lines = ['[Interface]', ...interfaceLines(config.interface)]
@@ -32,6 +33,7 @@ function overlayLines(overlay: OverlayConfig): string[] {
     `IdentityFile = ${overlay.identityFile}`,
   ]
   if (overlay.proxy !== undefined) lines.push(`Proxy = ${overlay.proxy}`)
+  if (overlay.keyLifetimeS !== undefined) lines.push(`KeyLifetime = ${formatTime(overlay.keyLifetimeS)}`)
   return lines
 }
 

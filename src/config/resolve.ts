@@ -25,6 +25,9 @@ export interface Findings {
   readonly warning: (line: number, message: string, hint: string) => void
 }
 
+/** Of [Overlay]; the others must stand. */
+const OPTIONAL: ReadonlySet<string> = new Set(['Proxy', 'KeyLifetime'])
+
 export function openInterface(): Section<InterfaceDraft> {
   const draft: InterfaceDraft = {
     privateKey: undefined,
@@ -64,6 +67,7 @@ export function openOverlay(line: number): Section<OverlayDraft> {
     name: undefined,
     identityFile: undefined,
     proxy: undefined,
+    keyLifetimeS: undefined,
   }
   return { line, keyLines: new Map(), draft }
 }
@@ -86,9 +90,9 @@ export function resolveConfig(
 /** Undefined if something is missing; it is reported then, unless its line was already. */
 function resolveOverlay(section: Section<OverlayDraft>, findings: Findings): OverlayConfig | undefined {
   const { line, keyLines, draft } = section
-  const { hub, hubKey, network, name, identityFile, proxy } = draft
+  const { hub, hubKey, network, name, identityFile, proxy, keyLifetimeS } = draft
   const missing = OVERLAY_SETTINGS.map((setting) => setting.name).filter(
-    (setting) => setting !== 'Proxy' && !keyLines.has(setting),
+    (setting) => !OPTIONAL.has(setting) && !keyLines.has(setting),
   )
   if (missing.length > 0) {
     const hint = 'join anew, or take the section away: overlay join writes it whole'
@@ -96,7 +100,15 @@ function resolveOverlay(section: Section<OverlayDraft>, findings: Findings): Ove
   }
   if (hub === undefined || hubKey === undefined || network === undefined) return undefined
   if (name === undefined || identityFile === undefined) return undefined
-  return { hub, hubKey, network, name, identityFile, ...(proxy !== undefined && { proxy }) }
+  return {
+    hub,
+    hubKey,
+    network,
+    name,
+    identityFile,
+    ...(proxy !== undefined && { proxy }),
+    ...(keyLifetimeS !== undefined && { keyLifetimeS }),
+  }
 }
 
 function resolveInterface(section: Section<InterfaceDraft>, findings: Findings): InterfaceConfig {

@@ -12,7 +12,7 @@ import type { IpAddress } from '../net/ip.js'
 import { type Prefix, tryParsePrefix } from '../net/prefix.js'
 import { type PresharedKey, type PrivateKey, type PublicKey, tryParseKeyBase64 } from '../wireguard/keys.js'
 import type { RoutingTable } from './types.js'
-import { compact, tryParseDns, tryParseInteger, tryParseMark, tryParseTable } from './values.js'
+import { compact, tryParseDns, tryParseInteger, tryParseMark, tryParseTable, tryParseTime } from './values.js'
 
 /** A setting of a section whose values are gathered in a `Draft`. */
 export interface Setting<Draft> {
@@ -65,10 +65,13 @@ export interface OverlayDraft {
   name: string | undefined
   identityFile: string | undefined
   proxy: string | undefined
+  keyLifetimeS: number | undefined
 }
 
 const MTU_MIN = 68 // RFC 791: what every link carries
 const MTU_MAX = 65535
+const KEY_LIFETIME_MIN_S = 10
+const KEY_LIFETIME_MAX_S: number = 365 * 86_400
 const BLANKS_OR_COMMAS = /[\s,]+/
 const PREFIX = 'an IPv4 or IPv6 address, with /bits if it is more than a host'
 
@@ -149,7 +152,7 @@ export const PEER_SETTINGS: readonly Setting<PeerDraft>[] = [
 
 const LABEL_WORDS = 'up to 63 lower case letters, digits and dashes'
 
-/** Written by `overlay join`; all but Proxy are needed. */
+/** Written by `overlay join`; Proxy and KeyLifetime may be left out. */
 export const OVERLAY_SETTINGS: readonly Setting<OverlayDraft>[] = [
   one('Hub', 'host:port, 192.0.2.1:port or [2001:db8::1]:port', (draft, value) => {
     draft.hub = tryParseHostEndpoint(compact(value))
@@ -179,6 +182,10 @@ export const OVERLAY_SETTINGS: readonly Setting<OverlayDraft>[] = [
     }),
     isKey: true,
   },
+  one('KeyLifetime', 'a time from 10s to 365d, as 30d, 12h, 90m or 600s', (draft, value) => {
+    draft.keyLifetimeS = tryParseTime(compact(value), KEY_LIFETIME_MIN_S, KEY_LIFETIME_MAX_S)
+    return draft.keyLifetimeS !== undefined
+  }),
 ]
 
 /** A setting with one value. `take` puts it into the draft and gives false if it is wrong. */

@@ -29,6 +29,8 @@ export interface OverlayConfig {
   readonly identityFile: string
   /** Of an HTTP proxy for hub and relays; may hold a password. */
   readonly proxy?: string
+  /** This node's tunnel key is changed when it is so old; undefined for the usual time. */
+  readonly keyLifetimeS?: number
 }
 
 /** `auto`: the main table, or policy routing for a default route. A number: that table. */

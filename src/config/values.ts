@@ -1,10 +1,16 @@
-/** Values of settings that are no address and no key: numbers, marks, tables, DNS entries. */
+/** Values of settings that are no address and no key: numbers, times, marks, tables, DNS entries. */
 
 import { type IpAddress, tryParseIp } from '../net/ip.js'
 import type { RoutingTable } from './types.js'
 
 const MAX_DOMAIN_LENGTH = 253 // RFC 1035 section 2.3.4, without the root dot
 const UINT32_MAX = 0xffff_ffff
+const SECONDS: ReadonlyMap<string, number> = new Map([
+  ['d', 86_400],
+  ['h', 3600],
+  ['m', 60],
+  ['s', 1],
+])
 /** Tables that have a name on every system (linux/rtnetlink.h). */
 const NAMED_TABLES: ReadonlyMap<string, number> = new Map([
   ['default', 253],
@@ -22,6 +28,19 @@ export function tryParseInteger(text: string, least: number, most: number): numb
   if (!/^\d{1,10}$/.test(text)) return undefined
   const value = Number(text)
   return value >= least && value <= most ? value : undefined
+}
+
+/** A number and s, m, h or d, in seconds; between the bounds. */
+export function tryParseTime(text: string, least: number, most: number): number | undefined {
+  const [, number, unit] = /^(\d{1,9})([smhd])$/.exec(text) ?? []
+  const seconds = Number(number) * (SECONDS.get(unit ?? '') ?? Number.NaN)
+  return seconds >= least && seconds <= most ? seconds : undefined
+}
+
+/** With the largest unit that it is whole in. */
+export function formatTime(seconds: number): string {
+  const [unit, size] = [...SECONDS].find(([, each]) => seconds % each === 0) ?? ['s', 1]
+  return `${seconds / size}${unit}`
 }
 
 /** 32 bits, decimal or `0x` hex. */

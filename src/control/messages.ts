@@ -3,7 +3,7 @@
  *
  * | node → hub | when |
  * | hello | first: who it is, proven for this session; with a token's secret if it is new |
- * | update | its tunnel key or its round trips to relays changed |
+ * | update | its tunnel keys or its round trips to relays changed |
  * | signal | a sealed message for another node, while no relay carries it |
  * | ping | from time to time |
  * | leave | it goes for good |
@@ -26,7 +26,7 @@ import type { SignedTunnelKey } from './tunnel-key.js'
 /** Of one message, before it is sealed. */
 export const MAX_MESSAGE_BYTES: number = 64 * 1024
 /** Keeps a message of nodes below MAX_MESSAGE_BYTES. */
-export const MAX_NODES_PER_MESSAGE = 64
+export const MAX_NODES_PER_MESSAGE = 40
 export const MAX_LOCAL_PREFIXES = 64
 const MAX_RELAY_RTTS = 8
 const MAX_RELAY_RTT_MS = 60_000
@@ -52,6 +52,8 @@ export interface NodeInfo {
   readonly tunnelKey: SignedTunnelKey
   /** Relays that it is connected to. */
   readonly relayRtts: RelayRtts
+  /** Another that it may still use, for some days after a change. */
+  readonly previousTunnelKey?: SignedTunnelKey | undefined
   readonly isOnline: boolean
 }
 
@@ -62,6 +64,8 @@ export interface Hello {
   /** Over the session's handshake hash. */
   readonly proof: string
   readonly tunnelKey: SignedTunnelKey
+  /** Another that it may still use, for some days after a change. */
+  readonly previousTunnelKey?: SignedTunnelKey | undefined
   /** Of a join token; only a node that is new needs one. */
   readonly secret?: string | undefined
   readonly name?: string | undefined
@@ -75,6 +79,8 @@ export type NodeMessage =
       readonly type: 'update'
       readonly tunnelKey?: SignedTunnelKey | undefined
       readonly relayRtts?: RelayRtts | undefined
+      /** Beside `tunnelKey`; without it, there is none any more. */
+      readonly previousTunnelKey?: SignedTunnelKey | undefined
     }
   | { readonly type: 'signal'; readonly to: string; readonly body: string }
   | { readonly type: 'ping' }
@@ -147,6 +153,7 @@ export const nodeInfo: z.ZodType<NodeInfo> = z.object({
   tunnelKey: signedTunnelKey,
   /** A store of before they were told has none. */
   relayRtts: relayRtts.default({}),
+  previousTunnelKey: signedTunnelKey.optional(),
   isOnline: z.boolean(),
 })
 
@@ -157,6 +164,7 @@ export const nodeMessage: z.ZodType<NodeMessage> = z.discriminatedUnion('type', 
     identity: key,
     proof: z.string().length(88),
     tunnelKey: signedTunnelKey,
+    previousTunnelKey: signedTunnelKey.optional(),
     secret: z.string().max(64).optional(),
     name: z.string().max(63).optional(),
     localPrefixes: z.array(address).max(MAX_LOCAL_PREFIXES),
@@ -165,6 +173,7 @@ export const nodeMessage: z.ZodType<NodeMessage> = z.discriminatedUnion('type', 
     type: z.literal('update'),
     tunnelKey: signedTunnelKey.optional(),
     relayRtts: relayRtts.optional(),
+    previousTunnelKey: signedTunnelKey.optional(),
   }),
   z.object({ type: z.literal('signal'), to: key, body: signalBody }),
   z.object({ type: z.literal('ping') }),

@@ -2,14 +2,14 @@
  * A node's view of its network: what the hub said, as far as it is to be believed.
  *
  * The hub may deny, but not impersonate. So an entry counts only if its tunnel key is signed by its
- * identity and its IPv6 address follows from it; and a name or an IPv4 address that belonged to one identity
+ * identity and no other node's, and its IPv6 address follows from it; and a name or an IPv4 address that belonged to one identity
  * is not taken for another until a person says so. What was refused stays on record with its reason.
  */
 
 import { formatIp, tryParseIp } from '../net/ip.js'
 import { type Prefix, prefixContains, tryParsePrefix } from '../net/prefix.js'
 import type { Crypto } from '../wireguard/crypto.js'
-import type { PublicKey } from '../wireguard/keys.js'
+import { formatKeyBase64, type PublicKey } from '../wireguard/keys.js'
 import { addressOf } from './addresses.js'
 import { tryParseIdentity } from './identity.js'
 import type { NodeInfo, NodesMessage, RelayRtts } from './messages.js'
@@ -25,6 +25,8 @@ export interface NetmapNode {
   readonly v6: Prefix
   readonly tunnelKey: PublicKey
   readonly relayRtts: RelayRtts
+  /** Another that it may still use. */
+  readonly previousTunnelKey: PublicKey | undefined
   readonly isOnline: boolean
 }
 
@@ -60,6 +62,8 @@ export class Netmap {
   readonly #entries = new Map<string, Entry>()
   /** Name or IPv4 address → the identity that it belonged to first. */
   readonly #pins = new Map<string, string>()
+  /** Tunnel key, current or previous → identity. Anybody can sign a key of somebody else. */
+  readonly #keyOwners = new Map<string, string>()
   readonly #refused = new Map<string, { readonly info: NodeInfo; readonly fault: string }>()
   /** Seen since the last welcome; undefined once the list was complete. */
   #listed: Set<string> | undefined
@@ -111,6 +115,20 @@ export class Netmap {
     return { changed, removed, faults }
   }
 
+  /** From time to time: a hub that is out of reach does not tell that a previous key is none any more. */
+  expirePreviousKeys(): NetmapChange {
+    const changed: NetmapNode[] = []
+    for (const { info, node } of [...this.#entries.values()]) {
+      if (node.previousTunnelKey === undefined) continue
+      if (this.#previousKeyOf(info, node.identityKey) !== undefined) continue
+      const { previousTunnelKey: _, ...rest } = info
+      const kept = { ...node, previousTunnelKey: undefined }
+      this.#put({ info: rest, node: kept })
+      changed.push(kept)
+    }
+    return { changed, removed: [], faults: [] }
+  }
+
   /** A person vouches for whoever has this name now. False if nobody of that name was refused. */
   trust(name: string): NetmapChange | undefined {
     const refused = [...this.#refused.values()].find(({ info }) => info.name === name)
@@ -154,6 +172,7 @@ export class Netmap {
     if (identityKey === undefined) return `${name}its identity is no key`
     const verified = verifyTunnelKey(identityKey, info.tunnelKey, wallNowMs())
     if ('fault' in verified) return name + verified.fault
+    if (this.#isOthers(verified.key, info.identity)) return `${name}its tunnel key is that of another node`
     const v6 = addressOf(this.#options.crypto, this.#options.prefix6, identityKey)
     if (formatIp(v6) !== info.v6) return `${name}its IPv6 address is not that of its identity`
     const v4 = tryParseIp(info.v4)
@@ -180,11 +199,35 @@ export class Netmap {
       v6: { address: v6, bits: 128 },
       tunnelKey: verified.key,
       relayRtts: info.relayRtts,
+      previousTunnelKey: this.#previousKeyOf(info, identityKey),
       isOnline: info.isOnline,
     }
-    this.#entries.set(info.identity, { info, node })
+    this.#put({ info, node })
     if (before === undefined || JSON.stringify(before.info) !== JSON.stringify(info)) changed.push(node)
     return undefined
+  }
+
+  #put(entry: Entry): void {
+    const { identity } = entry.node
+    this.#disown(this.#entries.get(identity)?.node)
+    this.#entries.set(identity, entry)
+    for (const key of keysOf(entry.node)) this.#keyOwners.set(key, identity)
+  }
+
+  #disown(node: NetmapNode | undefined): void {
+    if (node !== undefined) for (const key of keysOf(node)) this.#keyOwners.delete(key)
+  }
+
+  #isOthers(key: PublicKey, identity: string): boolean {
+    const owner = this.#keyOwners.get(formatKeyBase64(key))
+    return owner !== undefined && owner !== identity
+  }
+
+  /** One that is not authentic or has expired counts as none: the current one is what a node is known by. */
+  #previousKeyOf({ identity, previousTunnelKey }: NodeInfo, identityKey: Uint8Array): PublicKey | undefined {
+    if (previousTunnelKey === undefined) return undefined
+    const verified = verifyTunnelKey(identityKey, previousTunnelKey, this.#options.wallNowMs())
+    return 'key' in verified && !this.#isOthers(verified.key, identity) ? verified.key : undefined
   }
 
   #remove(identity: string, removed: NetmapNode[]): void {
@@ -192,8 +235,18 @@ export class Netmap {
     this.#refused.delete(identity)
     if (entry === undefined) return
     this.#entries.delete(identity)
+    this.#disown(entry.node)
     removed.push(entry.node)
   }
+}
+
+function keysOf({ tunnelKey, previousTunnelKey }: NetmapNode): string[] {
+  return [tunnelKey, previousTunnelKey].flatMap((key) => (key === undefined ? [] : formatKeyBase64(key)))
+}
+
+/** It has the same tunnel key, or one that follows on it: what was agreed under it goes on. */
+export function isSuccessor(before: NetmapNode, after: NetmapNode): boolean {
+  return keysOf(after).includes(formatKeyBase64(before.tunnelKey))
 }
 
 export interface StoredNetmap {

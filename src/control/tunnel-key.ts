@@ -22,6 +22,12 @@ export interface SignedTunnelKey {
   readonly signature: string
 }
 
+/** Of one node: while it changes its key, peers may meet either. */
+export interface SignedTunnelKeys {
+  readonly tunnelKey: SignedTunnelKey
+  readonly previousTunnelKey?: SignedTunnelKey | undefined
+}
+
 export function signTunnelKey(
   identity: Identity,
   key: PublicKey,

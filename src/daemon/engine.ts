@@ -354,8 +354,9 @@ export class Engine {
     if (this.#device.peerCount + update.peers.length <= capacity) return
     const kept = update.replacePeers === true ? [] : [...this.#device.peers]
     const keys = new Set(kept.map((peer) => formatKeyHex(peer.publicKey)))
-    for (const { publicKey, remove, updateOnly } of update.peers) {
+    for (const { publicKey, previousKey, remove, updateOnly } of update.peers) {
       const key = formatKeyHex(publicKey)
+      if (previousKey) keys.delete(formatKeyHex(previousKey))
       if (remove === true) keys.delete(key)
       else if (updateOnly !== true) keys.add(key)
       if (keys.size <= capacity) continue

@@ -6,7 +6,6 @@
  * the address. A mark that was chosen for a default route is not written: it is chosen anew.
  */
 
-import { closeSync, fsyncSync, openSync, realpathSync, renameSync, rmSync, writeSync } from 'node:fs'
 import { type ResolvedEndpoints, resolvedEndpoint } from '../config/device-update.js'
 import { formatConfig } from '../config/format.js'
 import type { PeerConfig, TunnelConfig } from '../config/types.js'
@@ -14,7 +13,7 @@ import { equalEndpoint, type HostEndpoint } from '../net/endpoint.js'
 import { equalIp, formatIp } from '../net/ip.js'
 import type { Prefix } from '../net/prefix.js'
 import { listAddresses } from '../platform/network.js'
-import { toPlatformError } from '../platform/system-error.js'
+import { replaceFile } from '../platform/replace-file.js'
 import type { DeviceSnapshot, PeerSnapshot } from '../wireguard/configuration.js'
 import { formatKeyBase64 } from '../wireguard/keys.js'
 import type { LiveDevice } from './live-device.js'
@@ -33,7 +32,7 @@ export function saveConfig(request: SaveRequest): void {
     addresses: listAddresses(device.tun.linkIndex),
     endpoints: request.endpoints,
   })
-  replaceFile(configFile, formatConfig(live))
+  replaceFile(configFile, formatConfig(live), `cannot save the state to ${configFile}`)
 }
 
 export interface LiveState {
@@ -96,24 +95,4 @@ function isLinkLocal(prefix: Prefix): boolean {
 
 function isInFile(address: Prefix, config: TunnelConfig): boolean {
   return config.interface.addresses.some((known) => equalIp(known.address, address.address))
-}
-
-/** Readers see the old file or the new one, never a part; a symbolic link stays one. */
-function replaceFile(path: string, text: string): void {
-  let draft = ''
-  try {
-    const target = realpathSync(path)
-    draft = `${target}.tmp`
-    const fd = openSync(draft, 'w', 0o600)
-    try {
-      writeSync(fd, text)
-      fsyncSync(fd)
-    } finally {
-      closeSync(fd)
-    }
-    renameSync(draft, target)
-  } catch (error) {
-    if (draft !== '') rmSync(draft, { force: true })
-    throw toPlatformError(error, `cannot save the state to ${path}`)
-  }
 }

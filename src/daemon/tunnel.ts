@@ -113,8 +113,8 @@ export class Tunnel implements Service {
   /** Parses and resolves first: a file or a name that is wrong changes nothing. */
   async reload(signal: AbortSignal): Promise<ReloadResult> {
     const { load, journal, log } = this.#options
-    const previous = this.#config
     const device = this.#device
+    const previous = this.#config && device && this.#withLiveKey(this.#config, device)
     if (previous === undefined || device === undefined || !this.#isComplete) {
       throw new AppError(ERROR_CODES.notRunning, `${this.#options.interfaceName} is not up yet`)
     }
@@ -233,6 +233,12 @@ export class Tunnel implements Service {
     }
     const { linkIndex } = this.#requireDevice().tun
     undoInterfaceChange(change, { name: interfaceName, linkIndex })
+  }
+
+  /** A node of a network changes its key by itself, and the key file with it. */
+  #withLiveKey(config: TunnelConfig, device: LiveDevice): TunnelConfig {
+    if (this.#membership === undefined) return config
+    return { ...config, interface: { ...config.interface, privateKey: device.engine.snapshot().privateKey } }
   }
 
   #requireDevice(): LiveDevice {

@@ -21,7 +21,7 @@ import {
   type RelayRtts,
 } from '../control/messages.js'
 import { createTicket } from '../control/ticket.js'
-import { verifyTunnelKey } from '../control/tunnel-key.js'
+import { type SignedTunnelKeys, verifyTunnelKey } from '../control/tunnel-key.js'
 import type { HostEndpoint } from '../net/endpoint.js'
 import { formatIp } from '../net/ip.js'
 import { tryParsePrefix } from '../net/prefix.js'
@@ -198,7 +198,7 @@ export class Hub {
       identity !== undefined &&
       proof !== undefined &&
       isSignedBy(identity, proof, PROOF_LABEL, handshakeHash) &&
-      'key' in verifyTunnelKey(identity, hello.tunnelKey, this.#options.wallNowMs())
+      areValid(identity, hello, this.#options.wallNowMs())
     if (!isProven) {
       this.counters.malformed += 1
       const hint = 'check the clock of that machine; else its key file is damaged'
@@ -292,9 +292,11 @@ export class Hub {
   ): void {
     const { registry, wallNowMs } = this.#options
     const identity = tryParseIdentity(session.identity)
-    if (update.tunnelKey !== undefined && identity !== undefined) {
-      if ('fault' in verifyTunnelKey(identity, update.tunnelKey, wallNowMs())) this.counters.malformed += 1
-      else registry.setTunnelKey(session.identity, update.tunnelKey)
+    const { tunnelKey, previousTunnelKey } = update
+    if (tunnelKey !== undefined && identity !== undefined) {
+      const keys = { tunnelKey, previousTunnelKey }
+      if (areValid(identity, keys, wallNowMs())) registry.setTunnelKeys(session.identity, keys)
+      else this.counters.malformed += 1
     }
     if (update.relayRtts !== undefined) session.relayRtts = update.relayRtts
     const node = registry.find(session.identity)
@@ -335,6 +337,7 @@ export class Hub {
       v6: this.addressOf(node.identity),
       tunnelKey: node.tunnelKey,
       relayRtts: session?.relayRtts ?? {},
+      ...(node.previousTunnelKey !== undefined && { previousTunnelKey: node.previousTunnelKey }),
       isOnline: session !== undefined,
     }
   }
@@ -345,6 +348,11 @@ export class Hub {
     const notAfterS = Math.floor(this.#options.wallNowMs() / 1000) + TICKET_LIFETIME_S
     return formatBase64(createTicket(this.#options.identity, bytes, notAfterS))
   }
+}
+
+function areValid(identity: Uint8Array, keys: SignedTunnelKeys, nowMs: number): boolean {
+  const { tunnelKey, previousTunnelKey = tunnelKey } = keys
+  return [tunnelKey, previousTunnelKey].every((key) => 'key' in verifyTunnelKey(identity, key, nowMs))
 }
 
 function isConcerned(a: NodeRecord, b: NodeRecord): boolean {

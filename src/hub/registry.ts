@@ -8,7 +8,7 @@ import { AppError, ERROR_CODES } from '../base/errors.js'
 import { networkPrefix4, networkPrefix6 } from '../control/addresses.js'
 import { tryParseIdentity } from '../control/identity.js'
 import type { Hello, Refusal } from '../control/messages.js'
-import type { SignedTunnelKey } from '../control/tunnel-key.js'
+import type { SignedTunnelKeys } from '../control/tunnel-key.js'
 import { DNS_LABEL } from '../net/dns-label.js'
 import { formatPrefix, type Prefix, tryParsePrefix } from '../net/prefix.js'
 import type { Crypto, RandomBytes } from '../wireguard/crypto.js'
@@ -114,8 +114,15 @@ export class Registry {
   enrol(hello: Hello): Enrolment {
     const known = this.#nodes.get(hello.identity)
     if (known !== undefined) {
-      const isSame = known.tunnelKey.key === hello.tunnelKey.key
-      const node = { ...known, tunnelKey: hello.tunnelKey, lastSeenMs: this.#options.wallNowMs() }
+      const { tunnelKey, previousTunnelKey } = hello
+      const isSame =
+        known.tunnelKey.key === tunnelKey.key && known.previousTunnelKey?.key === previousTunnelKey?.key
+      const node = {
+        ...known,
+        tunnelKey,
+        previousTunnelKey,
+        lastSeenMs: this.#options.wallNowMs(),
+      }
       if (isSame) this.#remember(node)
       else this.#save(node, 'node.key_changed')
       return { node, isNew: false }
@@ -151,6 +158,7 @@ export class Registry {
       name,
       v4,
       tunnelKey: hello.tunnelKey,
+      previousTunnelKey: hello.previousTunnelKey,
       tags: token.tags,
       state: this.network.needsApproval ? 'pending' : 'approved',
       isEphemeral: token.isEphemeral,
@@ -164,9 +172,9 @@ export class Registry {
     return { node, isNew: true }
   }
 
-  setTunnelKey(identity: string, tunnelKey: SignedTunnelKey): void {
+  setTunnelKeys(identity: string, { tunnelKey, previousTunnelKey }: SignedTunnelKeys): void {
     const node = this.#nodes.get(identity)
-    if (node !== undefined) this.#save({ ...node, tunnelKey }, 'node.key_changed')
+    if (node !== undefined) this.#save({ ...node, tunnelKey, previousTunnelKey }, 'node.key_changed')
   }
 
   /** Kept in memory alone, and with the node when it is saved next: it is not worth a write each time. */

@@ -20,6 +20,7 @@ export interface NodeRecord {
   readonly name: string
   readonly v4: string
   readonly tunnelKey: SignedTunnelKey
+  readonly previousTunnelKey?: SignedTunnelKey | undefined
   readonly tags: readonly string[]
   readonly state: 'approved' | 'pending'
   /** Removed when it has been away for a while. */

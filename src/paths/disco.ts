@@ -15,7 +15,8 @@
  *
  * An endpoint is an address of 16 bytes, v4-mapped if need be, and a port of 2; numbers are big-endian.
  * Pair key κ = KDF1("overlay disco v1", DH(tunnel keys)), the sender's tag Mac(κ, its public key) cut to 8
- * bytes: no public key is on the wire, and a stranger's datagram costs one look into a map.
+ * bytes: no public key is on the wire, and a stranger's datagram costs one look into a map. Nodes that change
+ * their tunnel keys have several pair keys for a while: see disco-pair.ts.
  *
  * A longer body is read as far as it is known and an unknown type is nothing, so that later versions can
  * say more. An answer is never longer than its question: pings are padded to a pong at least.
@@ -24,16 +25,9 @@
 import { concatBytes, equalBytes, formatHex } from '../base/bytes.js'
 import type { Endpoint } from '../net/endpoint.js'
 import { ENDPOINT_BYTES, encodeEndpoint, tryDecodeEndpoint } from '../net/endpoint-bytes.js'
-import type { Crypto, DhPrivateKey, RandomBytes } from '../wireguard/crypto.js'
-import { kdf1 } from '../wireguard/kdf.js'
-import type { PublicKey } from '../wireguard/keys.js'
+import { ENVELOPE_BYTES, MAGIC, TAG_END } from './disco-key.js'
 import type { Mapping } from './nat.js'
 
-const MAGIC = Uint8Array.of(0x6f, 0x76, 0x6c, 0x01)
-const LABEL = new TextEncoder().encode('overlay disco v1')
-const TAG_END = 12
-const NONCE_END = 36
-const SEAL_TAG_BYTES = 16
 const TRANSACTION_ID_BYTES = 12
 const PING = 1
 const PONG = 2
@@ -44,8 +38,6 @@ const TRIES_TCP = 0x20
 const PONG_BYTES: number = 1 + TRANSACTION_ID_BYTES + ENDPOINT_BYTES
 /** Bound on what one call may make its receiver try. */
 export const MAX_CANDIDATES = 32
-/** Of a datagram: what an Ethernet carries. */
-const MAX_DATAGRAM_BYTES = 1500
 
 /** In the order of their numbers on the wire. */
 export const MAPPINGS: readonly [
@@ -85,7 +77,7 @@ export type DiscoMessage =
     }
 
 export function isDisco(bytes: Uint8Array): boolean {
-  return bytes.length >= NONCE_END + SEAL_TAG_BYTES && equalBytes(bytes.subarray(0, MAGIC.length), MAGIC)
+  return bytes.length >= ENVELOPE_BYTES && equalBytes(bytes.subarray(0, MAGIC.length), MAGIC)
 }
 
 /** Key of the map from senders to pairs. `bytes`: isDisco. */
@@ -93,59 +85,13 @@ export function discoTagOf(bytes: Uint8Array): string {
   return formatHex(bytes.subarray(MAGIC.length, TAG_END))
 }
 
-/** What one pair of nodes shares. Costs one Diffie-Hellman to make. */
-export class DiscoPair {
-  readonly #crypto: Crypto
-  readonly #key: Uint8Array
-  readonly #sendPrefix: Uint8Array
-  /** As discoTagOf gives it for datagrams of the remote. */
-  readonly remoteTag: string
-
-  private constructor(crypto: Crypto, key: Uint8Array, own: PublicKey, remote: PublicKey) {
-    this.#crypto = crypto
-    this.#key = key
-    this.#sendPrefix = concatBytes(MAGIC, tagOf(crypto, key, own))
-    this.remoteTag = formatHex(tagOf(crypto, key, remote))
-  }
-
-  /** Undefined for a remote key of low order. */
-  static tryCreate(crypto: Crypto, own: DhPrivateKey, remote: PublicKey): DiscoPair | undefined {
-    const secret = own.sharedSecret(remote)
-    if (secret === undefined) return undefined
-    const key = kdf1(crypto, LABEL, secret)
-    secret.fill(0)
-    return new DiscoPair(crypto, key, own.publicKey, remote)
-  }
-
-  seal(message: DiscoMessage, random: RandomBytes): Uint8Array {
-    const nonce = random(NONCE_END - TAG_END)
-    const prefix = this.#sendPrefix
-    return concatBytes(prefix, nonce, this.#crypto.xseal(this.#key, nonce, encode(message), prefix))
-  }
-
-  /** `bytes`: isDisco, with the tag of the remote. Undefined if it is not authentic or not understood. */
-  open(bytes: Uint8Array): DiscoMessage | undefined {
-    if (bytes.length > MAX_DATAGRAM_BYTES) return undefined
-    const nonce = bytes.subarray(TAG_END, NONCE_END)
-    const plain = this.#crypto.xopen(this.#key, nonce, bytes.subarray(NONCE_END), bytes.subarray(0, TAG_END))
-    return plain && decode(plain, bytes.length)
-  }
-
-  wipe(): void {
-    this.#key.fill(0)
-  }
-}
-
-function tagOf(crypto: Crypto, key: Uint8Array, publicKey: PublicKey): Uint8Array {
-  return crypto.mac(key, publicKey).subarray(0, TAG_END - MAGIC.length)
-}
-
 // --- bodies ------------------------------------------------------------------------------------
 
-function encode(message: DiscoMessage): Uint8Array {
+/** What is sealed. */
+export function encodeDisco(message: DiscoMessage): Uint8Array {
   switch (message.kind) {
     case 'ping': {
-      const wanted = message.sizeBytes - NONCE_END - SEAL_TAG_BYTES
+      const wanted = message.sizeBytes - ENVELOPE_BYTES
       const plain = new Uint8Array(Math.max(PONG_BYTES, wanted))
       plain[0] = PING
       plain.set(message.transactionId, 1)
@@ -170,7 +116,8 @@ function encode(message: DiscoMessage): Uint8Array {
   }
 }
 
-function decode(plain: Uint8Array, sizeBytes: number): DiscoMessage | undefined {
+/** `sizeBytes`: of the datagram that it was in. Undefined if it is not understood. */
+export function tryDecodeDisco(plain: Uint8Array, sizeBytes: number): DiscoMessage | undefined {
   const transactionId = plain.slice(1, 1 + TRANSACTION_ID_BYTES)
   switch (plain[0]) {
     case PING:

@@ -12,7 +12,8 @@ import { type Endpoint, formatEndpoint } from '../net/endpoint.js'
 import type { Path } from '../net/path.js'
 import type { RandomBytes } from '../wireguard/crypto.js'
 import { isPrivate, isWorthTrying, type PathKind, pathKindOf } from './candidates.js'
-import type { Candidate, DiscoMessage, DiscoPair } from './disco.js'
+import type { Candidate, DiscoMessage } from './disco.js'
+import type { DiscoPair } from './disco-pair.js'
 import { type FinderEffect, lastUseOf, type OwnPosition, type PeerActivity } from './finder-types.js'
 import { HardAttempts } from './hard-attempts.js'
 import { type HardEffect, type HardPlan, type HardSearch, planHardSearch } from './hard-search.js'
@@ -471,7 +472,7 @@ export class PathFinder {
     if (dropped !== undefined) this.#drop(dropped, effects)
     if (pending.isWide) {
       known.width = { ...known.width, isProven: true }
-      this.#record.isNarrow = false
+      if (known.kind !== 'tcp') this.#record.isNarrow = false
     }
     if (this.#active === known) this.#liveness.clear()
     this.#choose(known, nowMs, effects)

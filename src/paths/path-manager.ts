@@ -5,7 +5,6 @@
  * finders, and each decides by itself whether its peer needs to know.
  */
 
-import { formatHex } from '../base/bytes.js'
 import type { Endpoint } from '../net/endpoint.js'
 import { equalIp, formatIp, type IpAddress } from '../net/ip.js'
 import type { Path } from '../net/path.js'
@@ -13,26 +12,28 @@ import type { Prefix } from '../net/prefix.js'
 import type { Crypto, DhPrivateKey, RandomBytes } from '../wireguard/crypto.js'
 import { DeadlineQueue } from '../wireguard/deadline-queue.js'
 import type { PublicKey } from '../wireguard/keys.js'
+import type { OwnKeys } from '../wireguard/peer-keys.js'
 import { isPrivate } from './candidates.js'
-import {
-  type Candidate,
-  type CandidateKind,
-  DiscoPair,
-  discoTagOf,
-  isDisco,
-  MAX_CANDIDATES,
-} from './disco.js'
+import { type Candidate, type CandidateKind, discoTagOf, isDisco, MAX_CANDIDATES } from './disco.js'
+import { DiscoPair } from './disco-pair.js'
 import type { FinderEffect, OwnPosition, PeerActivity } from './finder-types.js'
 import { isHard, portsToTell } from './hard-search.js'
 import type { Mapping, PortChoice } from './nat.js'
 import { type FinderStatus, PathFinder } from './path-finder.js'
+import { type DirectoryEntry, PeerDirectory } from './peer-directory.js'
 import { Reflexive, type ReflexiveEffect } from './reflexive.js'
 import { isStun } from './stun.js'
+
+/** Names a peer for as long as it is there: its keys change. Never used again. */
+export type PeerId = number
 
 /** See FinderEffect; with the peer that it is about. */
 export type PathEffect =
   | Extract<FinderEffect, { kind: 'send' }>
-  | (Exclude<FinderEffect, { kind: 'send' | 'lost' | 'full' }> & { readonly publicKey: PublicKey })
+  | (Exclude<FinderEffect, { kind: 'send' | 'lost' | 'full' }> & {
+      readonly publicKey: PublicKey
+      readonly peer: PeerId
+    })
 
 export interface PathManagerOptions {
   readonly crypto: Crypto
@@ -45,6 +46,8 @@ export interface PathManagerOptions {
 
 export interface ManagedPeer {
   readonly publicKey: PublicKey
+  /** The peer may still use it. */
+  readonly previousKey?: PublicKey | undefined
   readonly relayPath: Path
   readonly activity: () => PeerActivity | undefined
 }
@@ -69,17 +72,17 @@ const MAX_WIDE_BYTES = 1472
 /** Of what a router was seen to keep: the rest is for whoever else is behind it. */
 const FULL_SHARE = 0.6
 
-interface Entry {
-  readonly publicKey: PublicKey
-  readonly pair: DiscoPair
+interface Entry extends DirectoryEntry {
+  readonly id: PeerId
   readonly finder: PathFinder
 }
 
 export class PathManager {
   readonly counters: ProbeCounters = { unknown: 0, malformed: 0 }
   readonly #options: PathManagerOptions
-  readonly #peers = new Map<string, Entry>()
-  readonly #byTag = new Map<string, Entry>()
+  readonly #peers = new PeerDirectory<Entry>()
+  #ownKeys: OwnKeys
+  #nextId = 1
   /** So that a turn, and above all a stranger's datagram, costs the same however many peers there are. */
   readonly #deadlines = new DeadlineQueue<Entry>()
   readonly #reflexive: Reflexive
@@ -102,6 +105,7 @@ export class PathManager {
 
   constructor(options: PathManagerOptions) {
     this.#options = options
+    this.#ownKeys = { current: options.staticKey, previous: undefined }
     this.#reflexive = new Reflexive(options.random)
     this.#own = this.#position()
   }
@@ -121,38 +125,56 @@ export class PathManager {
   }
 
   status(publicKey: PublicKey): FinderStatus | undefined {
-    return this.#peers.get(formatHex(publicKey))?.finder.status()
+    return this.#peers.find(publicKey)?.finder.status()
   }
 
   // --- commands --------------------------------------------------------------------------------
 
   /** False for a key of low order, or of a peer that is there. */
   addPeer(peer: ManagedPeer, nowMs: number, effects: PathEffect[]): boolean {
-    const { crypto, random, staticKey } = this.#options
-    const { publicKey, relayPath, activity } = peer
-    const id = formatHex(publicKey)
-    const pair = this.#peers.has(id) ? undefined : DiscoPair.tryCreate(crypto, staticKey, publicKey)
+    const { crypto, random } = this.#options
+    const { publicKey, previousKey, relayPath, activity } = peer
+    const isThere = this.#peers.get(publicKey) !== undefined
+    const pair = isThere ? undefined : DiscoPair.tryCreate(crypto, this.#ownKeys.current, publicKey)
     if (pair === undefined) return false
     const finder = new PathFinder({ pair, random, relayPath, activity, own: () => this.#own }, nowMs)
-    const entry: Entry = { publicKey, pair, finder }
-    this.#peers.set(id, entry)
-    this.#byTag.set(pair.remoteTag, entry)
+    const id = this.#nextId++
+    const entry: Entry = { id, publicKey, previousKey, pair, finder }
+    this.#peers.enter(entry, this.#ownKeys)
     this.#deadlines.set(entry, finder.nextDeadlineMs(nowMs))
-    effects.push({ kind: 'usePath', publicKey, path: relayPath, pathKind: 'relay' })
+    effects.push({ kind: 'usePath', publicKey, peer: id, path: relayPath, pathKind: 'relay' })
     return true
   }
 
   removePeer(publicKey: PublicKey, effects: PathEffect[]): void {
-    const id = formatHex(publicKey)
-    const entry = this.#peers.get(id)
+    const entry = this.#peers.get(publicKey)
     if (entry === undefined) return
     const list: FinderEffect[] = []
     entry.finder.close(list)
     this.#push(entry, list, effects)
-    this.#peers.delete(id)
-    this.#byTag.delete(entry.pair.remoteTag)
+    this.#peers.leave(entry)
     this.#deadlines.delete(entry)
     entry.pair.wipe()
+  }
+
+  /** The same peer by other keys: its paths stay. `before`: any key that it had. */
+  setPeerKeys(before: PublicKey, publicKey: PublicKey, previousKey: PublicKey | undefined): void {
+    const entry = this.#peers.find(before)
+    const owner = this.#peers.get(publicKey)
+    if (entry === undefined || (owner !== undefined && owner !== entry)) return
+    this.#peers.leave(entry)
+    entry.publicKey = publicKey
+    entry.previousKey = previousKey
+    this.#peers.enter(entry, this.#ownKeys)
+  }
+
+  /** This node by other keys. Costs a Diffie-Hellman for each peer. */
+  setOwnKeys(keys: OwnKeys): void {
+    this.#ownKeys = keys
+    for (const entry of [...this.#peers.all]) {
+      this.#peers.leave(entry)
+      this.#peers.enter(entry, keys)
+    }
   }
 
   setServers(servers: readonly Endpoint[], nowMs: number, effects: PathEffect[]): void {
@@ -237,7 +259,7 @@ export class PathManager {
       if (this.#reflexive.handleAnswer(path, bytes, nowMs)) this.#tellChange(nowMs, effects)
       return
     }
-    const entry = this.#byTag.get(discoTagOf(bytes))
+    const entry = this.#peers.findByTag(discoTagOf(bytes))
     if (entry === undefined) {
       this.counters.unknown += 1
       return
@@ -411,7 +433,7 @@ export class PathManager {
     effects: PathEffect[],
     input: (finder: PathFinder, list: FinderEffect[]) => void,
   ): void {
-    const entry = this.#peers.get(formatHex(publicKey))
+    const entry = this.#peers.find(publicKey)
     if (entry !== undefined) this.#collect(entry, nowMs, effects, (list) => input(entry.finder, list))
   }
 
@@ -420,7 +442,7 @@ export class PathManager {
     effects: PathEffect[],
     input: (finder: PathFinder, list: FinderEffect[]) => void,
   ): void {
-    for (const entry of this.#peers.values()) {
+    for (const entry of this.#peers.all) {
       this.#collect(entry, nowMs, effects, (list) => input(entry.finder, list))
     }
   }
@@ -433,12 +455,13 @@ export class PathManager {
   }
 
   #push(entry: Entry, list: readonly FinderEffect[], effects: PathEffect[]): void {
+    const { publicKey, id: peer } = entry
     for (const effect of list) {
       if (effect.kind === 'lost') this.#isRefreshDue = true
       else if (effect.kind === 'full') {
         this.#full = { seenAs: this.#seenAs(), sockets: effect.sockets }
         this.#update()
-      } else effects.push(effect.kind === 'send' ? effect : { ...effect, publicKey: entry.publicKey })
+      } else effects.push(effect.kind === 'send' ? effect : { ...effect, publicKey, peer })
     }
   }
 }

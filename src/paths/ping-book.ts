@@ -3,7 +3,7 @@
 import { formatHex } from '../base/bytes.js'
 import type { Path } from '../net/path.js'
 import type { RandomBytes } from '../wireguard/crypto.js'
-import type { DiscoPair } from './disco.js'
+import type { DiscoPair } from './disco-pair.js'
 import { keyOf } from './known-paths.js'
 
 const MAX_PENDING = 512

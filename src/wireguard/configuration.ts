@@ -11,6 +11,12 @@ import type { PresharedKey, PrivateKey, PublicKey } from './keys.js'
 export interface DeviceUpdate {
   /** `null` removes the key: the device then answers and sends nothing. */
   readonly privateKey?: PrivateKey | null
+  /**
+   * A second key of ours, which managed peers may know us by still: initiations to it are answered, and
+   * repeated ones made with it. If `privateKey` takes the place of this one, nothing that was agreed with
+   * managed peers ends. `null` removes it; so does another `privateKey`.
+   */
+  readonly previousPrivateKey?: PrivateKey | null
   /** 0 lets the kernel choose. */
   readonly listenPort?: number
   /** 0 for none. */
@@ -22,6 +28,11 @@ export interface DeviceUpdate {
 
 export interface PeerUpdate {
   readonly publicKey: PublicKey
+  /**
+   * A second key of a managed peer, which it may still use: `null` for none. A managed peer that had it as its
+   * public key becomes this one, and nothing that was agreed with it ends.
+   */
+  readonly previousKey?: PublicKey | null
   readonly remove?: boolean
   /** Skip the peer if it does not exist. */
   readonly updateOnly?: boolean

@@ -17,6 +17,7 @@ export interface UpdateContext {
 interface Admission {
   tryAddPeer(publicKey: PublicKey, isManaged: boolean, effects: Effects): Peer | undefined
   removePeer(peer: Peer, effects: Effects): void
+  isOwnKey(publicKey: PublicKey): boolean
 }
 
 /** The peer as it is afterwards; undefined if there is none now. */
@@ -27,7 +28,7 @@ export function applyPeerUpdate(
   context: UpdateContext,
 ): Peer | undefined {
   const { effects, nowMs, sockets } = context
-  const known = peers.find(update.publicKey)
+  const known = peers.find(update.publicKey) ?? tryFindRenamed(device, peers, update)
   if (update.remove === true) {
     if (known !== undefined) device.removePeer(known, effects)
     return undefined
@@ -36,8 +37,9 @@ export function applyPeerUpdate(
   const peer = known ?? device.tryAddPeer(update.publicKey, update.isManaged ?? false, effects)
   if (peer === undefined) return undefined
 
+  if (update.previousKey !== undefined) setPublicKeys(device, peers, peer, update)
   if (update.presharedKey !== undefined) {
-    peer.setPresharedKey(update.presharedKey)
+    peer.keys.setPresharedKey(update.presharedKey)
   }
   if (update.endpoint !== undefined) peer.setEndpoint(update.endpoint, sockets, nowMs, effects)
   if (update.persistentKeepaliveS !== undefined) {
@@ -51,4 +53,17 @@ export function applyPeerUpdate(
     else peers.giveAllowedIp(peer, prefix)
   }
   return peer
+}
+
+/** A managed peer whose public key is the previous one of `update` now. */
+function tryFindRenamed(device: Admission, peers: PeerTable, update: PeerUpdate): Peer | undefined {
+  const peer = update.previousKey ? peers.find(update.previousKey) : undefined
+  return peer?.isManaged === true && !device.isOwnKey(update.publicKey) ? peer : undefined
+}
+
+function setPublicKeys(device: Admission, peers: PeerTable, peer: Peer, update: PeerUpdate): void {
+  if (!peer.isManaged) return
+  const previousKey = update.previousKey ?? undefined
+  const isOwn = previousKey !== undefined && device.isOwnKey(previousKey)
+  peers.setPublicKeys(peer, update.publicKey, isOwn ? undefined : previousKey)
 }

@@ -1,5 +1,5 @@
 /**
- * The local interface's protocol machine: one static key, many peers. Sans-IO.
+ * The local interface's protocol machine: one static key, or two while it changes, and many peers. Sans-IO.
  *
  * Four kinds of calls, all with a time and a list to which effects are added:
  *   commands        configure, setSockets
@@ -12,7 +12,6 @@
  * checked on arrival; only then does one wait for its turn in a bounded queue (paper section 5.3).
  */
 
-import { equalBytes } from '../base/bytes.js'
 import type { Path } from '../net/path.js'
 import type { Prefix } from '../net/prefix.js'
 import type { DeviceUpdate, PeerSnapshot } from './configuration.js'
@@ -22,7 +21,6 @@ import {
   MESSAGE_INITIATION,
   MESSAGE_RESPONSE,
 } from './constants.js'
-import { CookieChecker } from './cookie.js'
 import type { Crypto, DhPrivateKey, RandomBytes } from './crypto.js'
 import { DeadlineQueue } from './deadline-queue.js'
 import { applyPeerUpdate } from './device-configuration.js'
@@ -31,7 +29,7 @@ import type { Effects } from './effects.js'
 import { consumeInitiation } from './handshake.js'
 import { HandshakeLoad } from './handshake-load.js'
 import { IndexTable } from './index-table.js'
-import type { PrivateKey, PublicKey } from './keys.js'
+import type { PublicKey } from './keys.js'
 import {
   decodeCookieReply,
   decodeInitiation,
@@ -44,6 +42,7 @@ import { type IndexOwner, Peer, type PeerContext } from './peer.js'
 import type { OuterSockets } from './peer-path.js'
 import { PeerTable } from './peer-table.js'
 import { RateLimiter } from './rate-limiter.js'
+import { type StaticKey, StaticKeys } from './static-keys.js'
 import { Tai64nClock } from './tai64n.js'
 import type { TransportActivity } from './timers.js'
 
@@ -54,7 +53,12 @@ const TIMERS_PER_TURN = 32
 const NO_SOCKETS: OuterSockets = { v4: undefined, v6: undefined }
 
 type QueuedHandshake =
-  | { readonly kind: 'initiation'; readonly message: Initiation; readonly path: Path }
+  | {
+      readonly kind: 'initiation'
+      readonly message: Initiation
+      readonly path: Path
+      readonly own: StaticKey
+    }
   | { readonly kind: 'response'; readonly message: Response; readonly path: Path }
 
 export interface DeviceOptions {
@@ -73,16 +77,16 @@ export class Device {
   readonly #peers = new PeerTable()
   readonly #deadlines = new DeadlineQueue<Peer>()
   readonly #indices: IndexTable<IndexOwner>
+  readonly #keys: StaticKeys
   readonly #load = new HandshakeLoad()
   readonly #rateLimiter = new RateLimiter()
   readonly #queue: QueuedHandshake[] = []
   readonly #drops = new Map<HandshakeDropReason, number>()
-  #static: DhPrivateKey | undefined
-  #cookieChecker: CookieChecker | undefined
   #sockets: OuterSockets = NO_SOCKETS
 
   constructor(options: DeviceOptions) {
     this.#options = options
+    this.#keys = new StaticKeys(options.crypto, options.random)
     this.#indices = new IndexTable(options.random)
     this.#context = {
       crypto: options.crypto,
@@ -97,7 +101,7 @@ export class Device {
   // --- getters ---------------------------------------------------------------------------------
 
   get staticKey(): DhPrivateKey | undefined {
-    return this.#static
+    return this.#keys.current
   }
 
   get peers(): Iterable<Peer> {
@@ -122,7 +126,7 @@ export class Device {
   snapshotPeer(peer: Peer, nowMs: number): PeerSnapshot {
     return {
       publicKey: peer.publicKey,
-      presharedKey: peer.presharedKey,
+      presharedKey: peer.keys.presharedKey,
       endpoint: peer.endpoint,
       isManaged: peer.isManaged,
       persistentKeepaliveS: peer.timers.persistentKeepaliveMs / 1000,
@@ -145,7 +149,7 @@ export class Device {
   /** Key and peers of an update; port and mark belong to the driver, which has the sockets. */
   configure(update: DeviceUpdate, nowMs: number, effects: Effects): void {
     const { allowedIpsVersion } = this.#peers
-    if (update.privateKey !== undefined) this.#setPrivateKey(update.privateKey, effects)
+    this.#setKeys(update, effects)
     if (update.replacePeers === true) for (const peer of [...this.#peers]) this.removePeer(peer, effects)
     for (const peerUpdate of update.peers) {
       applyPeerUpdate(this, this.#peers, peerUpdate, { sockets: this.#sockets, nowMs, effects })
@@ -167,20 +171,19 @@ export class Device {
 
   /** Where a managed peer is reached from now on; others are left alone. */
   setPeerPath(publicKey: PublicKey, path: Path | undefined, nowMs: number, effects: Effects): void {
-    const peer = this.#peers.find(publicKey)
+    const peer = this.#peers.findByAnyKey(publicKey)
     peer?.setPath(path, nowMs, effects)
     this.#touch(peer, nowMs)
   }
 
   /** Undefined if there is no such peer. */
   slotOf(publicKey: PublicKey): number | undefined {
-    return this.#peers.find(publicKey)?.slot
+    return this.#peers.findByAnyKey(publicKey)?.slot
   }
 
   /** Undefined if there is no room, or the key is our own: nobody is their own peer. */
   tryAddPeer(peerKey: PublicKey, isManaged: boolean, effects: Effects): Peer | undefined {
-    const isOwnKey = this.#static !== undefined && equalBytes(this.#static.publicKey, peerKey)
-    if (this.#peers.size >= this.#options.maxPeers || isOwnKey) return undefined
+    if (this.#peers.size >= this.#options.maxPeers || this.isOwnKey(peerKey)) return undefined
     const slot = this.#peers.freeSlot()
     const peer = new Peer(this.#context, {
       publicKey: peerKey,
@@ -191,8 +194,12 @@ export class Device {
     this.#peers.add(peer)
     effects.push({ kind: 'addPeer', slot })
     if (isManaged) effects.push({ kind: 'setRoaming', slot, isRoaming: false })
-    peer.setStaticPrivate(this.#static, effects)
+    peer.setIdentity(this.#keys.own, effects)
     return peer
+  }
+
+  isOwnKey(publicKey: PublicKey): boolean {
+    return this.#keys.has(publicKey)
   }
 
   removePeer(peer: Peer, effects: Effects): void {
@@ -202,21 +209,19 @@ export class Device {
     effects.push({ kind: 'removePeer', slot: peer.slot })
   }
 
-  /** The key there is already changes nothing: tools set it again with every change of a peer. */
-  #setPrivateKey(privateKey: PrivateKey | null, effects: Effects): void {
-    const { crypto, random } = this.#options
-    const next = privateKey === null ? undefined : crypto.dhPrivateKey(privateKey)
-    if (next !== undefined && this.#static !== undefined && equalBytes(next.bytes, this.#static.bytes)) {
-      next.wipe()
-      return
-    }
-    this.#static?.wipe()
-    this.#static = next
-    this.#cookieChecker = next && new CookieChecker(crypto, random, next.publicKey)
-    this.#queue.length = 0
-    const self = this.#static === undefined ? undefined : this.#peers.find(this.#static.publicKey)
+  /** To managed peers, who are told of it, this device is who it was if its key follows on the one before. */
+  #setKeys(update: DeviceUpdate, effects: Effects): void {
+    const change = this.#keys.apply(update)
+    if (change === 'same') return
+    const keys = this.#keys.own
+    if (change === 'identity') this.#queue.length = 0
+    const self = keys && this.#peers.find(keys.current.publicKey)
     if (self !== undefined) this.removePeer(self, effects)
-    for (const peer of this.#peers) peer.setStaticPrivate(this.#static, effects)
+    for (const peer of this.#peers) {
+      const isSame = change === 'previous' || (change === 'succession' && peer.isManaged)
+      if (isSame) peer.setOwnKeys(keys)
+      else peer.setIdentity(keys, effects)
+    }
   }
 
   // --- inputs ----------------------------------------------------------------------------------
@@ -226,10 +231,9 @@ export class Device {
     switch (messageTypeOf(bytes)) {
       case MESSAGE_INITIATION: {
         const message = decodeInitiation(bytes)
+        const own = message && this.#admit(bytes, path, nowMs, effects)
         if (message === undefined) this.#count('handshakeMalformed')
-        else if (this.#isAdmitted(bytes, path, nowMs, effects)) {
-          this.#queue.push({ kind: 'initiation', message, path })
-        }
+        else if (own !== undefined) this.#queue.push({ kind: 'initiation', message, path, own })
         break
       }
       case MESSAGE_RESPONSE: {
@@ -237,7 +241,7 @@ export class Device {
         if (message === undefined) this.#count('handshakeMalformed')
         else if (this.#indices.find(message.receiverIndex)?.kind !== 'handshake') {
           this.#count('handshakeUnknownIndex')
-        } else if (this.#isAdmitted(bytes, path, nowMs, effects)) {
+        } else if (this.#admit(bytes, path, nowMs, effects) !== undefined) {
           this.#queue.push({ kind: 'response', message, path })
         }
         break
@@ -294,28 +298,28 @@ export class Device {
 
   // --- admission -------------------------------------------------------------------------------
 
-  #isAdmitted(bytes: Uint8Array, path: Path, nowMs: number, effects: Effects): boolean {
-    const checker = this.#cookieChecker
-    const drop = (reason: HandshakeDropReason): false => {
+  /** Gives the key that the message was made for; undefined if it is turned away, and counted. */
+  #admit(bytes: Uint8Array, path: Path, nowMs: number, effects: Effects): StaticKey | undefined {
+    const drop = (reason: HandshakeDropReason): undefined => {
       this.#count(reason)
-      return false
     }
-    if (checker === undefined || !checker.isMac1Valid(bytes)) return drop('handshakeMac1Invalid')
+    const own = this.#keys.findFor(bytes)
+    if (own === undefined) return drop('handshakeMac1Invalid')
     this.#load.arrived(this.#queue.length, nowMs)
     if (this.#load.isUnderLoad(nowMs)) {
-      if (!checker.isMac2Valid(bytes, path.remote, nowMs)) {
-        const message = checker.createCookieReply(bytes, path.remote, nowMs)
+      if (!own.checker.isMac2Valid(bytes, path.remote, nowMs)) {
+        const message = own.checker.createCookieReply(bytes, path.remote, nowMs)
         effects.push({ kind: 'send', path, message, tos: 0 })
         return drop('handshakeCookieRequired')
       }
       if (!this.#rateLimiter.isAllowed(path.remote.address, nowMs)) return drop('handshakeRateLimited')
     }
-    return this.#queue.length < MAX_QUEUED_HANDSHAKES || drop('handshakeQueueFull')
+    return this.#queue.length < MAX_QUEUED_HANDSHAKES ? own : drop('handshakeQueueFull')
   }
 
   #consume(queued: QueuedHandshake, nowMs: number, effects: Effects): void {
     if (queued.kind === 'initiation') {
-      this.#count(this.#consumeInitiation(queued.message, queued.path, nowMs, effects))
+      this.#count(this.#consumeInitiation(queued, nowMs, effects))
       return
     }
     const peer = this.#indices.find(queued.message.receiverIndex)?.peer
@@ -328,17 +332,15 @@ export class Device {
   }
 
   #consumeInitiation(
-    message: Initiation,
-    path: Path,
+    { message, path, own }: Extract<QueuedHandshake, { kind: 'initiation' }>,
     nowMs: number,
     effects: Effects,
   ): HandshakeDropReason | undefined {
-    if (this.#static === undefined) return 'handshakeUnknownPeer'
-    const received = consumeInitiation(this.#options.crypto, this.#static, message, (remote) => {
-      const staticStatic = this.#peers.find(remote)?.staticStatic
+    const received = consumeInitiation(this.#options.crypto, own.secret, message, (remote) => {
+      const staticStatic = this.#peers.findByAnyKey(remote)?.keys.staticStatic(own.secret, remote)
       return staticStatic === undefined ? undefined : { staticStatic }
     })
-    const peer = received && this.#peers.find(received.remoteStatic)
+    const peer = received && this.#peers.findByAnyKey(received.remoteStatic)
     if (received === undefined || peer === undefined) return 'handshakeUnknownPeer'
     const reason = peer.handleInitiation(received, path, nowMs, effects)
     this.#touch(peer, nowMs)

@@ -1,5 +1,5 @@
 /**
- * The peers of a device by key and by slot, and who has which allowed IP.
+ * The peers of a device by key and by slot, and who has which allowed IP. A key belongs to one peer.
  *
  * A prefix belongs to one peer at a time: given to another, it moves (paper section 2). Order of
  * peers and of a peer's prefixes is the order in which they were added.
@@ -10,7 +10,9 @@ import { formatKeyHex, type PublicKey } from './keys.js'
 import type { Peer } from './peer.js'
 
 export class PeerTable {
+  readonly #all = new Set<Peer>()
   readonly #byKey = new Map<string, Peer>()
+  readonly #byPreviousKey = new Map<string, Peer>()
   readonly #bySlot: (Peer | undefined)[] = []
   readonly #freeSlots: number[] = []
   readonly #owners = new Map<string, Peer>()
@@ -18,11 +20,11 @@ export class PeerTable {
   #allowedIpsVersion = 0
 
   get size(): number {
-    return this.#byKey.size
+    return this.#all.size
   }
 
   [Symbol.iterator](): Iterator<Peer> {
-    return this.#byKey.values()
+    return this.#all.values()
   }
 
   /** Grows with every change of who has which allowed IP. */
@@ -32,6 +34,12 @@ export class PeerTable {
 
   find(publicKey: PublicKey): Peer | undefined {
     return this.#byKey.get(formatKeyHex(publicKey))
+  }
+
+  /** Also by the previous key of a peer that changes its keys. */
+  findByAnyKey(publicKey: PublicKey): Peer | undefined {
+    const key = formatKeyHex(publicKey)
+    return this.#byKey.get(key) ?? this.#byPreviousKey.get(key)
   }
 
   at(slot: number): Peer | undefined {
@@ -45,15 +53,32 @@ export class PeerTable {
 
   add(peer: Peer): void {
     if (this.#freeSlots.at(-1) === peer.slot) this.#freeSlots.pop()
+    this.#all.add(peer)
     this.#byKey.set(formatKeyHex(peer.publicKey), peer)
     this.#bySlot[peer.slot] = peer
     this.#prefixes.set(peer, new Map())
   }
 
+  /** `publicKey` is no other peer's. A previous key that is another's is left out. */
+  setPublicKeys(peer: Peer, publicKey: PublicKey, previousKey: PublicKey | undefined): void {
+    this.#forgetKeysOf(peer)
+    const owner = previousKey && this.findByAnyKey(previousKey)
+    const previous = owner === undefined ? previousKey : undefined
+    peer.setPublicKeys(publicKey, previous)
+    this.#byKey.set(formatKeyHex(publicKey), peer)
+    if (previous !== undefined) this.#byPreviousKey.set(formatKeyHex(previous), peer)
+  }
+
+  #forgetKeysOf({ keys: { publicKey, previousKey } }: Peer): void {
+    this.#byKey.delete(formatKeyHex(publicKey))
+    if (previousKey !== undefined) this.#byPreviousKey.delete(formatKeyHex(previousKey))
+  }
+
   remove(peer: Peer): void {
     this.clearAllowedIps(peer)
     this.#prefixes.delete(peer)
-    this.#byKey.delete(formatKeyHex(peer.publicKey))
+    this.#all.delete(peer)
+    this.#forgetKeysOf(peer)
     this.#bySlot[peer.slot] = undefined
     this.#freeSlots.push(peer.slot)
   }

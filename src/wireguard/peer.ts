@@ -1,6 +1,6 @@
 /**
- * One remote public key: its handshakes, its timers, and where it is. Sans-IO: inputs and a time go
- * in, effects come out. Keypairs themselves live in the data plane; here are only their indices.
+ * One remote: its handshakes, its timers, and where it is. Sans-IO: inputs and a time go in, effects come
+ * out. Keypairs themselves live in the data plane; here are only their indices.
  *
  * An initiation of ours stays open while we answer one of theirs, so two that start at the same
  * moment both finish in one round trip; the next renewal is then left to the one with the greater key.
@@ -9,6 +9,7 @@
  * INVARIANT: no field changes before the last check of an input has passed.
  */
 
+import { equalBytes } from '../base/bytes.js'
 import type { Endpoint } from '../net/endpoint.js'
 import type { Path } from '../net/path.js'
 import type { PeerState } from './configuration.js'
@@ -34,10 +35,10 @@ import {
   wipeState,
 } from './handshake.js'
 import type { IndexTable } from './index-table.js'
-import type { PresharedKey, PublicKey } from './keys.js'
+import type { PublicKey } from './keys.js'
 import type { CookieReply, Response } from './messages.js'
 import { PeerHistory } from './peer-history.js'
-import { PeerKeys } from './peer-keys.js'
+import { type OwnKeys, PeerKeys } from './peer-keys.js'
 import { type OuterSockets, PeerPath } from './peer-path.js'
 import { isLaterTai64n, type Tai64nClock } from './tai64n.js'
 import { Timers, type TransportActivity } from './timers.js'
@@ -58,16 +59,22 @@ export interface PeerContext {
   readonly indices: IndexTable<IndexOwner>
 }
 
+/** An initiation of ours that may be answered. */
+interface OpenInitiation {
+  readonly state: InitiationState
+  /** Our static key that it was made with. */
+  readonly own: DhPrivateKey
+  readonly localIndex: number
+}
+
 type Handshake =
   | { readonly kind: 'idle' }
-  | {
+  | (OpenInitiation & {
       readonly kind: 'initiationSent'
-      readonly state: InitiationState
-      readonly localIndex: number
       readonly attempt: number
       /** An initiation of theirs was answered meanwhile. */
       readonly isCrossed: boolean
-    }
+    })
 
 const IDLE: Handshake = { kind: 'idle' }
 
@@ -80,14 +87,13 @@ export interface PeerOptions {
 }
 
 export class Peer {
-  readonly publicKey: PublicKey
   readonly slot: number
   readonly isManaged: boolean
   readonly activity: TransportActivity
   readonly timers: Timers
+  readonly keys: PeerKeys
   readonly #context: PeerContext
-  readonly #cookies: CookieJar
-  readonly #keys: PeerKeys
+  #cookies: CookieJar
   readonly #path: PeerPath
 
   readonly history: PeerHistory = new PeerHistory()
@@ -99,22 +105,17 @@ export class Peer {
 
   constructor(context: PeerContext, options: PeerOptions) {
     this.#context = context
-    this.publicKey = options.publicKey
     this.slot = options.slot
     this.isManaged = options.isManaged
     this.activity = options.activity
     this.timers = new Timers(context.jitter)
     this.#cookies = new CookieJar(context.crypto, options.publicKey)
-    this.#keys = new PeerKeys(options.publicKey)
+    this.keys = new PeerKeys(options.publicKey)
     this.#path = new PeerPath(options.slot)
   }
 
-  get staticStatic(): Uint8Array | undefined {
-    return this.#keys.staticStatic
-  }
-
-  get presharedKey(): PresharedKey | undefined {
-    return this.#keys.presharedKey
+  get publicKey(): PublicKey {
+    return this.keys.publicKey
   }
 
   get endpoint(): Endpoint | undefined {
@@ -133,14 +134,20 @@ export class Peer {
   // --- commands --------------------------------------------------------------------------------
 
   /** A new identity of ours: everything agreed under the old one ends. */
-  setStaticPrivate(staticPrivate: DhPrivateKey | undefined, effects: Effects): void {
-    this.#keys.setStaticPrivate(staticPrivate)
+  setIdentity(own: OwnKeys | undefined, effects: Effects): void {
+    this.setOwnKeys(own)
     this.forgetKeys(effects)
   }
 
-  /** Keeps a copy; `null` or all zero removes the key. Counts from the next handshake on. */
-  setPresharedKey(presharedKey: PresharedKey | null): void {
-    this.#keys.setPresharedKey(presharedKey)
+  /** The same identity by other keys: what was agreed goes on. Only managed peers are told of such changes. */
+  setOwnKeys(own: OwnKeys | undefined): void {
+    this.keys.setOwn(own && { current: own.current, previous: this.isManaged ? own.previous : undefined })
+  }
+
+  /** Of a managed peer: the same one by other keys. What was agreed goes on. */
+  setPublicKeys(publicKey: PublicKey, previousKey: PublicKey | undefined): void {
+    if (!equalBytes(publicKey, this.publicKey)) this.#cookies = new CookieJar(this.#context.crypto, publicKey)
+    this.keys.setRemote(publicKey, previousKey)
   }
 
   setEndpoint(endpoint: Endpoint, sockets: OuterSockets, nowMs: number, effects: Effects): void {
@@ -175,7 +182,7 @@ export class Peer {
   /** Before the peer is forgotten. */
   wipe(): void {
     this.#endHandshake()
-    this.#keys.wipe()
+    this.keys.wipe()
   }
 
   // --- handshake as initiator ------------------------------------------------------------------
@@ -185,35 +192,38 @@ export class Peer {
     const attempt = this.#handshake.kind === 'initiationSent' ? this.#handshake.attempt + 1 : 1
     this.#endHandshake()
     const path = this.#path.current
-    const created = path && this.#tryCreateInitiation()
+    const created = path && this.#tryCreateInitiation(attempt)
     if (path === undefined || created === undefined) {
       this.timers.cancelHandshake()
       effects.push({ kind: 'dropStaged', slot: this.slot })
       return
     }
-    const { message, state, localIndex } = created
-    this.#handshake = { kind: 'initiationSent', state, localIndex, attempt, isCrossed: false }
+    const { message, ...open } = created
+    this.#handshake = { kind: 'initiationSent', ...open, attempt, isCrossed: false }
     this.#sendHandshake(path, message, nowMs, effects)
     this.timers.handshakeInitiated(nowMs)
   }
 
-  /** Undefined without a key of ours, or for a remote key of low order. */
-  #tryCreateInitiation():
-    | { readonly message: Uint8Array; readonly state: InitiationState; readonly localIndex: number }
-    | undefined {
+  /**
+   * Undefined without a key of ours, or for a remote key of low order. A peer that does not answer may not
+   * know our current key yet: every second attempt is made with the previous one, if there is one.
+   */
+  #tryCreateInitiation(attempt: number): (OpenInitiation & { readonly message: Uint8Array }) | undefined {
     const { crypto, random, indices, tai64n, wallNowMs } = this.#context
-    const { staticPrivate, staticStatic } = this.#keys
-    if (staticPrivate === undefined || staticStatic === undefined) return undefined
+    const keys = this.keys.own
+    const own = (attempt % 2 === 0 ? keys?.previous : undefined) ?? keys?.current
+    const staticStatic = own && this.keys.staticStatic(own, this.publicKey)
+    if (own === undefined || staticStatic === undefined) return undefined
     const localIndex = indices.claim({ kind: 'handshake', peer: this })
     const created = createInitiation(crypto, random, {
-      staticPrivate,
+      staticPrivate: own,
       remoteStatic: this.publicKey,
       staticStatic,
       senderIndex: localIndex,
       timestamp: tai64n.next(wallNowMs()),
     })
     if (created === undefined) indices.release(localIndex)
-    return created && { ...created, localIndex }
+    return created && { ...created, own, localIndex }
   }
 
   /** Undefined if the response was accepted. */
@@ -224,14 +234,12 @@ export class Peer {
     effects: Effects,
   ): HandshakeDropReason | undefined {
     const handshake = this.#handshake
-    const { staticPrivate } = this.#keys
     if (handshake.kind !== 'initiationSent' || handshake.localIndex !== response.receiverIndex) {
       return 'handshakeUnknownIndex'
     }
-    if (staticPrivate === undefined) return 'handshakeInvalid'
-    const keys = consumeResponse(this.#context.crypto, staticPrivate, {
+    const keys = consumeResponse(this.#context.crypto, handshake.own, {
       state: handshake.state,
-      presharedKey: this.#keys.psk,
+      presharedKey: this.keys.psk,
       response,
     })
     if (keys === undefined) return 'handshakeInvalid'
@@ -279,7 +287,7 @@ export class Peer {
     const localIndex = indices.claim({ kind: 'keypair', peer: this, createdAtMs: nowMs })
     const created = createResponse(crypto, random, {
       state: received.state,
-      presharedKey: this.#keys.psk,
+      presharedKey: this.keys.psk,
       senderIndex: localIndex,
     })
     if (created === undefined) {
@@ -309,7 +317,7 @@ export class Peer {
 
   /** Packets wait for a keypair, or the keypair in use is due for renewal. */
   handleHandshakeNeeded(nowMs: number): void {
-    const isYielding = this.#isCrossed && this.history.isConnected(nowMs) && this.#keys.isOursLess
+    const isYielding = this.#isCrossed && this.history.isConnected(nowMs) && this.keys.isOursLess
     this.timers.handshakeWanted(isYielding ? nowMs + REKEY_TIMEOUT_MS : nowMs)
   }
 

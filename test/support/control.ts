@@ -37,6 +37,13 @@ export function testNode(number: number): TestNode {
   }
 }
 
+/** Another tunnel key of this node, signed for as many days. */
+export function previousKeyOf(node: TestNode, days = 1): ReturnType<typeof signTunnelKey> {
+  const key = keyFromBytes<PublicKey>(nobleCrypto.hash(node.identity.publicKey))
+  const nowS = WALL_MS / 1000
+  return signTunnelKey(node.identity, key, { notBefore: nowS - 60, notAfter: nowS + days * 86_400 })
+}
+
 export function helloOf(node: TestNode, more: Partial<Hello> = {}): Hello {
   const { identity, tunnelKey } = node
   return {

@@ -12,6 +12,7 @@ import type { PeerActivity } from '../../src/paths/finder-types.js'
 import type { PortChoice } from '../../src/paths/nat.js'
 import { type PathEffect, PathManager } from '../../src/paths/path-manager.js'
 import { nobleCrypto } from '../../src/wireguard/crypto-noble.js'
+import type { PublicKey } from '../../src/wireguard/keys.js'
 import { prefixOf } from './control.js'
 import { countingBytes } from './hex.js'
 import { seededRandom } from './seeded-random.js'
@@ -47,7 +48,9 @@ interface Datagram {
 export class WorldNode {
   readonly manager: PathManager
   readonly number: number
-  readonly key: ReturnType<typeof nobleCrypto.dhPrivateKey>
+  key: ReturnType<typeof nobleCrypto.dhPrivateKey>
+  /** What the other node knows it by. */
+  knownKey: PublicKey
   readonly inside: Endpoint
   readonly nat: SimulatedNat | undefined
   readonly outsideAddress: string
@@ -80,6 +83,7 @@ export class WorldNode {
     this.number = number
     this.tcpPort = options.tcpPort ?? 0
     this.key = nobleCrypto.dhPrivateKey(countingBytes(32, number * 11))
+    this.knownKey = this.key.publicKey
     this.manager = new PathManager({
       crypto: nobleCrypto,
       random: seededRandom(number),
@@ -161,7 +165,7 @@ export class PathWorld {
     const isFirst = node.activity.lastDataSendMs === 0
     node.activity.lastDataSendMs = this.nowMs
     if (isFirst) {
-      this.turn(node, (effects) => node.manager.handleWanted(other.key.publicKey, this.nowMs, effects))
+      this.turn(node, (effects) => node.manager.handleWanted(other.knownKey, this.nowMs, effects))
     }
     if (node.activity.firstUnansweredSendMs === 0) node.activity.firstUnansweredSendMs = this.nowMs
     const { path } = node
@@ -218,11 +222,30 @@ export class PathWorld {
   }
 
   kindOf(node: WorldNode): PathKind | undefined {
-    return node.manager.status(this.#other(node).key.publicKey)?.kind
+    return node.manager.status(this.#other(node).knownKey)?.kind
   }
 
   status(node: WorldNode): ReturnType<PathManager['status']> {
-    return node.manager.status(this.#other(node).key.publicKey)
+    return node.manager.status(this.#other(node).knownKey)
+  }
+
+  /** The other node does not hear of it, before it is told. */
+  changeKey(node: WorldNode): void {
+    const previous = node.key
+    node.key = nobleCrypto.dhPrivateKey(countingBytes(32, node.number * 11 + 100))
+    node.manager.setOwnKeys({ current: node.key, previous })
+  }
+
+  tellKey(node: WorldNode): void {
+    const before = node.knownKey
+    node.knownKey = node.key.publicKey
+    this.#other(node).manager.setPeerKeys(before, node.knownKey, before)
+  }
+
+  /** On both sides, if the other was told. */
+  endOverlap(node: WorldNode): void {
+    node.manager.setOwnKeys({ current: node.key, previous: undefined })
+    this.#other(node).manager.setPeerKeys(node.knownKey, node.knownKey, undefined)
   }
 
   #other(node: WorldNode): WorldNode {
@@ -230,7 +253,7 @@ export class PathWorld {
   }
 
   #carryOut(node: WorldNode, effect: PathEffect): void {
-    const peerKey = this.#other(node).key.publicKey
+    const peerKey = this.#other(node).knownKey
     switch (effect.kind) {
       case 'send': {
         const { path, bytes } = effect
@@ -290,7 +313,7 @@ export class PathWorld {
   #receive(to: WorldNode, from: Endpoint, local: Endpoint, bytes: Uint8Array): void {
     const socket = to.socketOf(local)
     const path: Path = { socket, remote: from, local: undefined }
-    const peerKey = this.#other(to).key.publicKey
+    const peerKey = this.#other(to).knownKey
     this.turn(to, (list) => {
       if (socket < 0) to.manager.handleSearchDatagram(peerKey, path, bytes, this.nowMs, list)
       else to.manager.handleProbe(path, bytes, this.nowMs, list)

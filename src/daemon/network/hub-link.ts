@@ -17,7 +17,7 @@ import {
   tryDecodeMessage,
 } from '../../control/messages.js'
 import { NoiseInitiator, type NoiseSession } from '../../control/noise-nk.js'
-import type { SignedTunnelKey } from '../../control/tunnel-key.js'
+import type { SignedTunnelKeys } from '../../control/tunnel-key.js'
 import { formatHostEndpoint, type HostEndpoint } from '../../net/endpoint.js'
 import { equalIp, type IpAddress, tryParseIp } from '../../net/ip.js'
 import { dial, type HttpProxy } from '../../platform/dial.js'
@@ -43,8 +43,7 @@ export interface HubLinkOptions {
   readonly random: RandomBytes
   readonly log: Logger
   /** As they are at the time of a hello. */
-  readonly hello: () => {
-    readonly tunnelKey: SignedTunnelKey
+  readonly hello: () => SignedTunnelKeys & {
     readonly localPrefixes: readonly string[]
     readonly secret?: string
     readonly name?: string
@@ -172,13 +171,14 @@ export class HubLink {
 
   #createHello(session: NoiseSession): Hello {
     const { identity, hello } = this.#options
-    const { tunnelKey, localPrefixes, secret, name } = hello()
+    const { tunnelKey, previousTunnelKey, localPrefixes, secret, name } = hello()
     return {
       type: 'hello',
       version: 1,
       identity: identity.text,
       proof: formatBase64(identity.sign(PROOF_LABEL, session.handshakeHash)),
       tunnelKey,
+      ...(previousTunnelKey !== undefined && { previousTunnelKey }),
       localPrefixes,
       ...(secret !== undefined && { secret }),
       ...(name !== undefined && { name }),

@@ -22,8 +22,9 @@ import { nodeCrypto } from '../../wireguard/crypto-node.js'
 import { formatKeyBase64, type PublicKey } from '../../wireguard/keys.js'
 import { HubLink } from './hub-link.js'
 import { createIdentityFile, readIdentityFile } from './identity-file.js'
+import { previousKeyFile } from './key-files.js'
+import { validitySpan } from './key-rotation.js'
 import { NetworkStore } from './network-store.js'
-import { validitySpan } from './open-membership.js'
 import { localPrefixes } from './own-addresses.js'
 
 const TIMEOUT_MS = 15_000
@@ -144,7 +145,8 @@ export async function leaveNetwork(file: string, overlay: OverlayConfig, isForce
   } catch (error) {
     if (!isForced) throw error
   }
-  for (const path of [file, pathsBeside(file).key, identityFile]) rmSync(path, { force: true })
+  const { key } = pathsBeside(file)
+  for (const path of [file, key, previousKeyFile(key), identityFile]) rmSync(path, { force: true })
   const log = createLogger({ level: 'error', write: () => undefined, wallNowMs })
   new NetworkStore(basename(file, SUFFIX), log).delete()
 }

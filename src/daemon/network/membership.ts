@@ -11,8 +11,13 @@ import type { Logger } from '../../base/log.js'
 import type { OverlayConfig } from '../../config/types.js'
 import type { Identity } from '../../control/identity.js'
 import type { HubMessage, Welcome } from '../../control/messages.js'
-import { Netmap, type NetmapChange, type NetmapNode, requirePrefix } from '../../control/netmap.js'
-import type { SignedTunnelKey } from '../../control/tunnel-key.js'
+import {
+  isSuccessor,
+  Netmap,
+  type NetmapChange,
+  type NetmapNode,
+  requirePrefix,
+} from '../../control/netmap.js'
 import { FRAME_HEADROOM_BYTES } from '../../dataplane/contract.js'
 import type { NamedNode } from '../../names/zone.js'
 import type { Endpoint, HostEndpoint } from '../../net/endpoint.js'
@@ -23,10 +28,11 @@ import type { OwnPosition } from '../../paths/finder-types.js'
 import type { FinderStatus } from '../../paths/path-finder.js'
 import { PathManager } from '../../paths/path-manager.js'
 import type { HttpProxy } from '../../platform/dial.js'
-import type { Crypto, DhPrivateKey, RandomBytes } from '../../wireguard/crypto.js'
+import type { Crypto, RandomBytes } from '../../wireguard/crypto.js'
 import { formatKeyBase64, type PublicKey } from '../../wireguard/keys.js'
 import type { Engine, PathHandlers, WakeUp } from '../engine.js'
 import { HubLink, type HubLinkState } from './hub-link.js'
+import type { KeyRotation } from './key-rotation.js'
 import { NameServer } from './name-server.js'
 import type { NetworkStore, StoredNetwork } from './network-store.js'
 import { localPrefixes, type OwnAddresses, watchOwnAddresses } from './own-addresses.js'
@@ -37,7 +43,6 @@ import { resolveServers } from './resolve-servers.js'
 
 /** Port of the remote endpoint of a path over the relay; others are numbers of TCP connections. */
 const RELAY_PORT = 1
-const RENEWAL_INTERVAL_MS: number = 24 * 3600_000
 
 export interface MembershipOptions {
   readonly config: OverlayConfig
@@ -45,9 +50,7 @@ export interface MembershipOptions {
   /** Of this node in the network; undefined if the file gives none. */
   readonly ownAddress: { readonly v4: IpAddress; readonly v6: IpAddress } | undefined
   readonly identity: Identity
-  /** This node's, signed for now. */
-  readonly tunnelKey: () => SignedTunnelKey
-  readonly staticKey: DhPrivateKey
+  readonly keys: KeyRotation
   /** Of the interface. */
   readonly mtu: () => number
   readonly proxy: HttpProxy | undefined
@@ -89,7 +92,6 @@ export class Membership {
   #netmap: Netmap | undefined
   #welcome: Welcome | undefined
   #addresses: OwnAddresses | undefined
-  #renewal: NodeJS.Timeout | undefined
   #hubState: HubLinkState = { kind: 'connecting' }
   #refusal = ''
   #names: NameServer | undefined
@@ -101,9 +103,10 @@ export class Membership {
 
   constructor(options: MembershipOptions) {
     this.#options = options
-    const { config, engine, identity, proxy, crypto, random, log, nowMs } = options
+    const { config, engine, identity, keys, proxy, crypto, random, log, nowMs } = options
     this.#framePort = engine.openFramePort()
-    this.#manager = new PathManager({ crypto, random, staticKey: options.staticKey, mtu: options.mtu })
+    this.#manager = new PathManager({ crypto, random, staticKey: keys.own.current, mtu: options.mtu })
+    this.#manager.setOwnKeys(keys.own)
     this.#driver = new PathDriver({
       manager: this.#manager,
       engine,
@@ -142,14 +145,22 @@ export class Membership {
       crypto,
       random,
       log,
-      hello: () => ({ tunnelKey: options.tunnelKey(), localPrefixes: localPrefixes(options.interfaceName) }),
+      hello: () => ({ ...keys.signed(), localPrefixes: localPrefixes(options.interfaceName) }),
       onMessage: (message) => this.#handleHubMessage(message),
       onState: (state) => this.#handleHubState(state),
     })
   }
 
   start(): void {
-    const { engine, interfaceName } = this.#options
+    const { engine, interfaceName, keys } = this.#options
+    keys.start({
+      isConnected: () => this.#hubState.kind === 'connected' && this.#refusal === '',
+      onDue: () => {
+        this.#driver.turn((manager) => manager.setOwnKeys(keys.own))
+        this.#hub.send({ type: 'update', ...keys.signed() })
+        this.#apply(this.#netmap?.expirePreviousKeys())
+      },
+    })
     const stored = this.#options.store.tryRead(formatKeyBase64(this.#options.config.hubKey))
     if (stored !== undefined) {
       this.#handleWelcome(stored.welcome)
@@ -172,10 +183,6 @@ export class Membership {
       this.#names = new NameServer(ownAddress.v4, zone, log)
       this.#names.start()
     }
-    // Its signature has a span: a daemon may run for longer than that.
-    this.#renewal = setInterval(() => {
-      this.#hub.send({ type: 'update', tunnelKey: this.#options.tunnelKey() })
-    }, RENEWAL_INTERVAL_MS)
     this.#hub.start()
   }
 
@@ -230,7 +237,7 @@ export class Membership {
     if (this.#isStopped) return
     this.#isStopped = true
     this.#options.engine.setPathHandlers(undefined)
-    clearInterval(this.#renewal)
+    this.#options.keys.stop()
     const released = this.#mapping.stop()
     this.#addresses?.stop()
     this.#names?.stop()
@@ -322,22 +329,33 @@ export class Membership {
     const address = formatIp(node.v6.address)
     const before = this.#byAddress.get(address)
     this.#byAddress.set(address, node)
-    const isSameKey = before !== undefined && formatHex(before.tunnelKey) === formatHex(node.tunnelKey)
-    if (before !== undefined && !isSameKey) this.#removePeer(before)
-    if (isFilePeer(node.tunnelKey)) return
+    const { tunnelKey, previousTunnelKey } = node
+    const isManaged = before !== undefined && ![before.tunnelKey, tunnelKey].some(isFilePeer)
+    const isKept = isManaged && isSuccessor(before, node)
+    if (before !== undefined && !isKept) this.#removePeer(before)
+    if (isFilePeer(tunnelKey)) return
     engine.configure({
       peers: [
         {
-          publicKey: node.tunnelKey,
+          publicKey: tunnelKey,
+          previousKey: previousTunnelKey ?? null,
           isManaged: true,
           replaceAllowedIps: true,
           allowedIps: [{ prefix: node.v4 }, { prefix: node.v6 }],
         },
       ],
     })
-    if (isSameKey) return
-    const activity = engine.activityOf(node.tunnelKey)
-    const peer = { publicKey: node.tunnelKey, relayPath: this.#relayPathOf(node), activity: () => activity }
+    if (isKept) {
+      this.#driver.turn((manager) => manager.setPeerKeys(before.tunnelKey, tunnelKey, previousTunnelKey))
+      return
+    }
+    const activity = engine.activityOf(tunnelKey)
+    const peer = {
+      publicKey: tunnelKey,
+      previousKey: previousTunnelKey,
+      relayPath: this.#relayPathOf(node),
+      activity: () => activity,
+    }
     this.#driver.turn((manager, nowMs, effects) => manager.addPeer(peer, nowMs, effects))
   }
 

@@ -6,7 +6,6 @@ import { ConfigError } from '../../base/errors.js'
 import type { Logger } from '../../base/log.js'
 import { proxyAccess } from '../../config/proxy.js'
 import type { TunnelConfig } from '../../config/types.js'
-import { signTunnelKey } from '../../control/tunnel-key.js'
 import type { IpAddress } from '../../net/ip.js'
 import { bootNowMs, wallNowMs } from '../../platform/clock.js'
 import type { Crypto } from '../../wireguard/crypto.js'
@@ -14,12 +13,10 @@ import { formatKeyHex } from '../../wireguard/keys.js'
 import type { LiveDevice } from '../live-device.js'
 import { createWakeUp } from '../wake-up.js'
 import { readIdentityFile } from './identity-file.js'
+import { KeyFiles } from './key-files.js'
+import { KEY_LIFETIME_S, KeyRotation } from './key-rotation.js'
 import { Membership } from './membership.js'
 import { NetworkStore } from './network-store.js'
-
-const DAY_S = 86_400
-/** Renewed at every start and every day: long enough for a node that was away, short enough for a lost key. */
-const VALIDITY_DAYS = 90
 
 export interface MembershipRequest {
   readonly interfaceName: string
@@ -35,7 +32,7 @@ export function openMembership(request: MembershipRequest): Membership | undefin
   const { interfaceName, configFile, config, device, crypto, log } = request
   const { overlay } = config
   if (overlay === undefined) return undefined
-  const { privateKey } = config.interface
+  const { privateKey, privateKeyFile } = config.interface
   if (privateKey === undefined) {
     const hint = 'add PrivateKeyFile to [Interface], as overlay join writes it'
     throw new ConfigError([
@@ -43,22 +40,33 @@ export function openMembership(request: MembershipRequest): Membership | undefin
     ])
   }
   const identity = readIdentityFile(resolve(dirname(configFile), overlay.identityFile))
-  const staticKey = crypto.dhPrivateKey(privateKey)
+  const random = (length: number): Uint8Array => new Uint8Array(randomBytes(length))
+  const keys = new KeyRotation({
+    identity,
+    staticKey: crypto.dhPrivateKey(privateKey),
+    files:
+      privateKeyFile === undefined ? undefined : new KeyFiles(resolve(dirname(configFile), privateKeyFile)),
+    lifetimeS: overlay.keyLifetimeS ?? KEY_LIFETIME_S,
+    engine: device.engine,
+    crypto,
+    random,
+    wallNowMs,
+    log,
+  })
   const filePeers = new Set(config.peers.map((peer) => formatKeyHex(peer.publicKey)))
   const membership = new Membership({
     config: overlay,
     interfaceName,
     ownAddress: ownAddressOf(config),
     identity,
-    tunnelKey: () => signTunnelKey(identity, staticKey.publicKey, validitySpan(wallNowMs())),
-    staticKey,
+    keys,
     mtu: () => device.mtu,
     proxy: proxyAccess(overlay.proxy, process.env),
     engine: device.engine,
     store: new NetworkStore(interfaceName, log),
     isFilePeer: (publicKey) => filePeers.has(formatKeyHex(publicKey)),
     crypto,
-    random: (length) => new Uint8Array(randomBytes(length)),
+    random,
     createWakeUp: (onWake) => createWakeUp(bootNowMs, onWake),
     nowMs: bootNowMs,
     wallNowMs,
@@ -72,10 +80,4 @@ function ownAddressOf(config: TunnelConfig): { v4: IpAddress; v6: IpAddress } | 
   const addresses = config.interface.addresses.map(({ address }) => address)
   const [v4, v6] = [4, 6].map((family) => addresses.find((address) => address.family === family))
   return v4 === undefined || v6 === undefined ? undefined : { v4, v6 }
-}
-
-/** Of whole days, so that a key signed twice a day has one signature. */
-export function validitySpan(nowMs: number): { notBefore: number; notAfter: number } {
-  const today = Math.floor(nowMs / 1000 / DAY_S) * DAY_S
-  return { notBefore: today - DAY_S, notAfter: today + VALIDITY_DAYS * DAY_S }
 }

@@ -5,14 +5,13 @@
  */
 
 import { randomBytes } from 'node:crypto'
-import { formatHex } from '../../base/bytes.js'
 import type { Endpoint } from '../../net/endpoint.js'
 import type { IpAddress } from '../../net/ip.js'
 import type { Path, SocketId } from '../../net/path.js'
 import type { PathKind } from '../../paths/candidates.js'
 import type { PortChoice } from '../../paths/nat.js'
 import { NatSurvey } from '../../paths/nat-survey.js'
-import type { PathEffect, PathManager } from '../../paths/path-manager.js'
+import type { PathEffect, PathManager, PeerId } from '../../paths/path-manager.js'
 import { type DatagramSocket, openDatagramSocket } from '../../platform/datagram-socket.js'
 import type { PublicKey } from '../../wireguard/keys.js'
 import { driveSurvey, ownAddresses } from '../drive-survey.js'
@@ -36,7 +35,7 @@ export interface PathDriverOptions {
 }
 
 interface SearchSocket {
-  readonly owner: string
+  readonly owner: PeerId
   readonly socket: DatagramSocket
 }
 
@@ -129,15 +128,14 @@ export class PathDriver {
         }
         break
       case 'openSockets':
-        void this.#open(effect.publicKey, effect.count)
+        void this.#open(effect.publicKey, effect.peer, effect.count)
         break
       case 'keepSocket':
         void this.#adopt(effect.publicKey, effect.socket)
         break
       case 'closeSockets': {
-        const owner = formatHex(effect.publicKey)
         for (const [number, entry] of this.#search) {
-          if (entry.owner === owner && !this.#adopting.has(number)) this.#close(number)
+          if (entry.owner === effect.peer && !this.#adopting.has(number)) this.#close(number)
         }
         break
       }
@@ -145,13 +143,13 @@ export class PathDriver {
         engine.closePathSocket(effect.socket)
         break
       case 'prepareTcp':
-        void this.#tcp.prepare(effect.publicKey, this.#tcpServers)
+        void this.#tcp.prepare(effect, this.#tcpServers)
         break
       case 'dialTcp':
-        this.#tcp.dial(effect.publicKey, effect.endpoints)
+        this.#tcp.dial(effect, effect.endpoints)
         break
       case 'endTcp':
-        this.#tcp.end(effect.publicKey)
+        this.#tcp.end(effect.peer)
         break
       case 'keepStream':
         this.#tcp.keep(effect.publicKey, effect.path.remote.port)
@@ -191,8 +189,7 @@ export class PathDriver {
     return socket
   }
 
-  async #open(publicKey: PublicKey, count: number): Promise<void> {
-    const owner = formatHex(publicKey)
+  async #open(publicKey: PublicKey, owner: PeerId, count: number): Promise<void> {
     const room = Math.max(0, Math.min(count, MAX_SEARCH_SOCKETS - this.#search.size))
     const numbers = Array.from({ length: room }, () => this.#nextNumber--)
     await Promise.all(

@@ -7,10 +7,10 @@
  */
 
 import { createServer, type Server, type Socket } from 'node:net'
-import { formatHex } from '../../base/bytes.js'
 import { FRAME_HEADROOM_BYTES } from '../../dataplane/contract.js'
 import type { Endpoint } from '../../net/endpoint.js'
 import { isDisco } from '../../paths/disco.js'
+import type { PeerId } from '../../paths/path-manager.js'
 import { FrameReader } from '../../relay/frame-reader.js'
 import { decodeFrame, frameDirectInPlace, type RawFrame } from '../../relay/frames.js'
 import {
@@ -28,6 +28,12 @@ const FIRST_NUMBER = 2
 const LAST_NUMBER = 0xffff
 const PROOF_TIMEOUT_MS = 5000
 const MAX_UNPROVEN = 64
+
+/** Whose keys may change while a connection lasts. */
+export interface LinkedPeer {
+  readonly peer: PeerId
+  readonly publicKey: PublicKey
+}
 
 export interface TcpLinksOptions {
   /** `messages`: the receiver's to keep and change. */
@@ -54,7 +60,7 @@ interface Link {
 export class TcpLinks {
   readonly #options: TcpLinksOptions
   readonly #links = new Map<number, Link>()
-  readonly #punches = new Map<string, TcpPunch>()
+  readonly #punches = new Map<PeerId, TcpPunch>()
   #server: Server | undefined
   #nextNumber = FIRST_NUMBER
   #isStopped = false
@@ -80,16 +86,16 @@ export class TcpLinks {
   }
 
   /** Begins an attempt to reach a peer; `onReady` follows. */
-  async prepare(publicKey: PublicKey, servers: readonly Endpoint[]): Promise<void> {
+  async prepare({ peer, publicKey }: LinkedPeer, servers: readonly Endpoint[]): Promise<void> {
     const punch = new TcpPunch()
-    this.end(publicKey)
-    this.#punches.set(formatHex(publicKey), punch)
+    this.end(peer)
+    this.#punches.set(peer, punch)
     const own = await punch.prepare(servers)
     if (!this.#isStopped) this.#options.onReady(publicKey, own)
   }
 
-  dial(publicKey: PublicKey, endpoints: readonly Endpoint[]): void {
-    const punch = this.#punches.get(formatHex(publicKey))
+  dial({ peer, publicKey }: LinkedPeer, endpoints: readonly Endpoint[]): void {
+    const punch = this.#punches.get(peer)
     for (const to of endpoints) {
       punch?.dial(to, (socket) => {
         const number = this.#add(socket)
@@ -99,10 +105,9 @@ export class TcpLinks {
   }
 
   /** Ends the attempt. */
-  end(publicKey: PublicKey): void {
-    const id = formatHex(publicKey)
-    this.#punches.get(id)?.end()
-    this.#punches.delete(id)
+  end(peer: PeerId): void {
+    this.#punches.get(peer)?.end()
+    this.#punches.delete(peer)
   }
 
   /** Its peer has answered over it. */

@@ -10,7 +10,7 @@ import {
   nodeMessage,
   tryDecodeMessage,
 } from '../../../src/control/messages.js'
-import { helloOf, infoOf, prefixOf, testNode } from '../../support/control.js'
+import { helloOf, infoOf, prefixOf, previousKeyOf, testNode } from '../../support/control.js'
 
 const WELCOME: HubMessage = {
   type: 'welcome',
@@ -55,15 +55,17 @@ describe('messages of a control session', () => {
     })
   })
 
-  it('of as many nodes as may be, with the longest names and all relays, are not too long', () => {
+  it('hold as many nodes as they may, all with long names, two keys and many relays', () => {
     const info = infoOf(testNode(2), prefixOf('fd12:3456:789a::/48'), {
-      name: 'x'.repeat(63),
-      v4: '100.100.100.100',
-      v6: 'fd12:3456:789a:1234:1234:1234:1234:1234',
+      name: 'n'.repeat(63),
+      v4: '100.127.255.255',
+      previousTunnelKey: previousKeyOf(testNode(2)),
       relayRtts: Object.fromEntries(Array.from({ length: 8 }, (_, i) => [testNode(i).identity.text, 60_000])),
+      isOnline: false,
     })
     const changed = Array(MAX_NODES_PER_MESSAGE).fill(info)
-    const nodes: HubMessage = { type: 'nodes', changed, removed: [], isComplete: false }
+    const removed = Array(MAX_NODES_PER_MESSAGE).fill(info.identity)
+    const nodes: HubMessage = { type: 'nodes', changed, removed, isComplete: false }
     expect(tryDecodeMessage(hubMessage, encodeMessage(nodes))).toEqual(nodes)
   })
 

@@ -1,21 +1,23 @@
 import { describe, expect, it } from 'vitest'
 import { Netmap, type NetmapChange, requirePrefix } from '../../../src/control/netmap.js'
+import { signTunnelKey } from '../../../src/control/tunnel-key.js'
 import { formatIp } from '../../../src/net/ip.js'
 import { nobleCrypto } from '../../../src/wireguard/crypto-noble.js'
-import { infoOf, prefixOf, testNode, WALL_MS } from '../../support/control.js'
+import { formatKeyBase64, type PublicKey, tryParseKeyBase64 } from '../../../src/wireguard/keys.js'
+import { infoOf, prefixOf, previousKeyOf, testNode, WALL_MS } from '../../support/control.js'
 
 const PREFIX6 = prefixOf('fd12:3456:789a::/48')
 const OWN = testNode(1)
 const ALICE = testNode(2)
 const MALLORY = testNode(3)
 
-function netmap(): Netmap {
+function netmap(wallNowMs = () => WALL_MS): Netmap {
   return new Netmap({
     crypto: nobleCrypto,
     prefix4: prefixOf('100.64.0.0/16'),
     prefix6: PREFIX6,
     ownIdentity: OWN.identity.text,
-    wallNowMs: () => WALL_MS,
+    wallNowMs,
   })
 }
 
@@ -103,6 +105,67 @@ describe('a netmap', () => {
       nodes: edited.nodes.map((node) => ({ ...node, tunnelKey: MALLORY.tunnelKey })),
     }
     expect(netmap().restore(forged).faults).toHaveLength(1)
+  })
+
+  describe('of nodes that change their tunnel keys', () => {
+    const previousTunnelKey = previousKeyOf(ALICE)
+    const previousOf = (map: Netmap): string | undefined => {
+      const key = map.find(ALICE.identity.text)?.previousTunnelKey
+      return key && formatKeyBase64(key)
+    }
+
+    it('holds the previous one too, through restarts, until the node names none', () => {
+      const map = netmap()
+      tell(map, alice())
+      expect(tell(map, alice({ previousTunnelKey })).changed).toHaveLength(1)
+      expect(previousOf(map)).toBe(previousTunnelKey.key)
+      const later = netmap()
+      later.restore(JSON.parse(JSON.stringify(map.toStored())))
+      expect(previousOf(later)).toBe(previousTunnelKey.key)
+      expect(tell(later, alice()).changed).toHaveLength(1)
+      expect(previousOf(later)).toBeUndefined()
+    })
+
+    it('takes no previous one that the node did not sign, and the node all the same', () => {
+      const map = netmap()
+      const change = tell(map, alice({ previousTunnelKey: MALLORY.tunnelKey }))
+      expect([change.changed.length, change.faults]).toEqual([1, []])
+      expect(previousOf(map)).toBeUndefined()
+    })
+
+    it('drops a previous one that has expired, though no hub says so', () => {
+      let nowMs = WALL_MS
+      const map = netmap(() => nowMs)
+      tell(map, alice({ previousTunnelKey, tunnelKey: { ...ALICE.tunnelKey } }))
+      expect(map.expirePreviousKeys().changed).toEqual([])
+      nowMs += 3 * 86_400_000
+      expect(map.expirePreviousKeys().changed).toMatchObject([
+        { name: 'alice', previousTunnelKey: undefined },
+      ])
+      expect(map.expirePreviousKeys().changed).toEqual([])
+      expect(JSON.stringify(map.toStored())).not.toContain('previousTunnelKey')
+    })
+
+    it('refuses a node that signs a key of another one as its own', () => {
+      const map = netmap()
+      tell(map, alice({ previousTunnelKey }))
+      const span = { notBefore: WALL_MS / 1000 - 60, notAfter: WALL_MS / 1000 + 60 }
+      const claim = (text: string): ReturnType<typeof signTunnelKey> => {
+        const key = tryParseKeyBase64<PublicKey>(text)
+        if (key === undefined) throw new Error('no key')
+        return signTunnelKey(MALLORY.identity, key, span)
+      }
+      const mallory = { name: 'mallory', v4: '100.64.0.8' }
+      for (const { key } of [ALICE.tunnelKey, previousTunnelKey]) {
+        const { faults } = tell(map, infoOf(MALLORY, PREFIX6, { ...mallory, tunnelKey: claim(key) }))
+        expect(faults[0]).toContain('its tunnel key is that of another node')
+        tell(map, infoOf(MALLORY, PREFIX6, { ...mallory, previousTunnelKey: claim(key) }))
+        expect(map.find(MALLORY.identity.text)?.previousTunnelKey).toBeUndefined()
+      }
+      map.apply({ type: 'nodes', changed: [], removed: [ALICE.identity.text] })
+      tell(map, infoOf(MALLORY, PREFIX6, { ...mallory, tunnelKey: claim(ALICE.tunnelKey.key) }))
+      expect(tell(map, alice()).faults[0]).toContain('its tunnel key is that of another node')
+    })
   })
 
   it('takes prefixes only as prefixes', () => {

@@ -7,7 +7,14 @@ import { Hub, type HubEffect, type SessionId } from '../../../src/hub/hub.js'
 import { MemoryStore } from '../../../src/hub/memory-store.js'
 import { createNetwork, Registry } from '../../../src/hub/registry.js'
 import { nobleCrypto } from '../../../src/wireguard/crypto-noble.js'
-import { HANDSHAKE_HASH, helloOf, type TestNode, testNode, WALL_MS } from '../../support/control.js'
+import {
+  HANDSHAKE_HASH,
+  helloOf,
+  previousKeyOf,
+  type TestNode,
+  testNode,
+  WALL_MS,
+} from '../../support/control.js'
 import { countingBytes } from '../../support/hex.js'
 import { seededRandom } from '../../support/seeded-random.js'
 
@@ -237,6 +244,33 @@ describe('what nodes hear', () => {
     expect(world.hub.counters.malformed).toBe(1)
     world.say(2, { type: 'update', tunnelKey })
     expect(world.heard(1).at(-1)).toMatchObject({ changed: [{ name: 'bob', tunnelKey }] })
+  })
+
+  it('is a previous key beside it, as long as the node names one, for those who come later too', () => {
+    world.heard(1)
+    const { tunnelKey } = BOB
+    const previousTunnelKey = previousKeyOf(BOB)
+    const forged = { ...previousTunnelKey, notAfter: previousTunnelKey.notAfter + 1 }
+    world.say(2, { type: 'update', tunnelKey, previousTunnelKey: forged })
+    expect(world.hub.counters.malformed).toBe(1)
+    world.say(2, { type: 'update', tunnelKey, previousTunnelKey })
+    world.join(3, CAROL, 'carol')
+    for (const session of [1, 3]) {
+      const nodes = world
+        .heard(session)
+        .flatMap((heard) => (heard !== 'close' && heard.type === 'nodes' ? heard.changed : []))
+      expect(nodes.filter(({ name }) => name === 'bob').at(-1)).toMatchObject({
+        tunnelKey,
+        previousTunnelKey,
+      })
+    }
+    world.say(2, { type: 'update', relayRtts: { [RELAY.key]: 20 } })
+    expect(world.heard(1).at(-1)).toMatchObject({ changed: [{ previousTunnelKey }] })
+    const stored = (): unknown => world.store.nodes().find(({ name }) => name === 'bob')?.previousTunnelKey
+    expect(stored()).toEqual(previousTunnelKey)
+    world.say(4, helloOf(BOB))
+    expect(JSON.stringify(world.heard(1).at(-1))).not.toContain('previousTunnelKey')
+    expect(stored()).toBeUndefined()
   })
 })
 

@@ -1,13 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { concatBytes, formatHex } from '../../../src/base/bytes.js'
-import {
-  type DiscoMessage,
-  DiscoPair,
-  discoTagOf,
-  isDisco,
-  MAX_CANDIDATES,
-} from '../../../src/paths/disco.js'
+import { type DiscoMessage, discoTagOf, isDisco, MAX_CANDIDATES } from '../../../src/paths/disco.js'
+import { DiscoPair } from '../../../src/paths/disco-pair.js'
 import { isStun } from '../../../src/paths/stun.js'
 import { nobleCrypto } from '../../../src/wireguard/crypto-noble.js'
 import { nodeCrypto } from '../../../src/wireguard/crypto-node.js'
@@ -72,8 +67,8 @@ describe('a disco message', () => {
     const fromBob = pairOf(BOB, ALICE).seal(PING, random())
     expect(isDisco(fromAlice)).toBe(true)
     expect(isStun(fromAlice)).toBe(false)
-    expect(discoTagOf(fromAlice)).toBe(pairOf(BOB, ALICE).remoteTag)
-    expect(discoTagOf(fromBob)).toBe(pairOf().remoteTag)
+    expect(discoTagOf(fromAlice)).toBe(pairOf(BOB, ALICE).remoteTags[0])
+    expect(discoTagOf(fromBob)).toBe(pairOf().remoteTags[0])
     expect(discoTagOf(fromAlice)).not.toBe(discoTagOf(fromBob))
     expect(formatHex(fromAlice)).not.toContain(formatHex(ALICE.publicKey).slice(0, 16))
   })
@@ -112,7 +107,7 @@ describe('a disco message', () => {
     const eve = nodeCrypto.dhPrivateKey(countingBytes(32, 200))
     const datagram = pairOf().seal(PING, random())
     expect(pairOf(eve, ALICE).open(datagram)).toBeUndefined()
-    expect(discoTagOf(datagram)).not.toBe(pairOf().remoteTag)
+    expect(discoTagOf(datagram)).not.toBe(pairOf().remoteTags[0])
   })
 
   it('may say more in later versions, and is read as far as it is known', () => {

@@ -74,6 +74,7 @@ describe('where UDP does not come through', () => {
     world.maxBytes = 1400
     world.run(30_000, [world.a, world.b])
     expect([world.kindOf(world.a), world.kindOf(world.b)]).toEqual(['tcp', 'tcp'])
+    expect(world.status(world.a)?.record.code).toBe('PATH_NARROW')
   })
 
   it('the relay takes over at once when the connection is closed, and another one is made', () => {

@@ -62,7 +62,7 @@ describe('a peer', () => {
       indices,
     }
     peer = new Peer(context, { publicKey: pair.responder.publicKey, slot: 0, isManaged: false, activity })
-    peer.setStaticPrivate(pair.initiator, [])
+    peer.setIdentity({ current: pair.initiator, previous: undefined }, [])
     peer.setEndpoint(REMOTE, SOCKETS, nowMs, [])
   })
 
