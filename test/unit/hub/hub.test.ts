@@ -209,9 +209,10 @@ describe('what nodes hear', () => {
     world.say(500, helloOf(ALICE))
     const lists = world.heard(500).slice(1)
     expect(lists.map((list) => list !== 'close' && list.type === 'nodes' && list.changed.length)).toEqual([
-      64, 64, 23,
+      40, 40, 40, 31,
     ])
     expect(lists.map((list) => list !== 'close' && list.type === 'nodes' && list.isComplete)).toEqual([
+      false,
       false,
       false,
       true,
