@@ -3,12 +3,11 @@
  *
  * The relay carries data from the first packet on. Beside it a search runs: both sides tell each other their
  * candidates in a call and ping all of them at the same times, so that each opens its NAT for the other.
- * A path is proven by the answer to a sealed ping; data moves when a better one is. While data goes out and
- * nothing comes back, the path is pinged; if that stays unanswered too, data goes over the relay at once
- * and the search begins anew.
+ * A path is proven by the answer to a sealed ping; which of them carries data is told in path-choice.ts. When
+ * it is lost, the search begins anew.
  */
 
-import { type Endpoint, formatEndpoint } from '../net/endpoint.js'
+import type { Endpoint } from '../net/endpoint.js'
 import type { Path } from '../net/path.js'
 import type { RandomBytes } from '../wireguard/crypto.js'
 import { isPrivate, isWorthTrying, type PathKind, pathKindOf } from './candidates.js'
@@ -17,9 +16,9 @@ import type { DiscoPair } from './disco-pair.js'
 import { type FinderEffect, lastUseOf, type OwnPosition, type PeerActivity } from './finder-types.js'
 import { HardAttempts } from './hard-attempts.js'
 import { type HardEffect, type HardPlan, type HardSearch, planHardSearch } from './hard-search.js'
-import { isBetter, type KnownPath, KnownPaths, keyOf, smooth } from './known-paths.js'
-import { heartbeatMs, Liveness } from './liveness.js'
+import { keyOf, smooth } from './known-paths.js'
 import type { Mapping } from './nat.js'
+import { PathChoice } from './path-choice.js'
 import { isReachedByUdp, PathRecord } from './path-record.js'
 import { PingBook } from './ping-book.js'
 import { type SearchRole, SearchSchedule } from './search-schedule.js'
@@ -41,15 +40,8 @@ const WANTED_MS = 10_000
 const CHECK_INTERVAL_MS = 50
 const IDLE_CHECK_INTERVAL_MS = 500
 const RELAY_PING_INTERVAL_MS = 5000
-/** A path that is so late with an answer is not believed in any more. */
-const PROOF_GRACE_MS = 21_000
 /** An endpoint that pings us is challenged, but not for each of its pings. */
 const CHALLENGE_INTERVAL_MS = 60
-/** A pong within this time, and two round trips, is newer than what a call says. */
-const FRESH_MS = 50
-const WIDE_TRIES = 4
-const WIDE_INTERVAL_MS = 300
-
 export interface FinderOptions {
   readonly pair: DiscoPair
   readonly random: RandomBytes
@@ -77,16 +69,11 @@ export interface FinderStatus {
 export class PathFinder {
   readonly #options: FinderOptions
   readonly #pings: PingBook
-  readonly #paths = new KnownPaths()
+  readonly #choice: PathChoice
   readonly #targets = new Targets()
-  readonly #liveness = new Liveness()
   readonly #hard = new HardAttempts()
   readonly #tcp = new TcpAttempts()
   readonly #record = new PathRecord()
-  readonly #relayKey: string
-  #active: KnownPath | undefined
-  #hasBeenDirect = false
-  #activeSinceMs: number
   readonly #search = new SearchSchedule()
   #openers = 0
   #lastOpenerMs = Number.NEGATIVE_INFINITY
@@ -101,29 +88,24 @@ export class PathFinder {
   constructor(options: FinderOptions, nowMs: number) {
     this.#options = options
     this.#pings = new PingBook(options.pair, options.random)
-    this.#relayKey = keyOf(options.relayPath)
-    this.#activeSinceMs = nowMs
+    const [pings, targets, record] = [this.#pings, this.#targets, this.#record]
+    this.#choice = new PathChoice({ ...options, pings, targets, record }, nowMs)
   }
 
   status(): FinderStatus {
-    const active = this.#active
+    const { active, sinceMs } = this.#choice
     return {
       kind: active?.kind ?? 'relay',
       path: active?.path ?? this.#options.relayPath,
       rttMs: active?.rttMs ?? this.#relayRttMs,
       relayRttMs: this.#relayRttMs,
       loss: active?.loss ?? 0,
-      sinceMs: this.#activeSinceMs,
+      sinceMs,
       isSearching: this.#search.isRunning,
       peerMapping: this.#peerMapping,
       peerCandidates: this.#call?.candidates ?? [],
       record: this.#record,
     }
-  }
-
-  /** Data goes over the relay, or over TCP: a path over UDP would be better. */
-  get #isFar(): boolean {
-    return this.#active === undefined || this.#active.kind === 'tcp'
   }
 
   get #peerMapping(): Mapping {
@@ -143,7 +125,7 @@ export class PathFinder {
         break
       case 'call':
         // Only what came over relay or hub: on a direct path it could be made to come from anywhere.
-        if (keyOf(path) === this.#relayKey) this.#handleCall(message, nowMs, effects)
+        if (this.#choice.isRelay(path)) this.#handleCall(message, nowMs, effects)
         break
     }
   }
@@ -158,16 +140,14 @@ export class PathFinder {
   /** Data waits to be sent: the search need not wait until some is seen to flow. */
   handleWanted(nowMs: number, effects: FinderEffect[]): void {
     this.#wantedMs = nowMs
-    if (this.#active === undefined && this.#search.isDue(nowMs)) this.#startSearch(nowMs, effects)
+    if (this.#choice.active === undefined && this.#search.isDue(nowMs)) this.#startSearch(nowMs, effects)
   }
 
   /** A link or an address of this machine changed: the active path may be gone without a sign. */
   handleNetworkChanged(nowMs: number, effects: FinderEffect[]): void {
     this.#tcp.forgive()
-    if (this.#active !== undefined) {
-      this.#liveness.suspect(nowMs)
-      this.#watch(this.#active, nowMs, effects)
-    }
+    this.#choice.suspect(nowMs)
+    if (this.#choice.watch(nowMs, effects)) this.#search.allow(nowMs)
     if (this.#isInUse(nowMs)) this.#startSearch(nowMs, effects)
   }
 
@@ -186,7 +166,7 @@ export class PathFinder {
    * missed something while it changed hands.
    */
   handleAdopted(before: number, after: number, nowMs: number, effects: FinderEffect[]): void {
-    for (const { path } of this.#paths.renumber(before, after)) this.#ping(path, nowMs, effects)
+    for (const path of this.#choice.renumber(before, after)) this.#ping(path, nowMs, effects)
   }
 
   /** What `prepareTcp` asked for: our ends as servers see them, none if no server answered. */
@@ -203,25 +183,19 @@ export class PathFinder {
 
   /** A TCP connection has ended. */
   handleStreamClosed(path: Path, nowMs: number, effects: FinderEffect[]): void {
-    const known = this.#paths.get(path)
-    if (known === undefined) return
-    this.#paths.drop(known)
-    if (this.#active !== known) return
-    this.#useRelay(nowMs, 'the TCP connection was closed', effects)
-    this.#startSearch(nowMs, effects)
+    if (this.#choice.closed(path, nowMs, effects)) this.#startSearch(nowMs, effects)
   }
 
   /** Our sockets are others: nothing known leads anywhere. */
   handleSocketsChanged(nowMs: number, effects: FinderEffect[]): void {
-    for (const path of this.#paths.all) this.#drop(path, effects)
-    this.#pings.clear()
-    this.#useRelay(nowMs, 'the sockets of this node changed', effects)
+    this.#choice.clear('the sockets of this node changed', nowMs, effects)
+    this.#search.allow(nowMs)
     if (this.#isInUse(nowMs)) this.#startSearch(nowMs, effects)
   }
 
   /** The peer is none any more: gives back the sockets that were its own. */
   close(effects: FinderEffect[]): void {
-    for (const path of this.#paths.all) this.#drop(path, effects)
+    this.#choice.close(effects)
     if (this.#hard.isRunning) effects.push({ kind: 'closeSockets' })
     if (this.#tcp.end()) effects.push({ kind: 'endTcp' })
   }
@@ -231,7 +205,8 @@ export class PathFinder {
   }
 
   #ordinaryDeadlineMs(nowMs: number): number {
-    if (this.#liveness.isSuspect) return this.#liveness.nextDeadlineMs()
+    const suspectMs = this.#choice.nextDeadlineMs()
+    if (suspectMs !== Number.POSITIVE_INFINITY) return suspectMs
     // Whether data flows must be looked up: seldom where it has not for long.
     const checkMs = this.#lastCheckMs + (this.#isInUse(nowMs) ? CHECK_INTERVAL_MS : IDLE_CHECK_INTERVAL_MS)
     return Math.min(checkMs, this.#search.nextDeadlineMs())
@@ -239,22 +214,16 @@ export class PathFinder {
 
   handleTimeout(nowMs: number, effects: FinderEffect[]): void {
     this.#lastCheckMs = nowMs
-    for (const key of this.#pings.takeLate(nowMs)) this.#paths.lost(key)
-    for (const path of this.#paths.silent(nowMs, this.#active)) this.#drop(path, effects)
+    this.#choice.handleTimeout(nowMs, effects)
     const plan = this.#hard.takeDue(nowMs)
     if (plan !== undefined) this.#beginHard(plan, nowMs, effects)
     this.#runHard((search, list) => search.handleTimeout(nowMs, list), nowMs, effects)
     this.#continueSearch(nowMs, effects)
     if (this.#tcp.handleTimeout(nowMs)) effects.push({ kind: 'endTcp' })
-    if (!this.#isInUse(nowMs)) {
-      const proofMs = heartbeatMs(this.#options.own().lifetimeMs) + PROOF_GRACE_MS
-      if (this.#active !== undefined && nowMs - this.#active.lastPongMs > proofMs) {
-        this.#useRelay(nowMs, 'nothing was sent for a while, so the path was given up', effects)
-      }
-      return
-    }
-    if (this.#active !== undefined) this.#watch(this.#active, nowMs, effects)
-    if (!this.#isFar) return
+    const isInUse = this.#isInUse(nowMs)
+    const isLeft = isInUse ? this.#choice.watch(nowMs, effects) : this.#choice.watchIdle(nowMs, effects)
+    if (isLeft) this.#search.allow(nowMs)
+    if (!isInUse || !this.#choice.isFar) return
     if (this.#search.isDue(nowMs)) this.#startSearch(nowMs, effects)
     this.#pingRelay(nowMs, effects)
   }
@@ -268,7 +237,7 @@ export class PathFinder {
   }
 
   #beginSearch(role: SearchRole, nowMs: number, effects: FinderEffect[]): void {
-    this.#search.begin(role, this.#active === undefined && !this.#record.hasFailed, nowMs)
+    this.#search.begin(role, this.#choice.active === undefined && !this.#record.hasFailed, nowMs)
     if (role !== 'answered') this.#openNat(nowMs, effects)
     this.#continueSearch(nowMs, effects)
   }
@@ -278,7 +247,7 @@ export class PathFinder {
       if (at >= TCP_AFTER_MS && this.#isUdpStopped()) this.#beginTcp(false, nowMs, effects)
       for (const path of this.#targetPaths()) this.#try(path, nowMs, effects)
     }
-    if (!this.#search.takeEnd(nowMs) || !this.#isFar) return
+    if (!this.#search.takeEnd(nowMs) || !this.#choice.isFar) return
     const { peerMapping, peerCandidates } = this.status()
     this.#record.failed(nowMs, { own: this.#options.own(), peerMapping, peerCandidates })
     this.#beginTcp(false, nowMs, effects)
@@ -315,7 +284,7 @@ export class PathFinder {
       mapping,
       ports: learnt ?? ports,
       isSequential,
-      isLost: this.#active === undefined && this.#hasBeenDirect,
+      isLost: this.#choice.isLost,
       triesTcp: this.#tcp.isReady,
       candidates: [
         ...this.#tcp.ownEndpoints.map((endpoint) => ({ kind: 'tcp' as const, endpoint })),
@@ -327,14 +296,8 @@ export class PathFinder {
 
   #handleCall(call: Call, nowMs: number, effects: FinderEffect[]): void {
     this.#call = call
-    const active = this.#active
-    if (active === undefined) this.#record.called(nowMs)
-    // To them the path is dead, so what we send there is not answered: theirs to notice, ours to believe.
-    // A call that was under way when the path was found again is old news.
-    else if (call.isLost && nowMs - active.lastPongMs > 2 * active.rttMs + FRESH_MS) {
-      this.#drop(active, effects)
-      this.#useRelay(nowMs, 'the peer has lost the path', effects)
-    }
+    if (this.#choice.active === undefined) this.#record.called(nowMs)
+    else if (call.isLost && this.#choice.disbelieved(nowMs, effects)) this.#search.allow(nowMs)
     this.#scheduleHard(nowMs)
     const before = this.#targets.size
     const own = this.#options.own().prefixes.map(({ address }) => address)
@@ -361,7 +324,7 @@ export class PathFinder {
   }
 
   #beginTcp(isAskedFor: boolean, nowMs: number, effects: FinderEffect[]): void {
-    if (this.#active !== undefined || this.#call === undefined) return
+    if (this.#choice.active !== undefined || this.#call === undefined) return
     if (this.#tcp.begin(isAskedFor, nowMs)) effects.push({ kind: 'prepareTcp' })
   }
 
@@ -378,15 +341,10 @@ export class PathFinder {
     effects.push({ kind: 'dialTcp', endpoints })
   }
 
-  /** TCP connections share the relay's socket: their numbers are the ports of their endpoints. */
-  #isStream(path: Path): boolean {
-    return path.socket === this.#options.relayPath.socket && keyOf(path) !== this.#relayKey
-  }
-
   // --- hard NATs -------------------------------------------------------------------------------
 
   #scheduleHard(nowMs: number): void {
-    if (!this.#isFar || this.#call === undefined) return
+    if (!this.#choice.isFar || this.#call === undefined) return
     this.#hard.schedule(planHardSearch(this.#options.own(), this.#call), nowMs)
   }
 
@@ -399,7 +357,7 @@ export class PathFinder {
       .map(({ endpoint }) => endpoint)
       .filter((endpoint) => isWorthTrying(endpoint, addresses) && !isPrivate(endpoint.address))
     const mainSocket = sockets.v4
-    if (!this.#isFar || mainSocket === undefined || peerEndpoints.length === 0) return
+    if (!this.#choice.isFar || mainSocket === undefined || peerEndpoints.length === 0) return
     const ping = this.#pings.createShared(nowMs)
     this.#hard.begin(plan, { mainSocket, peerEndpoints, stunServer, ping, random }, nowMs)
     this.#record.tried(nowMs, plan)
@@ -418,11 +376,9 @@ export class PathFinder {
       else effects.push(effect)
       if (effect.kind === 'full') this.#record.filled(nowMs, effect.sockets)
     }
-    const ended = this.#hard.takeEnded(!this.#isFar, nowMs)
+    const ended = this.#hard.takeEnded(!this.#choice.isFar, nowMs)
     if (ended === undefined || ended.sockets === 0) return
-    for (const { path } of this.#paths.all) {
-      if (path.socket < 0) effects.push({ kind: 'keepSocket', socket: path.socket })
-    }
+    for (const socket of this.#choice.sockets) if (socket < 0) effects.push({ kind: 'keepSocket', socket })
     effects.push({ kind: 'closeSockets' })
   }
 
@@ -448,38 +404,32 @@ export class PathFinder {
     const { pair, random } = this.#options
     const bytes = pair.seal({ kind: 'pong', transactionId, observed: path.remote }, random)
     effects.push({ kind: 'send', path, bytes })
-    if (keyOf(path) === this.#relayKey) return
-    const known = this.#paths.get(path)
-    if (known !== undefined) known.lastHeardMs = nowMs
+    if (this.#choice.isRelay(path) || this.#choice.heard(path, nowMs)) return
     // The peer can reach us from there: it may be a candidate that it does not know of itself.
-    else if (!this.#pings.isPending(path, nowMs - CHALLENGE_INTERVAL_MS)) {
-      if (this.#isStream(path)) this.#ping(path, nowMs, effects)
-      else this.#try(path, nowMs, effects)
-    }
+    if (this.#pings.isPending(path, nowMs - CHALLENGE_INTERVAL_MS)) return
+    if (this.#choice.isStream(path)) this.#ping(path, nowMs, effects)
+    else this.#try(path, nowMs, effects)
   }
 
   #handlePong(path: Path, transactionId: Uint8Array, nowMs: number, effects: FinderEffect[]): void {
     const pending = this.#pings.take(path, transactionId)
     if (pending === undefined || pending.key !== keyOf(path)) return
     const rttMs = nowMs - pending.sentMs
-    if (pending.key === this.#relayKey) {
+    if (this.#choice.isRelay(path)) {
       this.#relayRttMs = smooth(this.#relayRttMs, rttMs)
       return
     }
-    if (this.#isStream(path)) effects.push({ kind: 'keepStream', path })
+    if (this.#choice.isStream(path)) effects.push({ kind: 'keepStream', path })
     else this.#targets.answered(path.remote)
-    const { known, dropped } = this.#paths.proven(path, this.#kindOf(path), rttMs, nowMs, this.#active)
-    if (dropped !== undefined) this.#drop(dropped, effects)
-    if (pending.isWide) {
-      known.width = { ...known.width, isProven: true }
-      if (known.kind !== 'tcp') this.#record.isNarrow = false
-    }
-    if (this.#active === known) this.#liveness.clear()
-    this.#choose(known, nowMs, effects)
+    const proof = { path, kind: this.#kindOf(path), rttMs, isWide: pending.isWide }
+    if (!this.#choice.proven(proof, nowMs, effects)) return
+    this.#tcp.forgive()
+    if (this.#tcp.end()) effects.push({ kind: 'endTcp' })
+    if (!this.#choice.isFar) this.#hard.succeeded(nowMs)
   }
 
   #kindOf(path: Path): PathKind {
-    if (this.#isStream(path)) return 'tcp'
+    if (this.#choice.isStream(path)) return 'tcp'
     const { prefixes, mapping } = this.#options.own()
     const candidates = this.#call?.candidates ?? []
     return pathKindOf(
@@ -487,88 +437,6 @@ export class PathFinder {
       { candidates, isOpen: this.#peerMapping === 'none' },
       { prefixes, isOpen: mapping === 'none' },
     )
-  }
-
-  // --- choice ----------------------------------------------------------------------------------
-
-  #watch(active: KnownPath, nowMs: number, effects: FinderEffect[]): void {
-    if (this.#isNarrow(active, nowMs, effects)) return
-    const isPending = this.#pings.isPending(active.path)
-    const { activity, own } = this.#options
-    const { lifetimeMs } = own()
-    const signs = { activity: activity(), sinceMs: this.#activeSinceMs, isPending, lifetimeMs }
-    const verdict = this.#liveness.check(active, signs, nowMs)
-    if (verdict === 'ping') this.#ping(active.path, nowMs, effects)
-    if (verdict !== 'dead') return
-    this.#drop(active, effects)
-    this.#useRelay(nowMs, `${formatEndpoint(active.path.remote)} does not answer any more`, effects)
-    this.#startSearch(nowMs, effects)
-  }
-
-  /** A path over which short pings come through and full datagrams do not would swallow data. */
-  #isNarrow(active: KnownPath, nowMs: number, effects: FinderEffect[]): boolean {
-    const { isProven, tries, lastMs } = active.width
-    if (isProven || this.#liveness.isSuspect) return false
-    if (nowMs - lastMs < Math.max(WIDE_INTERVAL_MS, 3 * active.rttMs)) return false
-    if (tries < WIDE_TRIES) {
-      this.#pingWide(active, nowMs, effects)
-      return false
-    }
-    // Only if short ones do come through: else it is liveness's to judge.
-    if (nowMs - active.lastPongMs > WIDE_TRIES * WIDE_INTERVAL_MS + 3 * active.rttMs) {
-      this.#ping(active.path, nowMs, effects)
-      return false
-    }
-    this.#targets.bar(active.path.remote, nowMs)
-    this.#drop(active, effects)
-    this.#record.isNarrow = true
-    const where = formatEndpoint(active.path.remote)
-    this.#useRelay(nowMs, `${where} takes no datagrams of ${this.#options.own().wideBytes} bytes`, effects)
-    return true
-  }
-
-  #pingWide(known: KnownPath, nowMs: number, effects: FinderEffect[]): void {
-    known.width = { isProven: false, tries: known.width.tries + 1, lastMs: nowMs }
-    const bytes = this.#pings.create(known.path, nowMs, this.#options.own().wideBytes)
-    effects.push({ kind: 'send', path: known.path, bytes })
-  }
-
-  #choose(candidate: KnownPath, nowMs: number, effects: FinderEffect[]): void {
-    const active = this.#active
-    if (active === candidate) return
-    if (active !== undefined && !this.#liveness.isSuspect && !isBetter(candidate, active)) return
-    this.#active = candidate
-    this.#hasBeenDirect = true
-    this.#liveness.clear()
-    this.#activeSinceMs = nowMs
-    this.#record.moved(nowMs, candidate.kind, candidate.path.remote)
-    effects.push({ kind: 'usePath', path: candidate.path, pathKind: candidate.kind })
-    this.#tcp.forgive()
-    if (this.#tcp.end()) effects.push({ kind: 'endTcp' })
-    if (!this.#isFar) this.#hard.succeeded(nowMs)
-    if (!candidate.width.isProven) this.#pingWide(candidate, nowMs, effects)
-  }
-
-  #useRelay(nowMs: number, reason: string, effects: FinderEffect[]): void {
-    if (this.#active === undefined) return
-    this.#active = undefined
-    this.#liveness.clear()
-    this.#activeSinceMs = nowMs
-    this.#search.allow(nowMs)
-    this.#record.lost(nowMs, reason)
-    effects.push({ kind: 'usePath', path: this.#options.relayPath, pathKind: 'relay' }, { kind: 'lost' })
-  }
-
-  /** A path on a socket of its own gives it back. */
-  #drop(path: KnownPath, effects: FinderEffect[]): void {
-    const { v4, v6 } = this.#options.own().sockets
-    const { socket } = path.path
-    this.#paths.drop(path)
-    if (this.#isStream(path.path)) {
-      effects.push({ kind: 'closeStream', path: path.path })
-      return
-    }
-    if (socket >= 0 && socket !== v4 && socket !== v6) effects.push({ kind: 'releaseSocket', socket })
   }
 
   #isInUse(nowMs: number): boolean {

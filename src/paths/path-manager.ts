@@ -69,6 +69,8 @@ const MESSAGE_OVERHEAD_BYTES = 32
 /** What an Ethernet carries of IPv4 and UDP; probes are not longer. */
 const MAX_WIDE_BYTES = 1472
 
+/** Of which it is remembered how their NATs choose ports. */
+const MAX_NETWORKS = 16
 /** Of what a router was seen to keep: the rest is for whoever else is behind it. */
 const FULL_SHARE = 0.6
 
@@ -99,6 +101,8 @@ export class PathManager {
   #full: { readonly seenAs: string; readonly sockets: number } | undefined
   /** Of which external addresses the ports were surveyed. */
   #surveyed = ''
+  /** What was found, by the external addresses: the oldest networks are forgotten. */
+  readonly #choices = new Map<string, PortChoice | undefined>()
   #servers: readonly Endpoint[] = []
   #lifetimeMs: number | undefined
   #own: OwnPosition
@@ -234,12 +238,18 @@ export class PathManager {
     const seenAs = this.#seenAs()
     if (!isHard(this.#reflexive.mapping) || this.#surveyed === seenAs) return undefined
     this.#surveyed = seenAs
-    this.#isSurveyDone = false
-    return this.#servers
+    this.#choice = this.#choices.get(seenAs)
+    this.#isSurveyDone = this.#choices.has(seenAs)
+    if (!this.#isSurveyDone) return this.#servers
+    this.#update()
+    return undefined
   }
 
   setPortChoice(choice: PortChoice | undefined, nowMs: number, effects: PathEffect[]): void {
     this.#choice = choice
+    this.#choices.set(this.#surveyed, choice)
+    const [oldest] = this.#choices.keys()
+    if (this.#choices.size > MAX_NETWORKS && oldest !== undefined) this.#choices.delete(oldest)
     this.#isSurveyDone = true
     this.#tellChange(nowMs, effects)
   }

@@ -42,8 +42,9 @@ export class SearchSchedule {
     return this.#search === undefined && nowMs >= this.#nextMs
   }
 
-  /** The next one may begin at once. */
+  /** The path was lost: the next one begins at once, whatever runs. */
   allow(nowMs: number): void {
+    this.#search = undefined
     this.#nextMs = nowMs
   }
 

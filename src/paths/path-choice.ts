@@ -1,0 +1,271 @@
+/**
+ * Which of the proven paths to a peer carries data, and when it is left. Sans-IO.
+ *
+ * Data moves to a path that is clearly better. While data goes out and nothing comes back, the path is pinged;
+ * if that stays unanswered too, data goes over the relay at once. So it does when short pings come through and
+ * full datagrams do not.
+ */
+
+import { formatEndpoint } from '../net/endpoint.js'
+import type { Path } from '../net/path.js'
+import type { PathKind } from './candidates.js'
+import type { FinderEffect, OwnPosition, PeerActivity } from './finder-types.js'
+import { isBetter, type KnownPath, KnownPaths, keyOf } from './known-paths.js'
+import { heartbeatMs, Liveness } from './liveness.js'
+import type { PathRecord } from './path-record.js'
+import type { PingBook } from './ping-book.js'
+import type { Targets } from './targets.js'
+
+const WIDE_TRIES = 4
+const WIDE_INTERVAL_MS = 300
+/** A path that is so late with an answer is not believed in any more. */
+const PROOF_GRACE_MS = 21_000
+/** A pong within this time, and two round trips, is newer than what the peer says of the path. */
+const FRESH_MS = 50
+
+export interface ChoiceOptions {
+  readonly relayPath: Path
+  readonly own: () => OwnPosition
+  readonly activity: () => PeerActivity | undefined
+  readonly pings: PingBook
+  readonly targets: Targets
+  readonly record: PathRecord
+}
+
+/** An answer to a ping of ours. */
+export interface Proof {
+  readonly path: Path
+  readonly kind: PathKind
+  readonly rttMs: number
+  /** The ping was as long as datagrams of data get. */
+  readonly isWide: boolean
+}
+
+export class PathChoice {
+  readonly #options: ChoiceOptions
+  readonly #paths = new KnownPaths()
+  readonly #liveness = new Liveness()
+  readonly #relayKey: string
+  #active: KnownPath | undefined
+  #sinceMs: number
+  #hasBeenDirect = false
+
+  constructor(options: ChoiceOptions, nowMs: number) {
+    this.#options = options
+    this.#relayKey = keyOf(options.relayPath)
+    this.#sinceMs = nowMs
+  }
+
+  // --- getters ---------------------------------------------------------------------------------
+
+  /** Undefined for the relay. */
+  get active(): KnownPath | undefined {
+    return this.#active
+  }
+
+  get sinceMs(): number {
+    return this.#sinceMs
+  }
+
+  /** Data goes over the relay, or over TCP: a path over UDP would be better. */
+  get isFar(): boolean {
+    return this.#active === undefined || this.#active.kind === 'tcp'
+  }
+
+  /** There was a path, and now there is none. */
+  get isLost(): boolean {
+    return this.#active === undefined && this.#hasBeenDirect
+  }
+
+  /** Of all proven paths. */
+  get sockets(): number[] {
+    return this.#paths.all.map(({ path }) => path.socket)
+  }
+
+  isRelay(path: Path): boolean {
+    return keyOf(path) === this.#relayKey
+  }
+
+  /** TCP connections share the relay's socket: their numbers are the ports of their endpoints. */
+  isStream(path: Path): boolean {
+    return path.socket === this.#options.relayPath.socket && !this.isRelay(path)
+  }
+
+  /** When to look at the active path: it is suspect. Infinity if it is not. */
+  nextDeadlineMs(): number {
+    return this.#liveness.nextDeadlineMs()
+  }
+
+  // --- inputs ----------------------------------------------------------------------------------
+
+  /** The peer has pinged over it. False if it is not known. */
+  heard(path: Path, nowMs: number): boolean {
+    const known = this.#paths.get(path)
+    if (known !== undefined) known.lastHeardMs = nowMs
+    return known !== undefined
+  }
+
+  /** True if data moves there now. */
+  proven({ path, kind, rttMs, isWide }: Proof, nowMs: number, effects: FinderEffect[]): boolean {
+    const { known, dropped } = this.#paths.proven(path, kind, rttMs, nowMs, this.#active)
+    if (dropped !== undefined) this.#drop(dropped, effects)
+    if (isWide) {
+      known.width = { ...known.width, isProven: true }
+      if (known.kind !== 'tcp') this.#options.record.isNarrow = false
+    }
+    if (this.#active === known) this.#liveness.clear()
+    return this.#choose(known, nowMs, effects)
+  }
+
+  /** True if the active path was left. Called while data flows. */
+  watch(nowMs: number, effects: FinderEffect[]): boolean {
+    const active = this.#active
+    if (active === undefined) return false
+    if (this.#isNarrow(active, nowMs, effects)) return true
+    const { activity, own, pings } = this.#options
+    const signs = {
+      activity: activity(),
+      sinceMs: this.#sinceMs,
+      isPending: pings.isPending(active.path),
+      lifetimeMs: own().lifetimeMs,
+    }
+    const verdict = this.#liveness.check(active, signs, nowMs)
+    if (verdict === 'ping') this.#ping(active.path, nowMs, effects)
+    if (verdict !== 'dead') return false
+    this.#leave(active, `${formatEndpoint(active.path.remote)} does not answer any more`, nowMs, effects)
+    return true
+  }
+
+  /** While no data flows: true if the active path was left. */
+  watchIdle(nowMs: number, effects: FinderEffect[]): boolean {
+    const active = this.#active
+    const proofMs = heartbeatMs(this.#options.own().lifetimeMs) + PROOF_GRACE_MS
+    if (active === undefined || nowMs - active.lastPongMs <= proofMs) return false
+    this.#useRelay('nothing was sent for a while, so the path was given up', nowMs, effects)
+    return true
+  }
+
+  /** The active path may be gone without a sign. */
+  suspect(nowMs: number): void {
+    if (this.#active !== undefined) this.#liveness.suspect(nowMs)
+  }
+
+  /**
+   * To the peer the path is dead, so what we send there is not answered: its to notice, ours to believe. What
+   * was under way when the path was found again is old news. True if the active path was left.
+   */
+  disbelieved(nowMs: number, effects: FinderEffect[]): boolean {
+    const active = this.#active
+    if (active === undefined || nowMs - active.lastPongMs <= 2 * active.rttMs + FRESH_MS) return false
+    this.#leave(active, 'the peer has lost the path', nowMs, effects)
+    return true
+  }
+
+  /** A connection has ended. True if the active path was left. */
+  closed(path: Path, nowMs: number, effects: FinderEffect[]): boolean {
+    const known = this.#paths.get(path)
+    if (known === undefined) return false
+    this.#paths.drop(known)
+    if (this.#active !== known) return false
+    this.#useRelay('the TCP connection was closed', nowMs, effects)
+    return true
+  }
+
+  /** A socket has another number now. Gives the paths over it. */
+  renumber(before: number, after: number): Path[] {
+    return this.#paths.renumber(before, after).map(({ path }) => path)
+  }
+
+  /** Pings are late, and paths silent. */
+  handleTimeout(nowMs: number, effects: FinderEffect[]): void {
+    for (const key of this.#options.pings.takeLate(nowMs)) this.#paths.lost(key)
+    for (const path of this.#paths.silent(nowMs, this.#active)) this.#drop(path, effects)
+  }
+
+  /** All paths are gone. `reason`: why the active one was left. */
+  clear(reason: string, nowMs: number, effects: FinderEffect[]): void {
+    this.close(effects)
+    this.#options.pings.clear()
+    this.#useRelay(reason, nowMs, effects)
+  }
+
+  /** Gives back what the paths have. */
+  close(effects: FinderEffect[]): void {
+    for (const path of this.#paths.all) this.#drop(path, effects)
+  }
+
+  // --- inside ----------------------------------------------------------------------------------
+
+  #choose(candidate: KnownPath, nowMs: number, effects: FinderEffect[]): boolean {
+    const active = this.#active
+    if (active === candidate) return false
+    if (active !== undefined && !this.#liveness.isSuspect && !isBetter(candidate, active)) return false
+    this.#active = candidate
+    this.#hasBeenDirect = true
+    this.#liveness.clear()
+    this.#sinceMs = nowMs
+    this.#options.record.moved(nowMs, candidate.kind, candidate.path.remote)
+    effects.push({ kind: 'usePath', path: candidate.path, pathKind: candidate.kind })
+    if (!candidate.width.isProven) this.#pingWide(candidate, nowMs, effects)
+    return true
+  }
+
+  /** A path over which short pings come through and full datagrams do not would swallow data. */
+  #isNarrow(active: KnownPath, nowMs: number, effects: FinderEffect[]): boolean {
+    const { isProven, tries, lastMs } = active.width
+    if (isProven || this.#liveness.isSuspect) return false
+    if (nowMs - lastMs < Math.max(WIDE_INTERVAL_MS, 3 * active.rttMs)) return false
+    if (tries < WIDE_TRIES) {
+      this.#pingWide(active, nowMs, effects)
+      return false
+    }
+    // Only if short ones do come through: else it is liveness's to judge.
+    if (nowMs - active.lastPongMs > WIDE_TRIES * WIDE_INTERVAL_MS + 3 * active.rttMs) {
+      this.#ping(active.path, nowMs, effects)
+      return false
+    }
+    const { targets, record, own } = this.#options
+    const { remote } = active.path
+    targets.bar(remote, nowMs)
+    record.isNarrow = true
+    const reason = `${formatEndpoint(remote)} takes no datagrams of ${own().wideBytes} bytes`
+    this.#leave(active, reason, nowMs, effects)
+    return true
+  }
+
+  #pingWide(known: KnownPath, nowMs: number, effects: FinderEffect[]): void {
+    const { pings, own } = this.#options
+    known.width = { isProven: false, tries: known.width.tries + 1, lastMs: nowMs }
+    const bytes = pings.create(known.path, nowMs, own().wideBytes)
+    effects.push({ kind: 'send', path: known.path, bytes })
+  }
+
+  #ping(path: Path, nowMs: number, effects: FinderEffect[]): void {
+    effects.push({ kind: 'send', path, bytes: this.#options.pings.create(path, nowMs) })
+  }
+
+  #leave(active: KnownPath, reason: string, nowMs: number, effects: FinderEffect[]): void {
+    this.#drop(active, effects)
+    this.#useRelay(reason, nowMs, effects)
+  }
+
+  #useRelay(reason: string, nowMs: number, effects: FinderEffect[]): void {
+    const { record, relayPath } = this.#options
+    if (this.#active === undefined) return
+    this.#active = undefined
+    this.#liveness.clear()
+    this.#sinceMs = nowMs
+    record.lost(nowMs, reason)
+    effects.push({ kind: 'usePath', path: relayPath, pathKind: 'relay' }, { kind: 'lost' })
+  }
+
+  /** What it has of its own is given back: a socket, a connection. */
+  #drop({ path }: KnownPath, effects: FinderEffect[]): void {
+    const known = this.#paths.get(path)
+    if (known !== undefined) this.#paths.drop(known)
+    const { v4, v6 } = this.#options.own().sockets
+    const { socket } = path
+    if (this.isStream(path)) effects.push({ kind: 'closeStream', path })
+    else if (socket >= 0 && socket !== v4 && socket !== v6) effects.push({ kind: 'releaseSocket', socket })
+  }
+}
