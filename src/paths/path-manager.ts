@@ -97,6 +97,8 @@ export class PathManager {
   #choice: PortChoice | undefined
   #isSurveyDone = false
   #isRefreshDue = false
+  /** What all finders are to be told of. */
+  #isChangeDue = false
   /** How many sockets were too many, and of which external addresses that is true. */
   #full: { readonly seenAs: string; readonly sockets: number } | undefined
   /** Of which external addresses the ports were surveyed. */
@@ -240,9 +242,8 @@ export class PathManager {
     this.#surveyed = seenAs
     this.#choice = this.#choices.get(seenAs)
     this.#isSurveyDone = this.#choices.has(seenAs)
-    if (!this.#isSurveyDone) return this.#servers
-    this.#update()
-    return undefined
+    this.#isChangeDue = this.#isSurveyDone
+    return this.#isSurveyDone ? undefined : this.#servers
   }
 
   setPortChoice(choice: PortChoice | undefined, nowMs: number, effects: PathEffect[]): void {
@@ -336,14 +337,15 @@ export class PathManager {
   }
 
   nextDeadlineMs(nowMs: number): number {
-    return Math.min(this.#isRefreshDue ? nowMs : this.#reflexive.nextDeadlineMs(), this.#deadlines.nextMs)
+    const isDue = this.#isRefreshDue || this.#isChangeDue
+    return Math.min(isDue ? nowMs : this.#reflexive.nextDeadlineMs(), this.#deadlines.nextMs)
   }
 
   handleTimeout(nowMs: number, effects: PathEffect[]): void {
     const sends: ReflexiveEffect[] = []
     const isChanged = this.#reflexive.nextDeadlineMs() <= nowMs && this.#reflexive.handleTimeout(nowMs, sends)
     effects.push(...sends)
-    if (isChanged) this.#tellChange(nowMs, effects)
+    if (isChanged || this.#isChangeDue) this.#tellChange(nowMs, effects)
     if (this.#isRefreshDue) this.#refresh(nowMs, effects)
     for (let left = this.#peers.size; left > 0; left--) {
       const entry = this.#deadlines.takeDue(nowMs)
@@ -369,6 +371,7 @@ export class PathManager {
   }
 
   #tellChange(nowMs: number, effects: PathEffect[]): void {
+    this.#isChangeDue = false
     this.#update()
     this.#forAll(nowMs, effects, (finder, list) => finder.handleOwnChanged(nowMs, list))
   }

@@ -52,8 +52,8 @@ export class WorldNode {
   /** What the other node knows it by. */
   knownKey: PublicKey
   readonly inside: Endpoint
-  readonly nat: SimulatedNat | undefined
-  readonly outsideAddress: string
+  nat: SimulatedNat | undefined
+  outsideAddress: string
   readonly moves: { readonly atMs: number; readonly kind: PathKind }[] = []
   readonly activity: { -readonly [K in keyof PeerActivity]: number } = {
     lastDataSendMs: 0,
@@ -67,6 +67,8 @@ export class WorldNode {
   /** Sockets that were let go. */
   readonly givenBack: (number | 'search')[] = []
   sent = 0
+  /** How often its NAT was to be asked how it chooses ports. */
+  surveys = 0
   /** Datagrams for which the NAT had no session left. */
   refused = 0
   isUdpBlocked = false
@@ -130,6 +132,7 @@ export class PathWorld {
   readonly #queue: Datagram[] = []
   readonly streams: Stream[] = []
   readonly #stun = new SimulatedStunServer(STUN, OTHER_STUN)
+  readonly #nodeOptions: { readonly a: NodeOptions; readonly b: NodeOptions }
   readonly #ports: ReadonlyMap<WorldNode, PortChoice | undefined>
   #datagrams = 0
 
@@ -159,6 +162,15 @@ export class PathWorld {
     this.run(1000)
   }
 
+  /** Behind another NAT of the same kind, with this address outside. */
+  move(node: WorldNode, address: string): void {
+    const { nat } = node === this.a ? this.#nodeOptions.a : this.#nodeOptions.b
+    node.outsideAddress = address
+    node.nat = nat && new SimulatedNat({ ...nat, address })
+    const prefix = prefixOf(`192.168.${node.number}.2/24`)
+    this.turn(node, (effects) => node.manager.setAddresses([prefix], this.nowMs, effects))
+  }
+
   /** Data goes from `node` to the other, every so often, as long as the clock is run by `run`. */
   talk(node: WorldNode): void {
     const other = this.#other(node)
@@ -184,6 +196,7 @@ export class PathWorld {
     input(effects)
     for (const effect of effects) this.#carryOut(node, effect)
     if (node.manager.takePortSurvey() !== undefined) {
+      node.surveys += 1
       const choice = this.#ports.get(node)
       this.#at(2 * RTT_MS, () =>
         this.turn(node, (list) => node.manager.setPortChoice(choice, this.nowMs, list)),

@@ -98,8 +98,8 @@ export class PathDriver {
     const result = input(manager, nowMs(), effects)
     for (const effect of effects) this.#carryOut(effect)
     this.#learner.check(nowMs())
-    if (!this.#isStopped) this.#wakeUp.at(manager.nextDeadlineMs(nowMs()))
     const servers = this.#isStopped ? undefined : manager.takePortSurvey()
+    if (!this.#isStopped) this.#wakeUp.at(manager.nextDeadlineMs(nowMs()))
     if (servers !== undefined) void this.#surveyPorts(servers)
     return result
   }

@@ -256,6 +256,22 @@ describe('a path over NATs that forget', () => {
   })
 })
 
+describe('how a NAT chooses ports', () => {
+  it('is asked once for each network, and known again when the node comes back', () => {
+    const world = new PathWorld(RANDOM, STRICT)
+    expect(world.a.surveys).toBe(1)
+    const home = world.a.outsideAddress
+    world.move(world.a, '203.0.113.77')
+    world.run(2000)
+    expect(world.a.surveys).toBe(2)
+    world.move(world.a, home)
+    world.run(2000)
+    expect(world.a.surveys).toBe(2)
+    expect(world.a.manager.own.ports).toEqual([1024, 65_535])
+    expect(world.untilDirect(3000, [world.a])).toBeDefined()
+  })
+})
+
 describe('a router that keeps few sessions', () => {
   const SMALL: NodeOptions = {
     nat: { ...HARD, ports: [1024, 65_535], maxSessions: 128 },
