@@ -1,8 +1,9 @@
 /** What networks do to nodes, one after the other, and how long each keeps data from flowing. */
 
-import { Internet, type InternetOptions, type Site } from './internet.js'
+import { Internet, type InternetOptions } from './internet.js'
 import { LabNetwork, type LabNode } from './network.js'
 import type { Fault } from './routers.js'
+import type { Site } from './site.js'
 
 export interface FaultResult {
   readonly name: string

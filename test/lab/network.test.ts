@@ -6,8 +6,9 @@
 import { chmodSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { Internet, type Site } from '../../src/lab/internet.js'
+import { Internet } from '../../src/lab/internet.js'
 import { LabNetwork, type LabNode } from '../../src/lab/network.js'
+import type { Site } from '../../src/lab/site.js'
 import { until } from '../support/lab.js'
 import { requirement } from '../support/requirement.js'
 
