@@ -29,6 +29,7 @@ export const lab: Command = {
   },
   examples: [
     ['sudo overlay lab', 'the easy pairs'],
+    ['sudo overlay lab matrix --tries 2', 'each kind with each; takes a quarter of an hour'],
     ['sudo overlay lab bench', 'all that must be reached, with its aim'],
     ['sudo overlay lab faults', 'networks that restrict, and networks that change'],
     ['sudo overlay lab portRestricted symmetricRandom --tries 20', 'one pair'],
@@ -40,7 +41,7 @@ export const lab: Command = {
     if (words[0] === 'proxy') return await runProxy(words)
     if (words[0] === 'faults') return await runFaults(input)
     if (words[0] === 'bench') return await runBench(input)
-    const { measurePair, percentile } = await import('../../lab/matrix.js')
+    const { measurePair, PAIR_COLUMNS, pairRow } = await import('../../lab/matrix.js')
     const options = {
       tries: numberOf(input, 'tries', 5, 1),
       rttMs: numberOf(input, 'rtt', 40, 0),
@@ -59,15 +60,7 @@ export const lab: Command = {
       printJson(results)
       return 0
     }
-    const rows = results.map((result) => [
-      result.pair,
-      `${result.direct} of ${result.tries}`,
-      `${percentile(result.timesMs, 50)?.toFixed(0) ?? '–'} ms`,
-      `${percentile(result.timesMs, 95)?.toFixed(0) ?? '–'} ms`,
-      String(result.probes),
-      [...result.kinds, ...result.codes.filter((code) => code !== 'DIRECT')].join(' '),
-    ])
-    printLine(formatTable([['pair', 'direct', 'median', 'p95', 'probes', 'how'], ...rows]))
+    printLine(formatTable([PAIR_COLUMNS, ...results.map(pairRow)]))
     return 0
   },
 }
@@ -116,6 +109,11 @@ async function runProxy([, port = '', credentials = '']: readonly string[]): Pro
 
 async function pairsOf(words: readonly string[]): Promise<[RouterKind, RouterKind][]> {
   const { ROUTER_KINDS } = await import('../../lab/routers.js')
+  if (words.length === 1 && words[0] === 'matrix') {
+    return ROUTER_KINDS.flatMap((left, i) =>
+      ROUTER_KINDS.slice(i).map((right): [RouterKind, RouterKind] => [left, right]),
+    )
+  }
   const kinds = words.length === 0 ? DEFAULT_PAIRS.flatMap((pair) => pair.split(' ')) : words
   const known = kinds.map((word) => {
     const kind = ROUTER_KINDS.find((candidate) => candidate === word)
