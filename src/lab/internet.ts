@@ -24,6 +24,8 @@ const HUB_V6 = '2001:db8::1'
 /** With commas: two of IPv4, which tell every kind of NAT. */
 export const STUN_ADDRESSES: string = [HUB_ADDRESS, HUB_SECOND_ADDRESS, HUB_V6].join()
 const OVERLAY = fileURLToPath(new URL('../../bin/overlay', import.meta.url))
+/** Longer than any try. */
+const FLOWS_S = 60
 const DELAY_LINK = 'delay0'
 const DELAY_TABLE = '100'
 
@@ -146,6 +148,14 @@ export class Internet {
 
   startProxy(credentials: string): void {
     this.hub.start([process.execPath, OVERLAY, 'lab', 'proxy', String(PROXY_PORT), credentials])
+  }
+
+  /** Others behind the site's router, to the hub's machine; they end by themselves, or when told to. */
+  startFlows({ host }: Site, perSecond: number): () => void {
+    if (perSecond === 0) return () => undefined
+    const words = ['lab', 'flows', HUB_SECOND_ADDRESS, String(perSecond), String(FLOWS_S)]
+    const child = host.start([process.execPath, OVERLAY, ...words])
+    return () => child.kill('SIGKILL')
   }
 
   /** URL of the proxy for a site. */

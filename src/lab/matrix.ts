@@ -27,6 +27,8 @@ export interface PairOptions extends InternetOptions {
   readonly hasV6?: boolean
   /** The left router maps ports on request. */
   readonly hasMapping?: boolean
+  /** So many flows of others begin behind the right router all the time. */
+  readonly foreignFlowsPerS?: number
 }
 
 /** Waits so long for a direct path in one try. */
@@ -49,6 +51,7 @@ export async function measurePair(
     for (let i = 0; i < options.tries; i++) {
       internet.forget(a.site)
       internet.forget(b.site)
+      const stopFlows = internet.startFlows(b.site, options.foreignFlowsPerS ?? 0)
       await Promise.all([a.up(), b.up()])
       await Promise.all([a.untilKnown('b'), b.untilKnown('a')])
       // Surveys of both NATs are done by now, as on any machine that was up before it was asked.
@@ -56,6 +59,7 @@ export async function measurePair(
       await a.ping('b', '--until-direct', '--count', String(PATIENCE_MS / 100))
       reports.push([await a.why('b'), await b.why('a')])
       await Promise.all([a.down(), b.down()])
+      stopFlows()
     }
     return {
       ...summarize(reports),
@@ -67,10 +71,11 @@ export async function measurePair(
   }
 }
 
-function circumstances({ hasV6, hasMapping, lossPercent }: PairOptions): string {
+function circumstances({ hasV6, hasMapping, lossPercent, foreignFlowsPerS = 0 }: PairOptions): string {
   const words = [
     hasV6 === true ? ', IPv6' : '',
     hasMapping === true ? ', mapping' : '',
+    foreignFlowsPerS > 0 ? `, ${foreignFlowsPerS} foreign flows/s` : '',
     lossPercent > 0 ? `, ${lossPercent} % loss` : '',
   ]
   return words.join('')

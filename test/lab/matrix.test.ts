@@ -65,6 +65,13 @@ requirement('paths through NATs', ['ip', 'nft', 'conntrack', 'miniupnpd'], () =>
     expect(techniques).toContain(technique)
   })
 
+  test('ports in order, while others behind the same NAT take 200 a second', async () => {
+    const more = { foreignFlowsPerS: 200 }
+    const { direct, tries, techniques } = await measure('portRestricted', 'symmetricSequential', 3, more)
+    expect(direct).toBeGreaterThanOrEqual(tries - 1)
+    expect(techniques).toContain('bracket and sweep')
+  })
+
   test('symmetric on both sides: the relay, and the reason', async () => {
     const { direct, codes, probes } = await measure('symmetricRandom', 'symmetricRandom', 1)
     expect([direct, codes]).toEqual([0, ['BOTH_NATS_HARD']])

@@ -110,7 +110,19 @@ requirement('routers', ['ip', 'nft', 'conntrack', 'turnutils_natdiscovery'], () 
     })
     expect(port === INSIDE_PORT).toBe(isKept)
   })
+
+  test('remember the flows of others behind them', async () => {
+    const site = siteOf('symmetricSequential')
+    internet.forget(site)
+    const stop = internet.startFlows(site, 200)
+    await until('there are many', async () => (await remembered(site)) > 400)
+    stop()
+  })
 })
+
+async function remembered({ router }: Site): Promise<number> {
+  return Number((await router.run(['conntrack', '-C'])).stdout)
+}
 
 async function ourSurvey({ host }: Site): Promise<FamilyReport | null> {
   const { stdout } = await host.run([process.execPath, OVERLAY, 'netcheck', HUB_ADDRESS, '--json'])

@@ -25,12 +25,15 @@ export const lab: Command = {
     rtt: { about: 'round trip across the internet, in ms', value: '40' },
     loss: { about: 'packets lost on the way, in percent', value: '0' },
     mapping: { about: 'the left router maps ports on request; needs miniupnpd' },
+    flows: { about: 'of others behind the right router, a second', value: '0' },
+    long: { about: 'bench, faults: also with a hub that is dead for ten minutes' },
     v6: { about: 'with IPv6 behind a stateful firewall' },
   },
   examples: [
     ['sudo overlay lab', 'the easy pairs'],
     ['sudo overlay lab matrix --tries 2', 'each kind with each; takes a quarter of an hour'],
     ['sudo overlay lab bench', 'all that must be reached, with its aim'],
+    ['sudo overlay lab bench --long', 'and ten minutes without a hub'],
     ['sudo overlay lab faults', 'networks that restrict, and networks that change'],
     ['sudo overlay lab portRestricted symmetricRandom --tries 20', 'one pair'],
   ],
@@ -39,6 +42,7 @@ export const lab: Command = {
     // Parts of a laboratory run as programs of their own inside it.
     if (words[0] === 'delay') return await runDelay(words)
     if (words[0] === 'proxy') return await runProxy(words)
+    if (words[0] === 'flows') return await runFlows(words)
     if (words[0] === 'faults') return await runFaults(input)
     if (words[0] === 'bench') return await runBench(input)
     const { measurePair, PAIR_COLUMNS, pairRow } = await import('../../lab/matrix.js')
@@ -48,6 +52,7 @@ export const lab: Command = {
       lossPercent: numberOf(input, 'loss', 0, 0),
       hasV6: input.has('v6'),
       hasMapping: input.has('mapping'),
+      foreignFlowsPerS: numberOf(input, 'flows', 0, 0),
     }
     const { ROUTER_WORDS } = await import('../../lab/routers.js')
     const pairs = await pairsOf(words)
@@ -68,7 +73,7 @@ export const lab: Command = {
 async function runBench(input: CommandInput): Promise<number> {
   const { runLabBench } = await import('../../lab/bench.js')
   const rows: string[][] = []
-  await runLabBench(numberOf(input, 'tries', 20, 1), (row) => {
+  await runLabBench({ tries: numberOf(input, 'tries', 20, 1), isLong: input.has('long') }, (row) => {
     rows.push([row.name, row.result, row.aim])
     if (input.output.isJson) printLine(JSON.stringify(row))
     else printNote(`${row.name}: ${row.result}`)
@@ -78,12 +83,16 @@ async function runBench(input: CommandInput): Promise<number> {
 }
 
 async function runFaults(input: CommandInput): Promise<number> {
-  const { measureInterruptions, measureRelayDeath, measureRestrictions } = await import('../../lab/faults.js')
+  const { measureHubDeath, measureInterruptions, measureRelayDeath } = await import(
+    '../../lab/interruptions.js'
+  )
+  const { measureRestrictions } = await import('../../lab/faults.js')
   const options = { rttMs: numberOf(input, 'rtt', 40, 0), lossPercent: numberOf(input, 'loss', 0, 0) }
   const results = [
     ...(await measureRestrictions(options)),
     ...(await measureInterruptions(options)),
     await measureRelayDeath(options),
+    ...(input.has('long') ? await measureHubDeath(options) : []),
   ]
   if (input.output.isJson) printJson(results)
   else
@@ -105,6 +114,12 @@ async function runProxy([, port = '', credentials = '']: readonly string[]): Pro
   await startProxy(Number(port), credentials)
   printLine('ready')
   return await new Promise<number>(() => undefined)
+}
+
+async function runFlows([, address = '', perSecond = '', seconds = '']: readonly string[]): Promise<number> {
+  const { makeFlows } = await import('../../lab/flows.js')
+  await makeFlows(address, Number(perSecond), Number(seconds))
+  return 0
 }
 
 async function pairsOf(words: readonly string[]): Promise<[RouterKind, RouterKind][]> {
