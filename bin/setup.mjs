@@ -33,6 +33,7 @@ const TEST_PROGRAMS = {
   curl: 'curl',
   conntrack: 'conntrack',
   turnserver: 'coturn',
+  turnutils_natdiscovery: 'coturn',
   miniupnpd: 'miniupnpd-nftables',
 }
 
@@ -225,9 +226,8 @@ function readNpmNodeDir() {
 
 function installTestPrograms() {
   if (!process.env.CI || process.getuid?.() !== 0) return
-  const packages = Object.entries(TEST_PROGRAMS)
-    .filter(([program]) => !hasProgram(program))
-    .map(([, name]) => name)
+  const missing = Object.entries(TEST_PROGRAMS).filter(([program]) => !hasProgram(program))
+  const packages = [...new Set(missing.map(([, name]) => name))]
   if (packages.length === 0) return
   if (!hasProgram('apt-get')) {
     say(`tests will skip what needs ${packages.join(', ')}: there is no apt-get to install it`)

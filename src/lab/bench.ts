@@ -1,8 +1,9 @@
 /** What must be reached, measured: each case with its aim beside it. */
 
 import { readFileSync } from 'node:fs'
-import { measureInterruptions, measureRelayDeath, measureRestrictions } from './faults.js'
+import { type FaultResult, measureRestrictions } from './faults.js'
 import { Internet } from './internet.js'
+import { measureHubDeath, measureInterruptions, measureRelayDeath } from './interruptions.js'
 import { measurePair, type PairOptions, type PairResult, percentile } from './matrix.js'
 import { LabNetwork } from './network.js'
 import type { RouterKind } from './routers.js'
@@ -36,35 +37,60 @@ const PAIRS: readonly PairCase[] = [
   },
   { pair: ['portRestricted', 'symmetricRandom'], aim: '95 % in 2 s, 1500 packets' },
   { pair: ['portRestricted', 'symmetricSequential'], aim: '98 % in 500 ms' },
+  {
+    pair: ['portRestricted', 'symmetricSequential'],
+    aim: '98 % in 500 ms',
+    more: { foreignFlowsPerS: 200 },
+  },
   { pair: ['carrierBlock', 'carrierBlock'], aim: '90 % in 2 s' },
   { pair: ['symmetricRandom', 'symmetricRandom'], aim: 'relay, 1100 probes at most', more: { tries: 2 } },
 ]
 const RTT_MS = 40
+const INTERNET = { rttMs: RTT_MS, lossPercent: 0 } as const
 const THROUGHPUT_S = 5
 const TICKS_PER_S = 100
 
+export interface BenchOptions {
+  readonly tries: number
+  /** With what takes ten minutes. */
+  readonly isLong: boolean
+}
+
 /** `onRow`: hears of each as it is done. */
-export async function runLabBench(tries: number, onRow: (row: BenchRow) => void): Promise<void> {
+export async function runLabBench(
+  { tries, isLong }: BenchOptions,
+  onRow: (row: BenchRow) => void,
+): Promise<void> {
   onRow(await measureFirstPacket())
   for (const { pair, aim, more } of PAIRS) {
-    const result = await measurePair(pair[0], pair[1], { rttMs: RTT_MS, lossPercent: 0, tries, ...more })
+    const result = await measurePair(pair[0], pair[1], { ...INTERNET, tries, ...more })
     onRow({ name: result.pair, result: describePair(result), aim })
   }
-  for (const { name, ms, how } of await measureRestrictions({ rttMs: RTT_MS, lossPercent: 0 })) {
-    onRow({ name: `first data: ${name}`, result: `${ms ?? 'never'} ms, ${how}`, aim: '1 s' })
+  for (const result of await measureRestrictions(INTERNET)) {
+    onRow({ ...rowOf(result, '1 s'), name: `first data: ${result.name}` })
   }
-  for (const { name, ms, how } of await measureInterruptions({ rttMs: RTT_MS, lossPercent: 0 })) {
-    const aim = name.endsWith('again') ? '10 s' : 'gap 1 s'
-    onRow({ name, result: `${ms ?? 'never'} ms, ${how}`, aim })
+  for (const result of await measureInterruptions(INTERNET)) {
+    onRow(rowOf(result, result.name.endsWith('again') ? '10 s' : 'gap 1 s'))
   }
-  const { name, ms, how } = await measureRelayDeath({ rttMs: RTT_MS, lossPercent: 0 })
-  onRow({ name, result: `gap ${ms ?? 'never'} ms, ${how}`, aim: '2 s' })
+  onRow(rowOf(await measureRelayDeath(INTERNET), 'gap 2 s'))
+  if (isLong) await benchHubDeath(onRow)
   onRow(await measureRelayed())
+}
+
+async function benchHubDeath(onRow: (row: BenchRow) => void): Promise<void> {
+  const [kept, answer, direct] = await measureHubDeath(INTERNET)
+  if (kept !== undefined) onRow(rowOf(kept, 'gap 1 s, in 10 minutes'))
+  if (answer !== undefined) onRow(rowOf(answer, '1 s, after 10 minutes'))
+  if (direct !== undefined) onRow(rowOf(direct, '10 s'))
+}
+
+function rowOf({ name, ms, how }: FaultResult, aim: string): BenchRow {
+  return { name, result: `${ms === null ? 'never' : `${ms} ms`}, ${how}`, aim }
 }
 
 /** To a node that was never talked to: handshake and answer go over the relay. */
 async function measureFirstPacket(): Promise<BenchRow> {
-  const internet = await Internet.open({ rttMs: RTT_MS, lossPercent: 0 })
+  const internet = await Internet.open(INTERNET)
   try {
     const network = await LabNetwork.start(internet)
     const a = await network.addNode(internet.addSite('portRestricted'), 'a')

@@ -9,12 +9,20 @@
  * translated, behind a firewall with state, where a site has it.
  */
 
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { connect, Namespace } from './namespace.js'
 import { FAULT_RULES, type Fault, faultRules, type RouterKind, routerRules, sessionRules } from './routers.js'
+import {
+  buildSite,
+  limitUplink,
+  type MappingProtocol,
+  type Site,
+  type SiteOptions,
+  startMappingDaemon,
+} from './site.js'
 
 export const HUB_ADDRESS = '203.0.113.1'
 const PROXY_PORT = 3128
@@ -23,20 +31,6 @@ const HUB_V6 = '2001:db8::1'
 /** With commas: two of IPv4, which tell every kind of NAT. */
 export const STUN_ADDRESSES: string = [HUB_ADDRESS, HUB_SECOND_ADDRESS, HUB_V6].join()
 const OVERLAY = fileURLToPath(new URL('../../bin/overlay', import.meta.url))
-/** Chains into which the mapping daemon puts its rules. */
-const MAPPING_RULES = `table inet mapped {
-  chain miniupnpd { }
-  chain prerouting_miniupnpd { }
-  chain postrouting_miniupnpd { }
-  chain before {
-    type nat hook prerouting priority -110
-    jump prerouting_miniupnpd
-  }
-  chain after {
-    type nat hook postrouting priority 90
-    jump postrouting_miniupnpd
-  }
-}`
 /** The core stands for many routers: what is to live for a few hops gets no farther. */
 const FAR_RULES = `table ip far {
   chain pass {
@@ -44,6 +38,8 @@ const FAR_RULES = `table ip far {
     ip ttl < 10 drop
   }
 }`
+/** Longer than any try. */
+const FLOWS_S = 60
 const DELAY_LINK = 'delay0'
 const DELAY_TABLE = '100'
 
@@ -52,24 +48,9 @@ const TRACE_DIRECTORIES = ['/run/overlay', '/var/run/wireguard', '/var/log/overl
 
 let made = 0
 
-/** PCP goes with NAT-PMP: the mapping daemon knows the two by one name. */
-export const MAPPING_PROTOCOLS = ['nat-pmp', 'upnp'] as const
-export type MappingProtocol = (typeof MAPPING_PROTOCOLS)[number]
-
 export interface InternetOptions {
   readonly rttMs: number
   readonly lossPercent: number
-}
-
-export interface Site {
-  readonly kind: RouterKind
-  readonly host: Namespace
-  /** The one next to the host. */
-  readonly router: Namespace
-  /** All translation on the way out, for conntrack. */
-  readonly routers: readonly Namespace[]
-  /** Outside address of the outermost router. */
-  readonly outside: string
 }
 
 export class Internet {
@@ -113,67 +94,20 @@ export class Internet {
   }
 
   /** A machine behind a router of this kind. */
-  addSite(kind: RouterKind, options: { readonly hasV6?: boolean } = {}): Site {
+  addSite(kind: RouterKind, options: SiteOptions = {}): Site {
     this.#sites += 1
-    const number = this.#sites
-    const host = this.#create(`host${number}`)
-    const router = this.#create(`router${number}`)
-    const [coreSide, wan] = [4 * number + 1, 4 * number + 2].map((last) => `198.51.100.${last}`)
-    const lan = `192.168.${number}`
-    const isOpen = kind === 'open'
-    const hostAddress = isOpen ? `192.0.2.${number * 4 + 2}` : `${lan}.2`
-    const routerAddress = isOpen ? `192.0.2.${number * 4 + 1}` : `${lan}.1`
-    const bits = isOpen ? 30 : 24
-    connect(
-      { in: router, name: 'lan', addresses: [`${routerAddress}/${bits}`] },
-      { in: host, name: 'eth0', addresses: [`${hostAddress}/${bits}`] },
+    const site = buildSite(
+      { number: this.#sites, core: this.#core, create: (label) => this.#create(label) },
+      kind,
+      options,
     )
-    host.ip('route', 'add', 'default', 'via', routerAddress)
-    const outer = kind === 'carrierDouble' ? this.#addCarrier(number, router) : router
-    connect(
-      { in: this.#core, name: `site${number}`, addresses: [`${coreSide}/30`] },
-      { in: outer, name: 'wan', addresses: [`${wan}/30`] },
-    )
-    outer.ip('route', 'add', 'default', 'via', coreSide ?? '')
-    if (isOpen)
-      this.#core.ip(
-        'route',
-        'add',
-        `${hostAddress}/30`.replace(/\d+\/30/, `${number * 4}/30`),
-        'via',
-        wan ?? '',
-      )
-    if (outer !== router) outer.setRules(routerRules('portRestricted', { host: '', outside: wan ?? '' }))
-    const outside = outer === router ? (wan ?? '') : '100.64.0.2'
-    router.setRules(routerRules(kind, { host: hostAddress, outside }))
-    if (options.hasV6 === true) this.#addV6(number, host, router)
-    const routers = outer === router ? [router] : [router, outer]
-    return { kind, host, router, routers, outside: wan ?? '' }
+    if (options.uplinkMbit !== undefined) limitUplink(site, options.uplinkMbit)
+    return site
   }
 
   /** The site's router maps ports on request. */
-  startMapping({ router }: Site, protocol: MappingProtocol): void {
-    const isUpnp = protocol === 'upnp'
-    router.addRules(MAPPING_RULES)
-    const path = join(this.directory, `${router.name}.upnp`)
-    const settings = [
-      'ext_ifname=wan',
-      'listening_ip=lan',
-      // It refuses to serve behind an address that is set aside for documentation.
-      'ext_ip=5.5.5.5',
-      `enable_natpmp=${isUpnp ? 'no' : 'yes'}`,
-      `enable_upnp=${isUpnp ? 'yes' : 'no'}`,
-      'secure_mode=yes',
-      'uuid=00000000-0000-0000-0000-000000000000',
-      'upnp_table_name=mapped',
-      'upnp_nat_table_name=mapped',
-      'upnp_forward_chain=miniupnpd',
-      'upnp_nat_chain=prerouting_miniupnpd',
-      'upnp_nat_postrouting_chain=postrouting_miniupnpd',
-      'allow 1024-65535 192.168.0.0/16 1024-65535',
-    ]
-    writeFileSync(path, `${settings.join('\n')}\n`)
-    router.start(['miniupnpd', '-d', '-f', path, '-P', `${path}.pid`])
+  startMapping(site: Site, protocol: MappingProtocol): void {
+    startMappingDaemon(site, protocol, this.directory)
   }
 
   /** What the router maps, as its rules tell it. */
@@ -201,6 +135,13 @@ export class Internet {
       site.router.runSync('nft', 'delete', 'table', family, 'fault')
     }
     if (fault !== undefined) site.router.addRules(faultRules(rules))
+  }
+
+  /** No site reaches another; the hub is reached as before. */
+  setDirectCut(isCut: boolean): void {
+    const rules = ['ip', 'ip6'].map((family) => `table ${family} cut {}\ndelete table ${family} cut`)
+    if (isCut) rules.push(cutTable('ip', '203.0.113.0/24'), cutTable('ip6', '2001:db8::/64'))
+    this.#core.addRules(rules.join('\n'))
   }
 
   /** Nothing but TCP to the proxy, which stands beside the hub. */
@@ -241,6 +182,14 @@ export class Internet {
     this.hub.start([process.execPath, OVERLAY, 'lab', 'proxy', String(PROXY_PORT), credentials])
   }
 
+  /** Others behind the site's router, to the hub's machine; they end by themselves, or when told to. */
+  startFlows({ host }: Site, perSecond: number): () => void {
+    if (perSecond === 0) return () => undefined
+    const words = ['lab', 'flows', HUB_SECOND_ADDRESS, String(perSecond), String(FLOWS_S)]
+    const child = host.start([process.execPath, OVERLAY, ...words])
+    return () => child.kill('SIGKILL')
+  }
+
   /** URL of the proxy for a site. */
   proxyUrl(credentials: string): string {
     return `http://${credentials === '' ? '' : `${credentials}@`}${HUB_SECOND_ADDRESS}:${PROXY_PORT}`
@@ -269,37 +218,6 @@ export class Internet {
     return namespace
   }
 
-  /** A second translation, with addresses of RFC 6598 between. Gives the carrier's router. */
-  #addCarrier(number: number, router: Namespace): Namespace {
-    const carrier = this.#create(`carrier${number}`)
-    connect(
-      { in: carrier, name: 'lan', addresses: ['100.64.0.1/24'] },
-      { in: router, name: 'wan', addresses: ['100.64.0.2/24'] },
-    )
-    router.ip('route', 'add', 'default', 'via', '100.64.0.1')
-    return carrier
-  }
-
-  #addV6(number: number, host: Namespace, router: Namespace): void {
-    const net = `2001:db8:${number}`
-    router.ip('addr', 'add', `${net}:1::1/64`, 'dev', 'lan', 'nodad')
-    host.ip('addr', 'add', `${net}:1::2/64`, 'dev', 'eth0', 'nodad')
-    host.ip('-6', 'route', 'add', 'default', 'via', `${net}:1::1`)
-    router.ip('addr', 'add', `${net}:ff::2/64`, 'dev', 'wan', 'nodad')
-    this.#core.ip('addr', 'add', `${net}:ff::1/64`, 'dev', `site${number}`, 'nodad')
-    router.ip('-6', 'route', 'add', 'default', 'via', `${net}:ff::1`)
-    this.#core.ip('-6', 'route', 'add', `${net}:1::/64`, 'via', `${net}:ff::2`)
-    router.addRules(
-      `table ip6 lab {
-        chain pass {
-          type filter hook forward priority 0
-          ct state established,related accept
-          iifname "wan" drop
-        }
-      }`,
-    )
-  }
-
   /** All that crosses the core goes into the delay line first, and from there to where it belongs. */
   async #delay({ rttMs, lossPercent }: InternetOptions): Promise<void> {
     await new Promise<void>((resolve, reject) => {
@@ -325,4 +243,13 @@ export class Internet {
       this.#core.ip(family, 'rule', 'add', 'lookup', DELAY_TABLE, 'priority', '20')
     }
   }
+}
+
+function cutTable(family: 'ip' | 'ip6', hubNetwork: string): string {
+  return `table ${family} cut {
+    chain pass {
+      type filter hook forward priority 0
+      oifname "site*" ${family} saddr != ${hubNetwork} drop
+    }
+  }`
 }

@@ -5,8 +5,9 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { AppError, ERROR_CODES } from '../base/errors.js'
 import type { InterfaceStatus, WhyReport } from '../daemon/local-api-schema.js'
-import { HUB_ADDRESS, type Internet, type Site, STUN_ADDRESSES } from './internet.js'
+import { HUB_ADDRESS, type Internet, STUN_ADDRESSES } from './internet.js'
 import type { RunOutcome } from './namespace.js'
+import type { Site } from './site.js'
 
 const OVERLAY = fileURLToPath(new URL('../../bin/overlay', import.meta.url))
 const NETWORK = 'lab'

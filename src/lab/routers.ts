@@ -39,18 +39,29 @@ export interface RouterAddresses {
   readonly outside: string
 }
 
+export interface RouterOptions {
+  /** Turns back what is sent from inside to its outside; a full cone only. */
+  readonly hasHairpin?: boolean
+}
+
 const SEQUENCE_PORTS = 2048
 const FIRST_SEQUENCE_PORT = 20_000
 const BLOCK = '5120-5631'
 
 /** Of its firewall too, unless it is one that answers. */
-export function routerRules(kind: RouterKind, addresses: RouterAddresses): string {
+export function routerRules(
+  kind: RouterKind,
+  addresses: RouterAddresses,
+  options: RouterOptions = {},
+): string {
   const { host } = addresses
   const isFirewalled = kind !== 'answering' && kind !== 'open'
   const [before, after, sets] = translation(kind, addresses)
+  const [turnIn, turnBack] =
+    options.hasHairpin === true && kind === 'fullCone' ? hairpin(addresses) : ['', '']
   const chains = [
-    chain('before', 'nat hook prerouting priority -100', before.replaceAll('HOST', host)),
-    chain('after', 'nat hook postrouting priority 100', after),
+    chain('before', 'nat hook prerouting priority -100', `${before.replaceAll('HOST', host)}\n ${turnIn}`),
+    chain('after', 'nat hook postrouting priority 100', `${after}\n ${turnBack}`),
     chain(
       'input',
       'filter hook input priority 0',
@@ -58,7 +69,7 @@ export function routerRules(kind: RouterKind, addresses: RouterAddresses): strin
       iifname "wan" ip protocol icmp accept
       ${isFirewalled ? 'iifname "wan" drop' : ''}`,
     ),
-    chain('note', 'filter hook forward priority 10', noteOf(kind)),
+    chain('note', 'filter hook postrouting priority 110', noteOf(kind)),
   ]
   return `table ip lab {\n${sets}\n${chains.join('\n')}\n}`
 }
@@ -72,14 +83,14 @@ function translation(
   { outside }: RouterAddresses,
 ): readonly [before: string, after: string, sets: string] {
   const masquerade = 'oifname "wan" masquerade'
-  const seen = 'set seen { type ipv4_addr; flags dynamic,timeout; timeout 2m; }'
+  const seen = 'set seen { type inet_service . ipv4_addr; flags dynamic,timeout; timeout 2m; }'
   switch (kind) {
     case 'open':
       return ['', '', '']
     case 'fullCone':
       return ['iifname "wan" meta l4proto udp dnat to HOST', masquerade, '']
     case 'addressRestricted':
-      return ['iifname "wan" meta l4proto udp ip saddr @seen dnat to HOST', masquerade, seen]
+      return ['iifname "wan" udp dport . ip saddr @seen dnat to HOST', masquerade, seen]
     case 'portRestricted':
     case 'answering':
     case 'carrierDouble':
@@ -99,9 +110,19 @@ function translation(
   }
 }
 
-/** What an address-restricted router remembers of who was written to. */
+/** What an address-restricted router remembers: who was written to, and from which of its ports. */
 function noteOf(kind: RouterKind): string {
-  return kind === 'addressRestricted' ? 'oifname "wan" meta l4proto udp update @seen { ip daddr }' : ''
+  return kind === 'addressRestricted'
+    ? 'oifname "wan" meta l4proto udp update @seen { udp sport . ip daddr }'
+    : ''
+}
+
+/** The answer goes back through the router only if the question seems to come from outside of it. */
+function hairpin({ host, outside }: RouterAddresses): readonly [before: string, after: string] {
+  return [
+    `iifname "lan" ip daddr ${outside} meta l4proto udp dnat to ${host}`,
+    `oifname "lan" ip saddr ${host} ct status dnat meta l4proto udp snat to ${outside}`,
+  ]
 }
 
 /** What may go wrong on the way, as a table of its own beside the router's. */

@@ -1,17 +1,21 @@
 /**
- * Ordinary programs that talk for a while, knowing nothing of overlays: one connection each by HTTP/2,
- * WebSocket and gRPC, over which a question goes every tenth of a second.
+ * Ordinary programs that talk for a while, knowing nothing of overlays: one connection each by HTTP/1.1,
+ * HTTP/2, WebSocket and gRPC, over which a question goes every tenth of a second.
  *
- *   node conversation.mjs serve                 prints "ready"
- *   node conversation.mjs talk HOST SECONDS     prints one line of JSON at the end
+ *   node conversation.mjs serve         prints "ready"
+ *   node conversation.mjs talk HOST     until SIGTERM; prints lines of JSON all the time: for each program
+ *                                       the answers that came, and how often its connection broke
  */
 
+import { Agent, createServer as createHttp1Server, request as requestHttp1 } from 'node:http'
 import { connect as connectHttp2, createServer as createHttp2Server } from 'node:http2'
 import { Client, credentials, Server, ServerCredentials } from '@grpc/grpc-js'
 import { WebSocket, WebSocketServer } from 'ws'
 
-const PORTS = { http2: 8082, webSocket: 8083, grpc: 8084 }
+const PORTS = { http1: 8081, http2: 8082, webSocket: 8083, grpc: 8084 }
 const INTERVAL_MS = 100
+/** Whoever started it may be gone. */
+const LONGEST_MS = 300_000
 const asBytes = (text) => Buffer.from(text)
 const asText = (bytes) => bytes.toString()
 const ECHO = {
@@ -23,13 +27,19 @@ const ECHO = {
   responseSerialize: asBytes,
   responseDeserialize: asText,
 }
+const TALKERS = { http1: talkHttp1, http2: talkHttp2, webSocket: talkWebSocket, grpc: talkGrpc }
 
-const [mode, host, seconds] = process.argv.slice(2)
+let isOver = false
+
+const [mode, host] = process.argv.slice(2)
 if (mode === 'serve') await serve()
-else process.stdout.write(`${JSON.stringify(await talk(host, 1000 * Number(seconds)))}\n`)
+else await talk(host)
 process.exit(0)
 
 async function serve() {
+  const http1 = createHttp1Server((request, response) => request.pipe(response))
+  http1.keepAliveTimeout = LONGEST_MS
+  http1.listen(PORTS.http1, '::')
   createHttp2Server((request, response) => request.pipe(response)).listen(PORTS.http2, '::')
   new WebSocketServer({ port: PORTS.webSocket, host: '::' }).on('connection', (socket) => {
     socket.on('message', (data) => socket.send(data.toString()))
@@ -48,33 +58,51 @@ async function serve() {
   await new Promise(() => undefined)
 }
 
-/** For each program: connections opened, answers that came, and what went wrong. */
-async function talk(name, ms) {
-  const [http2, webSocket, grpc] = await Promise.all([
-    talkHttp2(name, ms),
-    talkWebSocket(name, ms),
-    talkGrpc(name, ms),
-  ])
-  return { http2, webSocket, grpc }
+async function talk(name) {
+  const talks = Object.fromEntries(Object.keys(TALKERS).map((key) => [key, { answers: 0, broken: 0 }]))
+  const print = () => process.stdout.write(`${JSON.stringify(talks)}\n`)
+  process.once('SIGTERM', () => {
+    isOver = true
+  })
+  const reporter = setInterval(print, INTERVAL_MS)
+  setTimeout(() => process.exit(1), LONGEST_MS)
+  await Promise.all(Object.entries(TALKERS).map(([key, talker]) => talker(name, talks[key])))
+  clearInterval(reporter)
+  print()
 }
 
-/** Asks all the time; `ask` resolves when its answer has come. */
-async function askFor(ms, ask) {
-  const endMs = Date.now() + ms
-  let answers = 0
-  while (Date.now() < endMs) {
-    await ask(String(answers))
-    answers += 1
+/** Asks until it is over; `ask` resolves when its answer has come. */
+async function converse(talk, ask) {
+  while (!isOver) {
+    await ask(String(talk.answers))
+    talk.answers += 1
     await new Promise((resolve) => setTimeout(resolve, INTERVAL_MS))
   }
-  return answers
 }
 
-async function talkHttp2(name, ms) {
+async function talkHttp1(name, talk) {
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+  const options = { agent, host: name, port: PORTS.http1, method: 'POST' }
+  await converse(talk, async (text) => {
+    const request = requestHttp1(options).end(text)
+    const response = await new Promise((resolve, reject) => {
+      request.once('response', resolve).once('error', reject)
+    })
+    if (talk.answers > 0 && !request.reusedSocket) talk.broken += 1
+    let answer = ''
+    for await (const chunk of response) answer += chunk
+    if (answer !== text || response.httpVersion !== '1.1') {
+      throw new Error(`HTTP/${response.httpVersion}: ${answer} for ${text}`)
+    }
+  })
+  agent.destroy()
+}
+
+async function talkHttp2(name, talk) {
   const session = connectHttp2(`http://${name}:${PORTS.http2}`)
-  let broken = 0
-  session.on('error', () => (broken += 1)).on('goaway', () => (broken += 1))
-  const answers = await askFor(ms, async (text) => {
+  const breaks = () => (talk.broken += 1)
+  session.on('error', breaks).on('goaway', breaks)
+  await converse(talk, async (text) => {
     const stream = session.request({ ':path': '/', ':method': 'POST' })
     stream.end(text)
     let answer = ''
@@ -82,33 +110,28 @@ async function talkHttp2(name, ms) {
     if (answer !== text) throw new Error(`HTTP/2: ${answer} for ${text}`)
   })
   session.close()
-  return { answers, broken }
 }
 
-async function talkWebSocket(name, ms) {
+async function talkWebSocket(name, talk) {
   const socket = new WebSocket(`ws://${name}:${PORTS.webSocket}`)
-  let broken = 0
   await new Promise((resolve, reject) => socket.once('open', resolve).once('error', reject))
-  socket.on('close', () => (broken += 1))
-  const answers = await askFor(ms, async (text) => {
+  socket.on('close', () => (talk.broken += 1))
+  await converse(talk, async (text) => {
     socket.send(text)
     await new Promise((resolve) => socket.once('message', resolve))
   })
   socket.removeAllListeners('close')
   socket.close()
-  return { answers, broken }
 }
 
-async function talkGrpc(name, ms) {
+async function talkGrpc(name, talk) {
   const client = new Client(`${name}:${PORTS.grpc}`, credentials.createInsecure())
   const call = client.makeBidiStreamRequest(ECHO.path, ECHO.requestSerialize, ECHO.responseDeserialize)
-  let broken = 0
-  call.on('error', () => (broken += 1))
-  const answers = await askFor(ms, async (text) => {
+  call.on('error', () => (talk.broken += 1))
+  await converse(talk, async (text) => {
     call.write(text)
     await new Promise((resolve) => call.once('data', resolve))
   })
   call.end()
   client.close()
-  return { answers, broken }
 }

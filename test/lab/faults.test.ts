@@ -2,12 +2,8 @@
 
 import { existsSync, readdirSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
-import {
-  type FaultResult,
-  measureInterruptions,
-  measureRelayDeath,
-  measureRestrictions,
-} from '../../src/lab/faults.js'
+import { type FaultResult, measureRestrictions } from '../../src/lab/faults.js'
+import { measureHubDeath, measureInterruptions, measureRelayDeath } from '../../src/lab/interruptions.js'
 import { requirement } from '../support/requirement.js'
 
 const OPTIONS = { rttMs: 40, lossPercent: 0 }
@@ -56,8 +52,18 @@ requirement('restricted and changing networks', ['ip', 'nft', 'conntrack', 'ping
       print(results)
       expect(results.filter(({ ms }) => ms === null)).toEqual([])
       expect(results.filter(({ name }) => name.endsWith('direct again')).map(({ how }) => how)).toEqual(
-        Array(3).fill('punched'),
+        Array(4).fill('punched'),
       )
+      const cut = results.find(({ name }) => name === 'direct way cut while data flows')
+      expect(cut?.how).toBe('relay')
+    })
+
+    test('on without a hub, and between nodes that had no link before', async () => {
+      const results = await measureHubDeath(OPTIONS, 3000)
+      print(results)
+      const [kept, answer] = results
+      expect(kept).toMatchObject({ ms: expect.any(Number), how: 'punched' })
+      expect(answer?.ms).toEqual(expect.any(Number))
     })
   })
 })

@@ -6,17 +6,12 @@
 import { chmodSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { Internet, type Site } from '../../src/lab/internet.js'
+import { Internet } from '../../src/lab/internet.js'
 import { LabNetwork, type LabNode } from '../../src/lab/network.js'
+import type { Site } from '../../src/lab/site.js'
+import { CONVERSATION, Conversation } from '../support/conversation.js'
 import { until } from '../support/lab.js'
 import { requirement } from '../support/requirement.js'
-
-const CONVERSATION = join(import.meta.dirname, 'conversation.mjs')
-const TALK_S = 6
-
-interface Talk {
-  readonly [program: string]: { readonly answers: number; readonly broken: number }
-}
 
 requirement(
   'a network',
@@ -164,35 +159,32 @@ requirement(
         const copy = await a.site.host.run([...sshWords('scp'), file, `root@${host}:${file}.copy`])
         expect([copy.stderr, copy.code]).toEqual(['', 0])
         expect(readFileSync(`${file}.copy`, 'utf8')).toHaveLength(300_000)
-        const curl = ['curl', '-sS', '--http2-prior-knowledge', '-d', 'by HTTP/2', `http://${host}:8082/`]
-        expect((await a.site.host.run(curl)).stdout).toBe('by HTTP/2')
+        for (const [option, port, version] of [
+          ['--http1.1', 8081, '1.1'],
+          ['--http2-prior-knowledge', 8082, '2'],
+        ]) {
+          const words = ['curl', '-sS', String(option), '-w', ' %{http_version}', '-d', 'over HTTP']
+          const { stdout } = await a.site.host.run([...words, `http://${host}:${port}/`])
+          expect(stdout).toBe(`over HTTP ${version}`)
+        }
         expect((await pathOf(a, 'bob')) === 'relay').toBe(way === 'relayed')
       })
 
-      test('HTTP/2, WebSocket and gRPC go on while relay becomes direct, and direct becomes relay', async () => {
+      test('HTTP/1.1, HTTP/2, WebSocket and gRPC go on while relay becomes direct, and direct relay', async () => {
         await relayed()
-        const changes = [setTimeout(() => internet.setFault(siteA, undefined), 1000)]
-        const first = await talk()
-        await direct()
-        changes.push(setTimeout(() => internet.setFault(siteA, 'serversOnly'), 2000))
-        const second = await talk()
-        for (const timer of changes) clearTimeout(timer)
+        const conversation = new Conversation(a, 'bob.lab.overlay')
+        await conversation.untilMoreAnswers()
         expect(await pathOf(a, 'bob')).toBe('relay')
-        for (const programs of [first, second]) {
-          for (const { answers, broken } of Object.values(programs)) {
-            expect(broken).toBe(0)
-            expect(answers).toBeGreaterThan(15)
-          }
-        }
+        await direct()
+        await conversation.untilMoreAnswers()
+        expect(await pathOf(a, 'bob')).not.toBe('relay')
+        await relayed()
+        await conversation.untilMoreAnswers()
+        const talks = await conversation.end()
+        expect(Object.keys(talks)).toEqual(['http1', 'http2', 'webSocket', 'grpc'])
+        for (const { broken } of Object.values(talks)) expect(broken).toBe(0)
         await direct()
       })
-
-      async function talk(): Promise<Talk> {
-        const words = [process.execPath, CONVERSATION, 'talk', 'bob.lab.overlay', String(TALK_S)]
-        const { stdout, stderr } = await a.site.host.run(words)
-        if (stdout === '') throw new Error(stderr)
-        return JSON.parse(stdout) as Talk
-      }
     })
 
     test('the data plane in TypeScript carries a network too', async () => {

@@ -1,9 +1,10 @@
 /** Direct TCP between two nodes of which one may not use UDP: a real kernel's simultaneous open through real NATs. */
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { Internet, type Site } from '../../src/lab/internet.js'
+import { Internet } from '../../src/lab/internet.js'
 import { LabNetwork, type LabNode } from '../../src/lab/network.js'
 import type { RouterKind } from '../../src/lab/routers.js'
+import type { Site } from '../../src/lab/site.js'
 import { requirement } from '../support/requirement.js'
 
 const TRANSFER_BYTES = 30_000_000

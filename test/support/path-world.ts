@@ -137,6 +137,7 @@ export class PathWorld {
   #datagrams = 0
 
   constructor(a: NodeOptions, b: NodeOptions) {
+    this.#nodeOptions = { a, b }
     this.a = new WorldNode(1, a, () => this.nowMs)
     this.b = new WorldNode(2, b, () => this.nowMs)
     this.#ports = new Map([
@@ -166,7 +167,7 @@ export class PathWorld {
   move(node: WorldNode, address: string): void {
     const { nat } = node === this.a ? this.#nodeOptions.a : this.#nodeOptions.b
     node.outsideAddress = address
-    node.nat = nat && new SimulatedNat({ ...nat, address })
+    node.nat = nat && new SimulatedNat({ ...nat, address }, () => this.nowMs)
     const prefix = prefixOf(`192.168.${node.number}.2/24`)
     this.turn(node, (effects) => node.manager.setAddresses([prefix], this.nowMs, effects))
   }

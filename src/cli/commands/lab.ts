@@ -2,8 +2,8 @@
 
 import { UsageError } from '../../base/errors.js'
 import { tryParseInteger } from '../../config/values.js'
-import type { MappingProtocol } from '../../lab/internet.js'
 import type { RouterKind } from '../../lab/routers.js'
+import type { MappingProtocol } from '../../lab/site.js'
 import type { Command, CommandInput } from '../command.js'
 import { printJson, printLine, printNote } from '../output.js'
 import { formatTable } from '../units.js'
@@ -29,11 +29,15 @@ export const lab: Command = {
       about: 'by which the left router maps ports: nat-pmp or upnp; needs miniupnpd',
       value: 'protocol',
     },
+    flows: { about: 'of others behind the right router, a second', value: '0' },
+    long: { about: 'bench, faults: also with a hub that is dead for ten minutes' },
     v6: { about: 'with IPv6 behind a stateful firewall' },
   },
   examples: [
     ['sudo overlay lab', 'the easy pairs'],
+    ['sudo overlay lab matrix --tries 2', 'each kind with each; takes a quarter of an hour'],
     ['sudo overlay lab bench', 'all that must be reached, with its aim'],
+    ['sudo overlay lab bench --long', 'and ten minutes without a hub'],
     ['sudo overlay lab faults', 'networks that restrict, and networks that change'],
     ['sudo overlay lab portRestricted symmetricRandom --tries 20', 'one pair'],
   ],
@@ -42,15 +46,17 @@ export const lab: Command = {
     // Parts of a laboratory run as programs of their own inside it.
     if (words[0] === 'delay') return await runDelay(words)
     if (words[0] === 'proxy') return await runProxy(words)
+    if (words[0] === 'flows') return await runFlows(words)
     if (words[0] === 'faults') return await runFaults(input)
     if (words[0] === 'bench') return await runBench(input)
-    const { measurePair, percentile } = await import('../../lab/matrix.js')
+    const { measurePair, PAIR_COLUMNS, pairRow } = await import('../../lab/matrix.js')
     const options = {
       tries: numberOf(input, 'tries', 5, 1),
       rttMs: numberOf(input, 'rtt', 40, 0),
       lossPercent: numberOf(input, 'loss', 0, 0),
       hasV6: input.has('v6'),
       mapping: await mappingOf(input.value('mapping')),
+      foreignFlowsPerS: numberOf(input, 'flows', 0, 0),
     }
     const { ROUTER_WORDS } = await import('../../lab/routers.js')
     const pairs = await pairsOf(words)
@@ -63,15 +69,7 @@ export const lab: Command = {
       printJson(results)
       return 0
     }
-    const rows = results.map((result) => [
-      result.pair,
-      `${result.direct} of ${result.tries}`,
-      `${percentile(result.timesMs, 50)?.toFixed(0) ?? '–'} ms`,
-      `${percentile(result.timesMs, 95)?.toFixed(0) ?? '–'} ms`,
-      String(result.probes),
-      [...result.kinds, ...result.codes.filter((code) => code !== 'DIRECT')].join(' '),
-    ])
-    printLine(formatTable([['pair', 'direct', 'median', 'p95', 'probes', 'how'], ...rows]))
+    printLine(formatTable([PAIR_COLUMNS, ...results.map(pairRow)]))
     return 0
   },
 }
@@ -79,7 +77,7 @@ export const lab: Command = {
 async function runBench(input: CommandInput): Promise<number> {
   const { runLabBench } = await import('../../lab/bench.js')
   const rows: string[][] = []
-  await runLabBench(numberOf(input, 'tries', 20, 1), (row) => {
+  await runLabBench({ tries: numberOf(input, 'tries', 20, 1), isLong: input.has('long') }, (row) => {
     rows.push([row.name, row.result, row.aim])
     if (input.output.isJson) printLine(JSON.stringify(row))
     else printNote(`${row.name}: ${row.result}`)
@@ -89,12 +87,16 @@ async function runBench(input: CommandInput): Promise<number> {
 }
 
 async function runFaults(input: CommandInput): Promise<number> {
-  const { measureInterruptions, measureRelayDeath, measureRestrictions } = await import('../../lab/faults.js')
+  const { measureHubDeath, measureInterruptions, measureRelayDeath } = await import(
+    '../../lab/interruptions.js'
+  )
+  const { measureRestrictions } = await import('../../lab/faults.js')
   const options = { rttMs: numberOf(input, 'rtt', 40, 0), lossPercent: numberOf(input, 'loss', 0, 0) }
   const results = [
     ...(await measureRestrictions(options)),
     ...(await measureInterruptions(options)),
     await measureRelayDeath(options),
+    ...(input.has('long') ? await measureHubDeath(options) : []),
   ]
   if (input.output.isJson) printJson(results)
   else
@@ -119,14 +121,25 @@ async function runProxy([, port = '', credentials = '']: readonly string[]): Pro
 }
 
 async function mappingOf(text: string | undefined): Promise<MappingProtocol | undefined> {
-  const { MAPPING_PROTOCOLS } = await import('../../lab/internet.js')
+  const { MAPPING_PROTOCOLS } = await import('../../lab/site.js')
   const protocol = MAPPING_PROTOCOLS.find((candidate) => candidate === text)
   if (text === undefined || protocol !== undefined) return protocol
   throw new UsageError(`--mapping cannot be "${text}"`, { hint: `write ${MAPPING_PROTOCOLS.join(' or ')}` })
 }
 
+async function runFlows([, address = '', perSecond = '', seconds = '']: readonly string[]): Promise<number> {
+  const { makeFlows } = await import('../../lab/flows.js')
+  await makeFlows(address, Number(perSecond), Number(seconds))
+  return 0
+}
+
 async function pairsOf(words: readonly string[]): Promise<[RouterKind, RouterKind][]> {
   const { ROUTER_KINDS } = await import('../../lab/routers.js')
+  if (words.length === 1 && words[0] === 'matrix') {
+    return ROUTER_KINDS.flatMap((left, i) =>
+      ROUTER_KINDS.slice(i).map((right): [RouterKind, RouterKind] => [left, right]),
+    )
+  }
   const kinds = words.length === 0 ? DEFAULT_PAIRS.flatMap((pair) => pair.split(' ')) : words
   const known = kinds.map((word) => {
     const kind = ROUTER_KINDS.find((candidate) => candidate === word)
