@@ -175,7 +175,10 @@ class HubHost {
     stack.push(async () => await this.#door?.close())
     this.#stun = await StunServer.open({
       addresses: settings.stunAddresses.flatMap((text) => tryParseIp(text) ?? []),
-      port: settings.stunPort,
+      ports: [settings.stunPort, settings.stunPort + 1],
+      // Where UDP to other ports is blocked, that one may not be; and relays have no other.
+      sparePort: settings.port,
+      hint: 'choose another with --stun-port',
       nowMs: bootNowMs,
     })
     stack.push(async () => await this.#stun?.close())

@@ -7,6 +7,7 @@ import { createLogger } from '../base/log.js'
 import { isTicketValid } from '../control/ticket.js'
 import { createCertificate } from '../hub/io/certificate.js'
 import { FrontDoor } from '../hub/io/front-door.js'
+import { StunServer } from '../hub/io/stun-server.js'
 import { bootNowMs, wallNowMs } from '../platform/clock.js'
 import { notifyServiceManager } from '../platform/notify.js'
 import { toPlatformError } from '../platform/system-error.js'
@@ -57,6 +58,14 @@ export async function runRelay(request: RelayRequest): Promise<void> {
     onRelay: (stream, remote) => server.accept(stream, remote),
     onControl: (socket) => socket.close(),
   })
+  const stun = await StunServer.open({
+    addresses: [],
+    ports: [],
+    sparePort: door.port,
+    hint: '',
+    nowMs: bootNowMs,
+  })
+  if (!stun.isOpen) log.warn('relay.no_stun', { reason: `UDP port ${door.port} is taken` })
   log.info('relay.ready', { port: door.port, pid: process.pid })
   request.onReady({ key: identity.text, port: door.port })
   notifyServiceManager('READY=1')
@@ -65,6 +74,7 @@ export async function runRelay(request: RelayRequest): Promise<void> {
   })
   notifyServiceManager('STOPPING=1')
   server.stop()
+  await stun.close()
   await door.close()
   log.info('relay.ended', { ...server.totals() })
 }

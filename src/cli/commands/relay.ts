@@ -13,7 +13,7 @@ export const relay: Command = {
   positionals: '',
   about: 'forward sealed messages between nodes that find no other way; runs until it is ended',
   options: {
-    port: { about: 'TCP port', value: `${DEFAULT_PORT}` },
+    port: { about: 'TCP port; on the UDP port of that number it answers STUN', value: `${DEFAULT_PORT}` },
     hub: { about: 'relay keys of hubs whose nodes may use it, with commas', value: 'none' },
     allow: { about: 'identities that may use it without a hub, with commas', value: 'none' },
     'rate-limit': { about: 'Mbit/s that a node may send', value: 'none' },

@@ -199,7 +199,7 @@ export class Membership {
       name: this.#welcome?.name ?? config.name,
       hub: this.#refusal === '' ? this.#hubState : { kind: 'broken', reason: this.#refusal },
       relays: this.#relays.status(),
-      stun: this.#welcome?.stun ?? [],
+      stun: this.#welcome === undefined ? [] : stunServersOf(this.#welcome),
       faults: this.#netmap?.faults ?? new Map(),
       nodes,
       nodeOf: (publicKey) => byKey.get(formatHex(publicKey)),
@@ -297,7 +297,7 @@ export class Membership {
       wallNowMs,
     })
     this.#relays.configure(welcome.relays, welcome.ticket)
-    Promise.all([resolveServers(welcome.stun), resolveServers(welcome.relays)]).then(
+    Promise.all([resolveServers(stunServersOf(welcome)), resolveServers(welcome.relays)]).then(
       ([servers, relays]) => {
         if (this.#isStopped) return
         this.#driver.setTcpServers(relays)
@@ -437,6 +437,11 @@ export class Membership {
   #save(): void {
     this.#options.store.flush(() => this.#stored())
   }
+}
+
+/** Relays answer on the UDP port of their number: a node is to know its endpoints when the hub is away. */
+function stunServersOf({ stun, relays }: Welcome): HostEndpoint[] {
+  return [...stun, ...relays.map(({ host, port }) => ({ host, port }))]
 }
 
 function relayEndpoint(node: NetmapNode): Endpoint {

@@ -1,6 +1,6 @@
 /**
- * STUN over UDP: on two ports, and where a second address is given on both of that too, which is what it
- * takes to tell every kind of NAT.
+ * STUN over UDP. With two ports, and where a second address is given both of that too, it tells every kind of
+ * NAT; a relay has one port, which is enough to tell a node its own endpoint.
  */
 
 import { createSocket, type Socket } from 'node:dgram'
@@ -18,8 +18,11 @@ const ANY_V6 = '::'
 export interface StunServerOptions {
   /** None: all addresses of the machine, as one. */
   readonly addresses: readonly IpAddress[]
-  /** The second one is one above. */
-  readonly port: number
+  readonly ports: readonly number[]
+  /** On which it answers too unless somebody else has it. */
+  readonly sparePort?: number
+  /** What to type when one of the others is taken. */
+  readonly hint: string
   readonly nowMs: () => number
 }
 
@@ -42,18 +45,24 @@ export class StunServer {
   /** Throws PlatformError. */
   static async open(options: StunServerOptions): Promise<StunServer> {
     const server = new StunServer(options.nowMs)
-    const { port } = options
+    const { ports, sparePort, hint } = options
     const given = options.addresses.map(formatIp)
     const hosts = given.length > 0 ? given : [ANY_V4, ANY_V6]
     try {
       for (const host of hosts) {
-        for (const number of [port, port + 1]) await server.#bind(host, number, host !== ANY_V6)
+        for (const port of ports) await server.#bind(host, port, host === ANY_V6 ? undefined : hint)
+        if (sparePort !== undefined) await server.#bind(host, sparePort, undefined)
       }
       return server
     } catch (error) {
       await server.close()
       throw error
     }
+  }
+
+  /** On one address at least. */
+  get isOpen(): boolean {
+    return this.#corners.length > 0
   }
 
   get answered(): number {
@@ -72,7 +81,8 @@ export class StunServer {
     )
   }
 
-  async #bind(host: string, port: number, isNeeded: boolean): Promise<void> {
+  /** `hint`: undefined if it can do without. */
+  async #bind(host: string, port: number, hint: string | undefined): Promise<void> {
     const address = tryParseIp(host)
     if (address === undefined) return
     const isV4 = address.family === 4
@@ -84,12 +94,8 @@ export class StunServer {
       })
     } catch (error) {
       socket.close()
-      if (!isNeeded) return // a machine without IPv6
-      throw toPlatformError(
-        error,
-        `cannot answer STUN on UDP ${host} port ${port}`,
-        'choose another with --stun-port',
-      )
+      if (hint === undefined) return
+      throw toPlatformError(error, `cannot answer STUN on UDP ${host} port ${port}`, hint)
     }
     socket.on('error', () => undefined) // ICMP errors of answers
     const corner: Corner = { socket, endpoint: { address, port, scopeId: 0 } }
