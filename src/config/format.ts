@@ -33,6 +33,7 @@ function overlayLines(overlay: OverlayConfig): string[] {
     `IdentityFile = ${overlay.identityFile}`,
   ]
   if (overlay.proxy !== undefined) lines.push(`Proxy = ${overlay.proxy}`)
+  if (overlay.proxyCa !== undefined) lines.push(`ProxyCA = ${overlay.proxyCa}`)
   if (overlay.keyLifetimeS !== undefined) lines.push(`KeyLifetime = ${formatTime(overlay.keyLifetimeS)}`)
   return lines
 }

@@ -38,6 +38,8 @@ export function proxyFromEnvironment(
 
 export interface ProxyAccess {
   readonly endpoint: HostEndpoint
+  /** It is spoken to inside TLS. */
+  readonly isTls: boolean
   /** Secret: `user:password`; empty if none is needed. */
   readonly credentials: string
 }
@@ -59,7 +61,7 @@ function tryParseProxy(text: string): ProxyAccess | undefined {
     url && defaultPort && tryParseHostEndpoint(`${url.hostname}:${url.port === '' ? defaultPort : url.port}`)
   if (!url || !endpoint) return undefined
   const words = url.username === '' ? [] : [url.username, url.password].map(decodeURIComponent)
-  return { endpoint, credentials: words.join(':') }
+  return { endpoint, isTls: url.protocol === 'https:', credentials: words.join(':') }
 }
 
 function tryParseUrl(text: string): URL | undefined {

@@ -26,7 +26,7 @@ export interface Findings {
 }
 
 /** Of [Overlay]; the others must stand. */
-const OPTIONAL: ReadonlySet<string> = new Set(['Proxy', 'KeyLifetime'])
+const OPTIONAL: ReadonlySet<string> = new Set(['Proxy', 'ProxyCA', 'KeyLifetime'])
 
 export function openInterface(): Section<InterfaceDraft> {
   const draft: InterfaceDraft = {
@@ -67,6 +67,7 @@ export function openOverlay(line: number): Section<OverlayDraft> {
     name: undefined,
     identityFile: undefined,
     proxy: undefined,
+    proxyCa: undefined,
     keyLifetimeS: undefined,
   }
   return { line, keyLines: new Map(), draft }
@@ -90,7 +91,7 @@ export function resolveConfig(
 /** Undefined if something is missing; it is reported then, unless its line was already. */
 function resolveOverlay(section: Section<OverlayDraft>, findings: Findings): OverlayConfig | undefined {
   const { line, keyLines, draft } = section
-  const { hub, hubKey, network, name, identityFile, proxy, keyLifetimeS } = draft
+  const { hub, hubKey, network, name, identityFile, proxy, proxyCa, keyLifetimeS } = draft
   const missing = OVERLAY_SETTINGS.map((setting) => setting.name).filter(
     (setting) => !OPTIONAL.has(setting) && !keyLines.has(setting),
   )
@@ -107,6 +108,7 @@ function resolveOverlay(section: Section<OverlayDraft>, findings: Findings): Ove
     name,
     identityFile,
     ...(proxy !== undefined && { proxy }),
+    ...(proxyCa !== undefined && { proxyCa }),
     ...(keyLifetimeS !== undefined && { keyLifetimeS }),
   }
 }

@@ -65,6 +65,7 @@ export interface OverlayDraft {
   name: string | undefined
   identityFile: string | undefined
   proxy: string | undefined
+  proxyCa: string | undefined
   keyLifetimeS: number | undefined
 }
 
@@ -152,7 +153,7 @@ export const PEER_SETTINGS: readonly Setting<PeerDraft>[] = [
 
 const LABEL_WORDS = 'up to 63 lower case letters, digits and dashes'
 
-/** Written by `overlay join`; Proxy and KeyLifetime may be left out. */
+/** Written by `overlay join`; Proxy, ProxyCA and KeyLifetime may be left out. */
 export const OVERLAY_SETTINGS: readonly Setting<OverlayDraft>[] = [
   one('Hub', 'host:port, 192.0.2.1:port or [2001:db8::1]:port', (draft, value) => {
     draft.hub = tryParseHostEndpoint(compact(value))
@@ -176,12 +177,20 @@ export const OVERLAY_SETTINGS: readonly Setting<OverlayDraft>[] = [
   }),
   {
     // Treated as a key: it may hold a password.
-    ...one<OverlayDraft>('Proxy', 'http://host:port or http://user:password@host:port', (draft, value) => {
-      draft.proxy = value
-      return /^https?:\/\/[^\s/]+\/?$/.test(value)
-    }),
+    ...one<OverlayDraft>(
+      'Proxy',
+      'http://host:port, https://host:port or http://user:password@host:port',
+      (draft, value) => {
+        draft.proxy = value
+        return /^https?:\/\/[^\s/]+\/?$/.test(value)
+      },
+    ),
     isKey: true,
   },
+  one('ProxyCA', 'the path of a file with certificates, as PEM', (draft, value) => {
+    draft.proxyCa = value
+    return true
+  }),
   one('KeyLifetime', 'a time from 10s to 365d, as 30d, 12h, 90m or 600s', (draft, value) => {
     draft.keyLifetimeS = tryParseTime(compact(value), KEY_LIFETIME_MIN_S, KEY_LIFETIME_MAX_S)
     return draft.keyLifetimeS !== undefined

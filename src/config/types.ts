@@ -29,6 +29,8 @@ export interface OverlayConfig {
   readonly identityFile: string
   /** Of an HTTP proxy for hub and relays; may hold a password. */
   readonly proxy?: string
+  /** Path of a file with the certificate, as PEM, by which a proxy with TLS is known beside the usual ones. */
+  readonly proxyCa?: string
   /** This node's tunnel key is changed when it is so old; undefined for the usual time. */
   readonly keyLifetimeS?: number
 }

@@ -1,15 +1,29 @@
-/** An HTTP proxy that knows CONNECT and nothing else, with or without Basic credentials. */
+/** An HTTP proxy that knows CONNECT and nothing else, with or without Basic credentials and TLS. */
 
-import { createServer } from 'node:http'
-import { connect } from 'node:net'
+import { createServer, type RequestListener } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
+import { type AddressInfo, connect } from 'node:net'
 
-/** Resolves when it listens. `credentials`: `user:password`; empty for none. */
-export async function startProxy(port: number, credentials: string): Promise<{ stop(): void }> {
+export interface LabProxy {
+  readonly port: number
+  stop(): void
+}
+
+/**
+ * Resolves when it listens; port 0 takes any. `credentials`: `user:password`; empty for none. `certificate`: PEM, if
+ * it is to be spoken to inside TLS.
+ */
+export async function startProxy(
+  port: number,
+  credentials: string,
+  certificate?: { readonly key: string; readonly cert: string },
+): Promise<LabProxy> {
   const wanted = `Basic ${Buffer.from(credentials).toString('base64')}`
-  const server = createServer((_request, response) => {
+  const refuse: RequestListener = (_request, response) => {
     response.writeHead(405)
     response.end()
-  })
+  }
+  const server = certificate === undefined ? createServer(refuse) : createTlsServer(certificate, refuse)
   server.on('connect', (request, socket, head) => {
     socket.on('error', () => undefined)
     if (credentials !== '' && request.headers['proxy-authorization'] !== wanted) {
@@ -30,6 +44,7 @@ export async function startProxy(port: number, credentials: string): Promise<{ s
   })
   await new Promise<void>((resolve) => server.listen(port, () => resolve()))
   return {
+    port: (server.address() as AddressInfo).port,
     stop() {
       server.closeAllConnections()
       server.close()

@@ -2,13 +2,14 @@
  * TCP connections to hubs and relays: plain or inside TLS, straight or through an HTTP proxy (CONNECT,
  * RFC 9110 section 9.3.6, with Basic credentials, RFC 7617).
  *
- * Certificates are not checked: what runs inside is proven and sealed by keys of its own, and a proxy that
- * looks into TLS learns no more than a router on the way.
+ * Certificates of hubs and relays are not checked: what runs inside is proven and sealed by keys of its own, and
+ * a proxy that looks into TLS learns no more than a router on the way. That of a proxy that is spoken to inside
+ * TLS is: it gets the credentials.
  */
 
 import { Buffer } from 'node:buffer'
 import { connect, isIP, type Socket } from 'node:net'
-import { connect as connectTls } from 'node:tls'
+import { connect as connectTls, rootCertificates } from 'node:tls'
 import type { HostEndpoint } from '../net/endpoint.js'
 
 export interface DialRequest {
@@ -23,6 +24,9 @@ export interface DialRequest {
 
 export interface HttpProxy {
   readonly endpoint: HostEndpoint
+  readonly isTls: boolean
+  /** Certificates as PEM by which it is known, beside those that Node knows. */
+  readonly authority?: string | undefined
   /** Secret: `user:password`; empty if none is needed. */
   readonly credentials: string
 }
@@ -35,8 +39,9 @@ export async function dial(request: DialRequest): Promise<Socket> {
   const { to, proxy, signal } = request
   const first = await open(proxy?.endpoint ?? to, signal)
   try {
-    if (proxy !== undefined) await connectThrough(first, proxy, request)
-    return request.isTls ? await wrap(first, request) : first
+    const outer = proxy?.isTls === true ? await wrapProxy(first, proxy, signal) : first
+    if (proxy !== undefined) await connectThrough(outer, proxy, request)
+    return request.isTls ? await wrap(outer, request) : outer
   } catch (error) {
     first.destroy()
     throw error
@@ -80,6 +85,20 @@ async function wrap(socket: Socket, { to, signal }: DialRequest): Promise<Socket
     socket,
     ...(isIP(to.host) === 0 && { servername: to.host }),
     rejectUnauthorized: false,
+    ALPNProtocols: ['http/1.1'],
+  })
+  await until(tls, signal, (done) => tls.once('secureConnect', done))
+  return tls
+}
+
+async function wrapProxy(socket: Socket, proxy: HttpProxy, signal: AbortSignal): Promise<Socket> {
+  const { host } = proxy.endpoint
+  const { authority } = proxy
+  const tls = connectTls({
+    socket,
+    host,
+    ...(isIP(host) === 0 && { servername: host }),
+    ...(authority !== undefined && { ca: [...rootCertificates, authority] }),
     ALPNProtocols: ['http/1.1'],
   })
   await until(tls, signal, (done) => tls.once('secureConnect', done))

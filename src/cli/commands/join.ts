@@ -14,6 +14,7 @@ export const join: Command = {
     name: { about: 'name of this node', value: 'from the machine’s' },
     file: { about: 'path of the tunnel file to write', value: '/etc/overlay/NETWORK.conf' },
     proxy: { about: 'HTTP proxy for hub and relays', value: 'from the environment' },
+    'proxy-ca': { about: 'certificates, as PEM, by which a proxy with TLS is known', value: 'file' },
   },
   examples: [
     ['sudo overlay join ovl1_…', 'then: sudo overlay up NETWORK'],
@@ -33,7 +34,9 @@ export const join: Command = {
     const file = resolve(value('file') ?? defaultFile(token.network))
     if (!file.endsWith('.conf')) throw new UsageError(`--file ${file} does not end in .conf`)
     interfaceNameOf(file)
-    const result = await joinNetwork({ token, file, name: value('name'), proxy: value('proxy') })
+    const ca = value('proxy-ca')
+    const proxyCa = ca === undefined ? undefined : resolve(ca)
+    const result = await joinNetwork({ token, file, name: value('name'), proxy: value('proxy'), proxyCa })
     if (output.isJson) printJson(result)
     else {
       printLine(`${result.name} is a node of ${result.network} now: ${result.addresses.join(', ')}`)

@@ -8,7 +8,6 @@ import { AppError, ERROR_CODES } from '../../base/errors.js'
 import { createLogger } from '../../base/log.js'
 import { formatConfig } from '../../config/format.js'
 import { parseConfig } from '../../config/parse.js'
-import { proxyAccess } from '../../config/proxy.js'
 import type { OverlayConfig } from '../../config/types.js'
 import type { Identity } from '../../control/identity.js'
 import type { JoinToken } from '../../control/join-token.js'
@@ -17,6 +16,7 @@ import { signTunnelKey } from '../../control/tunnel-key.js'
 import { DNS_LABEL } from '../../net/dns-label.js'
 import { formatHostEndpoint } from '../../net/endpoint.js'
 import { wallNowMs } from '../../platform/clock.js'
+import type { HttpProxy } from '../../platform/dial.js'
 import { toPlatformError } from '../../platform/system-error.js'
 import { nodeCrypto } from '../../wireguard/crypto-node.js'
 import { formatKeyBase64, type PublicKey } from '../../wireguard/keys.js'
@@ -25,6 +25,7 @@ import { createIdentityFile, readIdentityFile } from './identity-file.js'
 import { previousKeyFile } from './key-files.js'
 import { validitySpan } from './key-rotation.js'
 import { NetworkStore } from './network-store.js'
+import { openProxy } from './open-proxy.js'
 import { localPrefixes } from './own-addresses.js'
 
 const TIMEOUT_MS = 15_000
@@ -37,6 +38,8 @@ export interface JoinRequest {
   /** Undefined for one made from the machine's name. */
   readonly name: string | undefined
   readonly proxy: string | undefined
+  /** Path, absolute, of certificates by which the proxy is known. */
+  readonly proxyCa: string | undefined
 }
 
 export interface JoinResult {
@@ -78,13 +81,13 @@ function pathsBeside(file: string): { identity: string; key: string } {
 }
 
 async function enrol(request: JoinRequest, identity: Identity, publicKey: PublicKey): Promise<Welcome> {
-  const { token, name, proxy } = request
+  const { token, name, proxy, proxyCa } = request
   const answer = await talk({
     hub: token.hub,
     hubKey: token.hubKey,
     identity,
     publicKey,
-    proxy,
+    proxy: openProxy({ proxy, proxyCa }, dirname(request.file)),
     hello: { secret: token.secret, ...nameOf(name) },
     isAnswer: (message) => message.type === 'welcome' || message.type === 'refused',
     afterAnswer: () => undefined,
@@ -104,7 +107,7 @@ function nameOf(name: string | undefined): { name?: string } {
   return DNS_LABEL.test(own) ? { name: own } : {}
 }
 
-function createFile({ token, file, proxy }: JoinRequest, welcome: Welcome): string {
+function createFile({ token, file, proxy, proxyCa }: JoinRequest, welcome: Welcome): string {
   const { network, name, v4, v6, prefix4, prefix6 } = welcome
   const bitsOf = (prefix: string): string => prefix.split('/')[1] ?? ''
   const paths = pathsBeside(file)
@@ -120,6 +123,7 @@ function createFile({ token, file, proxy }: JoinRequest, welcome: Welcome): stri
     name,
     identityFile: basename(paths.identity),
     ...(proxy !== undefined && { proxy }),
+    ...(proxyCa !== undefined && { proxyCa }),
   }
   return formatConfig({ ...parseConfig(interfaceText, file), overlay })
 }
@@ -135,7 +139,7 @@ export async function leaveNetwork(file: string, overlay: OverlayConfig, isForce
       hubKey: overlay.hubKey,
       identity,
       publicKey: ephemeral.publicKey,
-      proxy: overlay.proxy,
+      proxy: openProxy(overlay, dirname(file)),
       hello: {},
       isAnswer: (message) => message.type === 'refused',
       afterAnswer: (message, link) => {
@@ -156,7 +160,7 @@ interface Talk {
   readonly hubKey: PublicKey
   readonly identity: Identity
   readonly publicKey: PublicKey
-  readonly proxy: string | undefined
+  readonly proxy: HttpProxy | undefined
   readonly hello: { readonly secret?: string; readonly name?: string }
   /** Ends it. */
   readonly isAnswer: (message: HubMessage) => boolean
@@ -172,7 +176,7 @@ async function talk(request: Talk): Promise<HubMessage> {
       hub,
       hubKey,
       identity,
-      proxy: proxyAccess(proxy, process.env),
+      proxy,
       crypto: nodeCrypto,
       random: (length) => new Uint8Array(randomBytes(length)),
       log: createLogger({ level: 'error', write: () => undefined, wallNowMs }),

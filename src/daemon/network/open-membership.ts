@@ -4,7 +4,6 @@ import { randomBytes } from 'node:crypto'
 import { dirname, resolve } from 'node:path'
 import { ConfigError } from '../../base/errors.js'
 import type { Logger } from '../../base/log.js'
-import { proxyAccess } from '../../config/proxy.js'
 import type { TunnelConfig } from '../../config/types.js'
 import type { IpAddress } from '../../net/ip.js'
 import { bootNowMs, wallNowMs } from '../../platform/clock.js'
@@ -17,6 +16,7 @@ import { KeyFiles } from './key-files.js'
 import { KEY_LIFETIME_S, KeyRotation } from './key-rotation.js'
 import { Membership } from './membership.js'
 import { NetworkStore } from './network-store.js'
+import { openProxy } from './open-proxy.js'
 
 export interface MembershipRequest {
   readonly interfaceName: string
@@ -61,7 +61,7 @@ export function openMembership(request: MembershipRequest): Membership | undefin
     identity,
     keys,
     mtu: () => device.mtu,
-    proxy: proxyAccess(overlay.proxy, process.env),
+    proxy: openProxy(overlay, dirname(configFile)),
     engine: device.engine,
     store: new NetworkStore(interfaceName, log),
     isFilePeer: (publicKey) => filePeers.has(formatKeyHex(publicKey)),
