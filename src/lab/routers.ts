@@ -83,6 +83,8 @@ function translation(
   { outside }: RouterAddresses,
 ): readonly [before: string, after: string, sets: string] {
   const masquerade = 'oifname "wan" masquerade'
+  const random = (protocols: string, ports = '1024-65535'): string =>
+    `oifname "wan" meta l4proto ${protocols} masquerade to :${ports} fully-random`
   const seen = 'set seen { type inet_service . ipv4_addr; flags dynamic,timeout; timeout 2m; }'
   switch (kind) {
     case 'open':
@@ -96,16 +98,20 @@ function translation(
     case 'carrierDouble':
       return ['', masquerade, '']
     case 'symmetricRandom':
-      return ['', `oifname "wan" meta l4proto udp masquerade to :1024-65535 fully-random\n ${masquerade}`, '']
+      return ['', `${random('{ tcp, udp }')}\n ${masquerade}`, '']
     case 'carrierBlock':
-      return ['', `oifname "wan" meta l4proto udp masquerade to :${BLOCK} fully-random\n ${masquerade}`, '']
+      return ['', `${random('{ tcp, udp }', BLOCK)}\n ${masquerade}`, '']
     case 'symmetricSequential': {
       const places = Array.from(
         { length: SEQUENCE_PORTS },
         (_, i) => `${i} : ${outside} . ${FIRST_SEQUENCE_PORT + i}`,
       )
       const map = `numgen inc mod ${SEQUENCE_PORTS} map { ${places.join(', ')} }`
-      return ['', `oifname "wan" meta l4proto udp snat ip addr . port to ${map}\n ${masquerade}`, '']
+      return [
+        '',
+        `oifname "wan" meta l4proto udp snat ip addr . port to ${map}\n ${random('tcp')}\n ${masquerade}`,
+        '',
+      ]
     }
   }
 }
