@@ -1,12 +1,12 @@
 /** What must be reached, measured: each case with its aim beside it. */
 
-import { readFileSync } from 'node:fs'
 import { type FaultResult, measureRestrictions } from './faults.js'
 import { Internet } from './internet.js'
 import { measureHubDeath, measureInterruptions, measureRelayDeath } from './interruptions.js'
 import { measurePair, type PairOptions, type PairResult, percentile } from './matrix.js'
 import { LabNetwork } from './network.js'
 import type { RouterKind } from './routers.js'
+import { measureBesideRelay, measureTcpFlow } from './throughput.js'
 
 export interface BenchRow {
   readonly name: string
@@ -47,8 +47,6 @@ const PAIRS: readonly PairCase[] = [
 ]
 const RTT_MS = 40
 const INTERNET = { rttMs: RTT_MS, lossPercent: 0 } as const
-const THROUGHPUT_S = 5
-const TICKS_PER_S = 100
 
 export interface BenchOptions {
   readonly tries: number
@@ -74,7 +72,9 @@ export async function runLabBench(
   }
   onRow(rowOf(await measureRelayDeath(INTERNET), 'gap 2 s'))
   if (isLong) await benchHubDeath(onRow)
-  onRow(await measureRelayed())
+  onRow({ ...(await measureTcpFlow('relay')), aim: '400 Mbit/s' })
+  onRow({ ...(await measureTcpFlow('tcp')), aim: 'not asked for' })
+  onRow({ ...(await measureBesideRelay()), aim: 'as beside data that goes directly' })
 }
 
 async function benchHubDeath(onRow: (row: BenchRow) => void): Promise<void> {
@@ -113,45 +113,4 @@ function describePair({ direct, tries, timesMs, probes }: PairResult): string {
   const ms = (percent: number): string => `${Math.round(percentile(timesMs, percent) ?? Number.NaN)} ms`
   const times = timesMs.length === 0 ? '' : `, median ${ms(50)}, p95 ${ms(95)}`
   return `${direct} of ${tries}${times}, ${probes} probes`
-}
-
-/** One TCP flow over one relay, on this machine. */
-async function measureRelayed(): Promise<BenchRow> {
-  const internet = await Internet.open({ rttMs: 0, lossPercent: 0 })
-  try {
-    const network = await LabNetwork.start(internet)
-    const a = await network.addNode(internet.addSite('portRestricted'), 'a')
-    const b = await network.addNode(internet.addSite('portRestricted'), 'b')
-    internet.setFault(a.site, 'serversOnly')
-    await Promise.all([a.up(), b.up()])
-    await a.untilKnown('b')
-    await a.ping('b', '--count', '2')
-    const address = await b.address()
-    b.site.host.start(['iperf3', '-s'])
-    const { pid } = JSON.parse(await network.hub('status', '--json')) as { pid: number }
-    const words = ['iperf3', '-c', address, '-t', String(THROUGHPUT_S), '-J']
-    await new Promise((resolve) => setTimeout(resolve, 500))
-    const before = cpuSeconds(pid)
-    const { stdout } = await a.site.host.run(words)
-    const cpu = cpuSeconds(pid) - before
-    const report = JSON.parse(stdout) as {
-      end?: { sum_received?: { bits_per_second: number; bytes: number } }
-    }
-    const { bits_per_second: rate = 0, bytes = 0 } = report.end?.sum_received ?? {}
-    const megabits = Math.round(rate / 1e6)
-    const perGigabyte = (cpu / (bytes / 1e9)).toFixed(2)
-    return {
-      name: 'relayed TCP, one flow',
-      result: `${megabits} Mbit/s, relay ${perGigabyte} s/GB`,
-      aim: '400 Mbit/s',
-    }
-  } finally {
-    internet.close()
-  }
-}
-
-/** User and system time of a process (proc(5), fields 14 and 15 of stat). */
-function cpuSeconds(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? []
-  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_S
 }
