@@ -41,14 +41,17 @@ export const ping: Command = {
     const count = tryParseInteger(value('count') ?? (isHunting ? '100' : DEFAULT_COUNT), 1, 1_000_000)
     if (count === undefined) throw new UsageError('--count must be a number from 1')
     const ask = async (): Promise<PeerStatus> => requirePeer(await statusOf(value('interface')), name)
-    const address = addressOf(await ask())
+    let before = await ask()
+    const address = addressOf(before)
     const replies: Reply[] = []
     const startMs = performance.now()
     let wasDirect = false
     for (let i = 0; i < count; i++) {
       if (i > 0) await pause(isHunting ? FAST_INTERVAL_MS : INTERVAL_MS)
       const rttMs = await roundTrip(address)
-      const { path, endpoint } = await ask()
+      // By the way that the question took: the path may be another one since.
+      const { path, endpoint } = before
+      before = await ask()
       const reply = { rttMs, kind: path?.kind ?? 'direct', endpoint }
       replies.push(reply)
       if (!output.isJson) printLine(describe(name, reply))
