@@ -4,6 +4,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { WebSocket } from 'ws'
 import { createCertificate } from '../../../src/hub/io/certificate.js'
 import { FrontDoor } from '../../../src/hub/io/front-door.js'
+import { decodeStun, encodeBindingRequest, mappedEndpoint } from '../../../src/paths/stun.js'
+import { countingBytes } from '../../support/hex.js'
 
 const HOST = '127.0.0.1'
 const FRAME = Uint8Array.of(4, 0, 2, 7, 8)
@@ -118,5 +120,54 @@ describe('one port', () => {
       errno: 'EADDRINUSE',
       hint: expect.stringContaining('--port'),
     })
+  })
+})
+
+describe('STUN over TCP', () => {
+  const QUESTION = encodeBindingRequest(countingBytes(12, 1))
+
+  /** Gives all that comes back until the connection ends, or `wanted` bytes are there. */
+  async function ask(
+    parts: readonly Uint8Array[],
+    wanted: number,
+  ): Promise<{ answer: Uint8Array; port: number }> {
+    const socket = connect({ host: HOST, port: door.port, noDelay: true })
+    let answer: Uint8Array = new Uint8Array(0)
+    const port = await new Promise<number>((resolve) => {
+      socket.once('connect', async () => {
+        const { localPort = 0 } = socket
+        socket.once('close', () => resolve(localPort))
+        for (const part of parts) await new Promise<void>((sent) => socket.write(part, () => sent()))
+      })
+      socket.on('error', () => undefined)
+      socket.on('data', (chunk: Buffer) => {
+        answer = Buffer.concat([answer, chunk])
+        if (answer.length >= wanted) socket.destroy()
+      })
+    })
+    return { answer, port }
+  }
+
+  it.each([
+    ['whole', [QUESTION]],
+    ['in pieces', [QUESTION.subarray(0, 1), QUESTION.subarray(1, 15), QUESTION.subarray(15)]],
+  ])('tells whoever asks, %s, as whom the connection is seen', async (_how, parts) => {
+    const { answer, port } = await ask(parts, 20)
+    const message = decodeStun(answer)
+    expect(message?.class).toBe('success')
+    expect(message && mappedEndpoint(message)?.port).toBe(port)
+  })
+
+  it.each([
+    ['what is none', new Uint8Array(100)],
+    ['a length beyond all questions', Uint8Array.of(0, 1, 0x40, 0, ...new Uint8Array(20))],
+  ])('ends with %s, without an answer', async (_what, bytes) => {
+    expect((await ask([bytes], 1)).answer).toHaveLength(0)
+  })
+
+  it('answers no more than a few times on one connection', async () => {
+    const { answer } = await ask(Array<Uint8Array>(10).fill(QUESTION), 10_000)
+    const one = (await ask([QUESTION], 20)).answer.length
+    expect(answer.length / one).toBeLessThanOrEqual(4)
   })
 })

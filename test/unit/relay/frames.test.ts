@@ -10,6 +10,7 @@ import {
   encodePong,
   encodeSend,
   encodeStatus,
+  frameDirectInPlace,
   IDENTITY_BYTES,
   type RawFrame,
   readdress,
@@ -51,6 +52,16 @@ describe('a relay frame', () => {
     ],
   ])('%s is what the table says', (_, bytes, expected) => {
     expect(bytes).toEqual(hex(expected))
+  })
+
+  it('direct is put before its messages, and read again', () => {
+    const frame = new Uint8Array(64 + MESSAGE.length)
+    frame.set(MESSAGE, 64)
+    const bytes = frameDirectInPlace(frame, 64, 4)
+    expect(bytes).toEqual(hex('0e 000a 0004 04000000 a1a2a3a4'))
+    expect(decodeFrame(raw(bytes))).toEqual({ kind: 'direct', segmentBytes: 4, messages: MESSAGE })
+    expect(decodeFrame(raw(hex('0e 0003 0000 01')))).toBeUndefined()
+    expect(decodeFrame(raw(hex('0e 0002 0004')))).toBeUndefined()
   })
 
   it('send and batch are what the table says', () => {
