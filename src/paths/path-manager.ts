@@ -208,7 +208,7 @@ export class PathManager {
   /** A datagram of STUN or disco. */
   handleProbe(path: Path, bytes: Uint8Array, nowMs: number, effects: PathEffect[]): void {
     if (isStun(bytes)) {
-      if (this.#whereabouts.handleAnswer(path, bytes, nowMs)) this.#tellChange(nowMs, effects)
+      if (this.#whereabouts.handleAnswer(path, bytes)) this.#tellChange(nowMs, effects)
       return
     }
     const entry = this.#peers.findByTag(discoTagOf(bytes))

@@ -162,8 +162,8 @@ export class Whereabouts {
   // --- inputs ----------------------------------------------------------------------------------
 
   /** A datagram of STUN. True if the position is another one now. */
-  handleAnswer(path: Path, bytes: Uint8Array, nowMs: number): boolean {
-    const isChanged = this.#reflexive.handleAnswer(path, bytes, nowMs)
+  handleAnswer(path: Path, bytes: Uint8Array): boolean {
+    const isChanged = this.#reflexive.handleAnswer(path, bytes)
     if (isChanged) this.#change()
     return isChanged
   }
