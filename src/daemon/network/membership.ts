@@ -22,6 +22,7 @@ import type { HttpProxy } from '../../platform/dial.js'
 import type { Crypto, RandomBytes } from '../../wireguard/crypto.js'
 import { formatKeyBase64, type PublicKey } from '../../wireguard/keys.js'
 import type { Engine, PathHandlers, WakeUp } from '../engine.js'
+import { resolveServers } from '../resolve-servers.js'
 import { DataPort } from './data-port.js'
 import { FrameCarrier } from './frame-carrier.js'
 import { HubLink, type HubLinkState } from './hub-link.js'
@@ -32,7 +33,6 @@ import type { NetworkStore, StoredNetwork } from './network-store.js'
 import { localPrefixes, type OwnAddresses, watchOwnAddresses } from './own-addresses.js'
 import { PathDriver } from './path-driver.js'
 import { RelayPool, type RelayStatus } from './relay-pool.js'
-import { resolveServers } from './resolve-servers.js'
 
 export interface MembershipOptions {
   readonly config: OverlayConfig
