@@ -8,6 +8,7 @@
 import { AppError, ERROR_CODES } from '../base/errors.js'
 import type { HostEndpoint } from '../net/endpoint.js'
 import { tryParseHostEndpoint } from '../net/endpoint.js'
+import type { HttpProxy } from '../net/http-proxy.js'
 
 /** In the order in which they count. */
 const VARIABLES = ['https_proxy', 'HTTPS_PROXY', 'all_proxy', 'ALL_PROXY'] as const
@@ -36,25 +37,17 @@ export function proxyFromEnvironment(
   })
 }
 
-export interface ProxyAccess {
-  readonly endpoint: HostEndpoint
-  /** It is spoken to inside TLS. */
-  readonly isTls: boolean
-  /** Secret: `user:password`; empty if none is needed. */
-  readonly credentials: string
-}
-
 /** With its credentials, for whoever connects: from the file if it names one, else from the environment. */
 export function proxyAccess(
   configured: string | undefined,
   environment: Readonly<Record<string, string | undefined>>,
-): ProxyAccess | undefined {
+): HttpProxy | undefined {
   if (configured !== undefined) return tryParseProxy(configured)
   const settings = proxyFromEnvironment(environment)
   return settings && tryParseProxy((environment[settings.variable] ?? '').trim())
 }
 
-function tryParseProxy(text: string): ProxyAccess | undefined {
+function tryParseProxy(text: string): HttpProxy | undefined {
   const url = tryParseUrl(text.includes('://') ? text : `http://${text}`)
   const defaultPort = url && DEFAULT_PORTS[url.protocol]
   const endpoint =

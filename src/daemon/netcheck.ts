@@ -4,11 +4,10 @@
  */
 
 import { randomBytes } from 'node:crypto'
-import { lookup } from 'node:dns/promises'
 import { AppError, ERROR_CODES } from '../base/errors.js'
 import type { ProxySettings } from '../config/proxy.js'
 import { type Endpoint, formatEndpoint, formatHostEndpoint, type HostEndpoint } from '../net/endpoint.js'
-import { formatIp, tryParseIp } from '../net/ip.js'
+import { formatIp } from '../net/ip.js'
 import { GatewaySurvey } from '../paths/gateway-survey.js'
 import type { Filtering, Mapping, PortChoice } from '../paths/nat.js'
 import { NatSurvey } from '../paths/nat-survey.js'
@@ -17,6 +16,7 @@ import { routeTo } from '../platform/network.js'
 import { timeTcpConnect } from '../platform/tcp-reach.js'
 import { driveSurvey, ownAddresses } from './drive-survey.js'
 import { codeOf, describeFailure } from './endpoint-resolver.js'
+import { resolveServers } from './resolve-servers.js'
 
 /** What is known of one family of addresses. */
 export interface FamilyReport {
@@ -109,27 +109,12 @@ async function surveyRouter(server: Endpoint | undefined): Promise<RouterReport 
 
 async function resolveAll(servers: readonly HostEndpoint[]): Promise<Endpoint[]> {
   const failures: string[] = []
-  const found = await Promise.all(
-    servers.map(async (server) => {
-      try {
-        const answers = await lookup(server.host, { all: true })
-        return answers.map(({ address }) => toEndpoint(address, server.port))
-      } catch (error) {
-        failures.push(`cannot resolve ${formatHostEndpoint(server)}: ${describeFailure(codeOf(error))}`)
-        return []
-      }
-    }),
-  )
-  if (failures.length > 0) {
-    const hint = 'check the name and the name servers: getent hosts NAME'
-    throw new AppError(ERROR_CODES.platform, failures.join('\n'), { hint })
-  }
-  return found.flat().filter((endpoint) => endpoint !== undefined)
-}
-
-function toEndpoint(text: string, port: number): Endpoint | undefined {
-  const address = tryParseIp(text)
-  return address && { address, port, scopeId: 0 }
+  const endpoints = await resolveServers(servers, (server, error) => {
+    failures.push(`cannot resolve ${formatHostEndpoint(server)}: ${describeFailure(codeOf(error))}`)
+  })
+  if (failures.length === 0) return endpoints
+  const hint = 'check the name and the name servers: getent hosts NAME'
+  throw new AppError(ERROR_CODES.platform, failures.join('\n'), { hint })
 }
 
 async function surveyFamily(family: 4 | 6, servers: readonly Endpoint[]): Promise<FamilyReport | null> {

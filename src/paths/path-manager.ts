@@ -6,23 +6,22 @@
  */
 
 import type { Endpoint } from '../net/endpoint.js'
-import { equalIp, formatIp, type IpAddress } from '../net/ip.js'
+import type { IpAddress } from '../net/ip.js'
 import type { Path } from '../net/path.js'
 import type { Prefix } from '../net/prefix.js'
 import type { Crypto, DhPrivateKey, RandomBytes } from '../wireguard/crypto.js'
 import { DeadlineQueue } from '../wireguard/deadline-queue.js'
 import type { PublicKey } from '../wireguard/keys.js'
 import type { OwnKeys } from '../wireguard/peer-keys.js'
-import { isPrivate } from './candidates.js'
-import { type Candidate, type CandidateKind, discoTagOf, isDisco, MAX_CANDIDATES } from './disco.js'
+import { discoTagOf, isDisco } from './disco.js'
 import { DiscoPair } from './disco-pair.js'
 import type { FinderEffect, OwnPosition, PeerActivity } from './finder-types.js'
-import { isHard, portsToTell } from './hard-search.js'
-import type { Mapping, PortChoice } from './nat.js'
+import type { PortChoice } from './nat.js'
 import { type FinderStatus, PathFinder } from './path-finder.js'
 import { type DirectoryEntry, PeerDirectory } from './peer-directory.js'
-import { Reflexive, type ReflexiveEffect } from './reflexive.js'
+import type { ReflexiveEffect } from './reflexive.js'
 import { isStun } from './stun.js'
+import { type DeviceSockets, Whereabouts } from './whereabouts.js'
 
 /** Names a peer for as long as it is there: its keys change. Never used again. */
 export type PeerId = number
@@ -52,27 +51,11 @@ export interface ManagedPeer {
   readonly activity: () => PeerActivity | undefined
 }
 
-export interface DeviceSockets {
-  readonly v4: number | undefined
-  readonly v6: number | undefined
-  readonly port: number
-}
-
 /** Datagrams of probes that led to nobody, counted. */
 export interface ProbeCounters {
   unknown: number
   malformed: number
 }
-
-/** Header and tag of a transport message. */
-const MESSAGE_OVERHEAD_BYTES = 32
-/** What an Ethernet carries of IPv4 and UDP; probes are not longer. */
-const MAX_WIDE_BYTES = 1472
-
-/** Of which it is remembered how their NATs choose ports. */
-const MAX_NETWORKS = 16
-/** Of what a router was seen to keep: the rest is for whoever else is behind it. */
-const FULL_SHARE = 0.6
 
 interface Entry extends DirectoryEntry {
   readonly id: PeerId
@@ -87,47 +70,23 @@ export class PathManager {
   #nextId = 1
   /** So that a turn, and above all a stranger's datagram, costs the same however many peers there are. */
   readonly #deadlines = new DeadlineQueue<Entry>()
-  readonly #reflexive: Reflexive
-  #sockets: DeviceSockets = { v4: undefined, v6: undefined, port: 0 }
-  #prefixes: readonly Prefix[] = []
-  #mappedPort: number | undefined
-  #tcpPort = 0
-  #mappedTcpPort: number | undefined
-  #tcpAddress: IpAddress | undefined
-  #choice: PortChoice | undefined
-  #isSurveyDone = false
+  readonly #whereabouts: Whereabouts
   #isRefreshDue = false
-  /** What all finders are to be told of. */
-  #isChangeDue = false
-  /** How many sockets were too many, and of which external addresses that is true. */
-  #full: { readonly seenAs: string; readonly sockets: number } | undefined
-  /** Of which external addresses the ports were surveyed. */
-  #surveyed = ''
-  /** What was found, by the external addresses: the oldest networks are forgotten. */
-  readonly #choices = new Map<string, PortChoice | undefined>()
-  #servers: readonly Endpoint[] = []
-  #lifetimeMs: number | undefined
-  #own: OwnPosition
 
   constructor(options: PathManagerOptions) {
     this.#options = options
     this.#ownKeys = { current: options.staticKey, previous: undefined }
-    this.#reflexive = new Reflexive(options.random)
-    this.#own = this.#position()
+    const { random, mtu } = options
+    this.#whereabouts = new Whereabouts({ random, mtu })
   }
 
   get own(): OwnPosition {
-    return this.#own
-  }
-
-  /** Of the nearest STUN server. */
-  get stunRttMs(): number | undefined {
-    return this.#reflexive.rttMs
+    return this.#whereabouts.position
   }
 
   /** To be asked, of IPv4. */
   get servers(): readonly Endpoint[] {
-    return this.#servers
+    return this.#whereabouts.servers
   }
 
   status(publicKey: PublicKey): FinderStatus | undefined {
@@ -143,7 +102,7 @@ export class PathManager {
     const isThere = this.#peers.get(publicKey) !== undefined
     const pair = isThere ? undefined : DiscoPair.tryCreate(crypto, this.#ownKeys.current, publicKey)
     if (pair === undefined) return false
-    const finder = new PathFinder({ pair, random, relayPath, activity, own: () => this.#own }, nowMs)
+    const finder = new PathFinder({ pair, random, relayPath, activity, own: () => this.own }, nowMs)
     const id = this.#nextId++
     const entry: Entry = { id, publicKey, previousKey, pair, finder }
     this.#peers.enter(entry, this.#ownKeys)
@@ -183,23 +142,20 @@ export class PathManager {
     }
   }
 
+  // --- this node's own position ----------------------------------------------------------------
+
   setServers(servers: readonly Endpoint[], nowMs: number, effects: PathEffect[]): void {
-    this.#servers = servers.filter(({ address }) => address.family === 4)
-    this.#ask({ servers }, nowMs, effects)
+    this.#move(effects, (whereabouts, sends) => whereabouts.setServers(servers, nowMs, sends))
   }
 
   setSockets(sockets: DeviceSockets, nowMs: number, effects: PathEffect[]): void {
-    this.#sockets = sockets
-    this.#ask({ sockets }, nowMs, effects)
-    this.#update()
+    this.#move(effects, (whereabouts, sends) => whereabouts.setSockets(sockets, nowMs, sends))
     this.#forAll(nowMs, effects, (finder, list) => finder.handleSocketsChanged(nowMs, list))
   }
 
   /** Addresses of this machine with their prefixes; those of overlays left out. */
   setAddresses(prefixes: readonly Prefix[], nowMs: number, effects: PathEffect[]): void {
-    this.#prefixes = prefixes
-    this.#ask({ ownAddresses: prefixes.map(({ address }) => address) }, nowMs, effects)
-    this.#update()
+    this.#move(effects, (whereabouts, sends) => whereabouts.setAddresses(prefixes, nowMs, sends))
     this.#forAll(nowMs, effects, (finder, list) => finder.handleNetworkChanged(nowMs, list))
   }
 
@@ -208,27 +164,24 @@ export class PathManager {
    * see: what routers say of it themselves is often wrong.
    */
   setMappedPort(port: number | undefined, nowMs: number, effects: PathEffect[]): void {
-    this.#mappedPort = port
+    this.#whereabouts.setMappedPort(port)
     this.#tellChange(nowMs, effects)
   }
 
   /** The same of the port on which this node takes TCP connections. */
   setMappedTcpPort(port: number | undefined, nowMs: number, effects: PathEffect[]): void {
-    this.#mappedTcpPort = port
+    this.#whereabouts.setMappedTcpPort(port)
     this.#tellChange(nowMs, effects)
   }
 
   /** IPv4 from which servers see this node connect by TCP: where UDP does not come through, no other is known. */
   setTcpAddress(address: IpAddress, nowMs: number, effects: PathEffect[]): void {
-    if (address.family !== 4) return
-    if (this.#tcpAddress !== undefined && equalIp(this.#tcpAddress, address)) return
-    this.#tcpAddress = address
-    this.#tellChange(nowMs, effects)
+    if (this.#whereabouts.setTcpAddress(address)) this.#tellChange(nowMs, effects)
   }
 
   /** On which this node takes TCP connections; 0 for none. */
   setTcpPort(port: number, nowMs: number, effects: PathEffect[]): void {
-    this.#tcpPort = port
+    this.#whereabouts.setTcpPort(port)
     this.#tellChange(nowMs, effects)
   }
 
@@ -237,29 +190,17 @@ export class PathManager {
    * Whoever asks tells the outcome by setPortChoice.
    */
   takePortSurvey(): readonly Endpoint[] | undefined {
-    const seenAs = this.#seenAs()
-    if (!isHard(this.#reflexive.mapping) || this.#surveyed === seenAs) return undefined
-    this.#surveyed = seenAs
-    this.#choice = this.#choices.get(seenAs)
-    this.#isSurveyDone = this.#choices.has(seenAs)
-    this.#isChangeDue = this.#isSurveyDone
-    return this.#isSurveyDone ? undefined : this.#servers
+    return this.#whereabouts.takePortSurvey()
   }
 
   setPortChoice(choice: PortChoice | undefined, nowMs: number, effects: PathEffect[]): void {
-    this.#choice = choice
-    this.#choices.set(this.#surveyed, choice)
-    const [oldest] = this.#choices.keys()
-    if (this.#choices.size > MAX_NETWORKS && oldest !== undefined) this.#choices.delete(oldest)
-    this.#isSurveyDone = true
+    this.#whereabouts.setPortChoice(choice)
     this.#tellChange(nowMs, effects)
   }
 
   /** Of an idle mapping of this node's NAT; undefined if it is not known, as after any change of the network. */
   setLifetime(lifetimeMs: number | undefined): void {
-    this.#lifetimeMs = lifetimeMs
-    this.#reflexive.setLifetime(lifetimeMs)
-    this.#update()
+    this.#whereabouts.setLifetime(lifetimeMs)
   }
 
   // --- inputs ----------------------------------------------------------------------------------
@@ -267,7 +208,7 @@ export class PathManager {
   /** A datagram of STUN or disco. */
   handleProbe(path: Path, bytes: Uint8Array, nowMs: number, effects: PathEffect[]): void {
     if (isStun(bytes)) {
-      if (this.#reflexive.handleAnswer(path, bytes, nowMs)) this.#tellChange(nowMs, effects)
+      if (this.#whereabouts.handleAnswer(path, bytes)) this.#tellChange(nowMs, effects)
       return
     }
     const entry = this.#peers.findByTag(discoTagOf(bytes))
@@ -337,16 +278,17 @@ export class PathManager {
   }
 
   nextDeadlineMs(nowMs: number): number {
-    const isDue = this.#isRefreshDue || this.#isChangeDue
-    return Math.min(isDue ? nowMs : this.#reflexive.nextDeadlineMs(), this.#deadlines.nextMs)
+    const ownMs = this.#isRefreshDue ? nowMs : this.#whereabouts.nextDeadlineMs(nowMs)
+    return Math.min(ownMs, this.#deadlines.nextMs)
   }
 
   handleTimeout(nowMs: number, effects: PathEffect[]): void {
-    const sends: ReflexiveEffect[] = []
-    const isChanged = this.#reflexive.nextDeadlineMs() <= nowMs && this.#reflexive.handleTimeout(nowMs, sends)
-    effects.push(...sends)
-    if (isChanged || this.#isChangeDue) this.#tellChange(nowMs, effects)
-    if (this.#isRefreshDue) this.#refresh(nowMs, effects)
+    const isMoved = this.#move(effects, (whereabouts, sends) => whereabouts.handleTimeout(nowMs, sends))
+    if (isMoved) this.#tellChange(nowMs, effects)
+    if (this.#isRefreshDue) {
+      this.#isRefreshDue = false
+      this.#move(effects, (whereabouts, sends) => whereabouts.refresh(nowMs, sends))
+    }
     for (let left = this.#peers.size; left > 0; left--) {
       const entry = this.#deadlines.takeDue(nowMs)
       if (entry === undefined) return
@@ -356,87 +298,16 @@ export class PathManager {
 
   // --- inside ----------------------------------------------------------------------------------
 
-  /** A path was lost: servers tell whether our NAT maps us elsewhere now. */
-  #refresh(nowMs: number, effects: PathEffect[]): void {
-    this.#isRefreshDue = false
+  /** What the whereabouts send joins the other effects. */
+  #move<T>(effects: PathEffect[], input: (whereabouts: Whereabouts, sends: ReflexiveEffect[]) => T): T {
     const sends: ReflexiveEffect[] = []
-    this.#reflexive.refresh(nowMs, sends)
+    const result = input(this.#whereabouts, sends)
     effects.push(...sends)
-  }
-
-  #ask(position: Parameters<Reflexive['configure']>[0], nowMs: number, effects: PathEffect[]): void {
-    const sends: ReflexiveEffect[] = []
-    this.#reflexive.configure(position, nowMs, sends)
-    effects.push(...sends)
+    return result
   }
 
   #tellChange(nowMs: number, effects: PathEffect[]): void {
-    this.#isChangeDue = false
-    this.#update()
     this.#forAll(nowMs, effects, (finder, list) => finder.handleOwnChanged(nowMs, list))
-  }
-
-  #update(): void {
-    this.#own = this.#position()
-  }
-
-  #position(): OwnPosition {
-    const { port } = this.#sockets
-    const local = this.#prefixes.map(
-      ({ address }): Candidate => ({ kind: 'local', endpoint: { address, port, scopeId: 0 } }),
-    )
-    const reflexive = this.#reflexive.endpoints.map(
-      (endpoint): Candidate => ({ kind: 'reflexive', endpoint }),
-    )
-    const mapped = this.#mappedCandidates()
-    const tcp = this.#tcpCandidates()
-    const isThere = port !== 0
-    return {
-      sockets: this.#sockets,
-      // Public ones first: of too many the last are left out.
-      candidates: isThere
-        ? [...mapped, ...reflexive, ...tcp, ...publicFirst(local)].slice(0, MAX_CANDIDATES)
-        : [],
-      prefixes: this.#prefixes,
-      mapping: this.#mapping(),
-      ports: this.#isSurveyDone ? portsToTell(this.#choice) : [0, 0],
-      wideBytes: Math.min(MAX_WIDE_BYTES, this.#options.mtu() + MESSAGE_OVERHEAD_BYTES),
-      lifetimeMs: this.#lifetimeMs,
-      maxSockets:
-        this.#full?.seenAs === this.#seenAs() ? Math.floor(this.#full.sockets * FULL_SHARE) : undefined,
-      isSequential: this.#choice?.kind === 'sequential',
-      stunServer: this.#servers[0],
-    }
-  }
-
-  #seenAs(): string {
-    const addresses = this.#reflexive.endpoints.map(({ address }) => formatIp(address))
-    return [...new Set(addresses)].sort().join()
-  }
-
-  #mappedCandidates(): Candidate[] {
-    const byUdp = this.#reflexive.endpoints.find(({ address }) => address.family === 4)?.address
-    const byTcp = byUdp ?? this.#tcpAddress
-    const at = (
-      kind: CandidateKind,
-      address: IpAddress | undefined,
-      port: number | undefined,
-    ): Candidate[] =>
-      address === undefined || port === undefined ? [] : [{ kind, endpoint: { address, port, scopeId: 0 } }]
-    return [...at('mapped', byUdp, this.#mappedPort), ...at('tcp', byTcp, this.#mappedTcpPort)]
-  }
-
-  /** Where nothing is translated, and nobody stands in the way but a firewall perhaps. */
-  #tcpCandidates(): Candidate[] {
-    const port = this.#tcpPort
-    if (port === 0) return []
-    return this.#prefixes
-      .filter(({ address }) => !isPrivate(address))
-      .map(({ address }) => ({ kind: 'tcp', endpoint: { address, port, scopeId: 0 } }))
-  }
-
-  #mapping(): Mapping {
-    return this.#reflexive.mapping
   }
 
   /** Nothing happens if the peer is gone. */
@@ -471,15 +342,8 @@ export class PathManager {
     const { publicKey, id: peer } = entry
     for (const effect of list) {
       if (effect.kind === 'lost') this.#isRefreshDue = true
-      else if (effect.kind === 'full') {
-        this.#full = { seenAs: this.#seenAs(), sockets: effect.sockets }
-        this.#update()
-      } else effects.push(effect.kind === 'send' ? effect : { ...effect, publicKey, peer })
+      else if (effect.kind === 'full') this.#whereabouts.setFull(effect.sockets)
+      else effects.push(effect.kind === 'send' ? effect : { ...effect, publicKey, peer })
     }
   }
-}
-
-function publicFirst(candidates: readonly Candidate[]): Candidate[] {
-  const isNear = ({ endpoint }: Candidate): number => (isPrivate(endpoint.address) ? 1 : 0)
-  return candidates.toSorted((a, b) => isNear(a) - isNear(b))
 }

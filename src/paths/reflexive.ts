@@ -55,7 +55,6 @@ export class Reflexive {
   /** By server, the latest. */
   #sightings = new Map<string, Sighting>()
   #nextRoundMs = Number.POSITIVE_INFINITY
-  #rttMs: number | undefined
   #refreshMs = REFRESH_INTERVAL_MS
 
   constructor(random: RandomBytes) {
@@ -68,10 +67,6 @@ export class Reflexive {
       [...this.#sightings.values()].map(({ mapped }) => [formatEndpoint(mapped), mapped]),
     )
     return [...distinct.values()]
-  }
-
-  get rttMs(): number | undefined {
-    return this.#rttMs
   }
 
   /** Of the IPv4 NAT: IPv6 has none where it works as it should. */
@@ -135,7 +130,7 @@ export class Reflexive {
   }
 
   /** `bytes`: isStun. True if something is known now that was not, or is different. */
-  handleAnswer(path: Path, bytes: Uint8Array, nowMs: number): boolean {
+  handleAnswer(path: Path, bytes: Uint8Array): boolean {
     const message = decodeStun(bytes)
     if (message === undefined || message.class !== 'success' || !isBinding(message)) return false
     const id = formatHex(message.transactionId)
@@ -146,7 +141,6 @@ export class Reflexive {
     if (question === undefined || mapped === undefined) return false
     this.#isAnswered = true
     this.#questions = this.#questions.filter((candidate) => candidate !== question)
-    if (this.#step === 1) this.#rttMs = nowMs - this.#startedMs
     const key = formatEndpoint(question.server)
     const before = this.#sightings.get(key)
     this.#sightings.set(key, { server: question.server, mapped })

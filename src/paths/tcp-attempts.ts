@@ -8,6 +8,8 @@
  */
 
 import { type Endpoint, formatEndpoint } from '../net/endpoint.js'
+import type { FinderEffect } from './finder-types.js'
+import type { PathRecord } from './path-record.js'
 
 const ATTEMPT_MS = 4000
 /** Between two attempts of this node's own, twice as long each time. */
@@ -19,6 +21,7 @@ const MIN_INTERVAL_MS = 10_000
 const MAX_ENDPOINTS = 4
 
 export class TcpAttempts {
+  readonly #record: PathRecord
   #state: 'idle' | 'preparing' | 'ready' = 'idle'
   #own: readonly Endpoint[] = []
   readonly #dialled = new Set<string>()
@@ -26,6 +29,11 @@ export class TcpAttempts {
   #nextMs = Number.NEGATIVE_INFINITY
   #pauseMs = FIRST_PAUSE_MS
 
+  constructor(record: PathRecord) {
+    this.#record = record
+  }
+
+  /** The peer may connect to us now. */
   get isReady(): boolean {
     return this.#state === 'ready'
   }
@@ -35,18 +43,18 @@ export class TcpAttempts {
     return this.#own
   }
 
-  /** True if an attempt begins now: it is to be prepared. */
-  begin(isAskedFor: boolean, nowMs: number): boolean {
+  /** Nothing happens while one runs, or so soon after the last one. */
+  begin(isAskedFor: boolean, nowMs: number, effects: FinderEffect[]): void {
     const fromMs = isAskedFor ? this.#beganMs + MIN_INTERVAL_MS : this.#nextMs
-    if (this.#state !== 'idle' || nowMs < fromMs) return false
+    if (this.#state !== 'idle' || nowMs < fromMs) return
     this.#state = 'preparing'
     this.#beganMs = nowMs
     this.#nextMs = nowMs + this.#pauseMs
     this.#pauseMs = Math.min(MAX_PAUSE_MS, 2 * this.#pauseMs)
-    return true
+    effects.push({ kind: 'prepareTcp' })
   }
 
-  /** False if the attempt is over already. */
+  /** Our ends as servers see them. False if the attempt is over already. */
   handleReady(own: readonly Endpoint[]): boolean {
     if (this.#state !== 'preparing') return false
     this.#state = 'ready'
@@ -54,32 +62,32 @@ export class TcpAttempts {
     return true
   }
 
-  /** Those of the peer's endpoints that were not connected to in this attempt. */
-  takeNew(endpoints: readonly Endpoint[]): Endpoint[] {
-    if (this.#state !== 'ready') return []
+  /** Once it is ready: connects to those of the peer's endpoints that were not connected to in this attempt. */
+  dial(endpoints: readonly Endpoint[], nowMs: number, effects: FinderEffect[]): void {
+    if (this.#state !== 'ready') return
     const fresh = endpoints
       .filter((endpoint) => !this.#dialled.has(formatEndpoint(endpoint)))
       .slice(0, MAX_ENDPOINTS - this.#dialled.size)
+    if (fresh.length === 0) return
     for (const endpoint of fresh) this.#dialled.add(formatEndpoint(endpoint))
-    return fresh
+    this.#record.triedTcp(nowMs, fresh)
+    effects.push({ kind: 'dialTcp', endpoints: fresh })
   }
 
   nextDeadlineMs(): number {
     return this.#state === 'idle' ? Number.POSITIVE_INFINITY : this.#beganMs + ATTEMPT_MS
   }
 
-  /** True if the attempt is over now. */
-  handleTimeout(nowMs: number): boolean {
-    return nowMs >= this.nextDeadlineMs() && this.end()
+  handleTimeout(nowMs: number, effects: FinderEffect[]): void {
+    if (nowMs >= this.nextDeadlineMs()) this.end(effects)
   }
 
-  /** True if there was one. */
-  end(): boolean {
-    const wasRunning = this.#state !== 'idle'
+  /** Connections that carry no path are given up, if there is an attempt. */
+  end(effects: FinderEffect[]): void {
+    if (this.#state !== 'idle') effects.push({ kind: 'endTcp' })
     this.#state = 'idle'
     this.#own = []
     this.#dialled.clear()
-    return wasRunning
   }
 
   /** A path was found, or the network is another one: the next attempt need not wait. */

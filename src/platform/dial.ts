@@ -11,6 +11,7 @@ import { Buffer } from 'node:buffer'
 import { connect, isIP, type Socket } from 'node:net'
 import { connect as connectTls, rootCertificates } from 'node:tls'
 import type { HostEndpoint } from '../net/endpoint.js'
+import type { HttpProxy } from '../net/http-proxy.js'
 
 export interface DialRequest {
   readonly to: HostEndpoint
@@ -20,15 +21,6 @@ export interface DialRequest {
   readonly signal: AbortSignal
   /** SO_KEEPALIVE is on; this socket may write so much before it says that it is full. */
   readonly bufferBytes?: number
-}
-
-export interface HttpProxy {
-  readonly endpoint: HostEndpoint
-  readonly isTls: boolean
-  /** Certificates as PEM by which it is known, beside those that Node knows. */
-  readonly authority?: string | undefined
-  /** Secret: `user:password`; empty if none is needed. */
-  readonly credentials: string
 }
 
 const MAX_ANSWER_BYTES = 8192

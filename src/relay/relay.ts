@@ -7,6 +7,7 @@
  */
 
 import { equalBytes, formatBase64 } from '../base/bytes.js'
+import { TokenBucket } from '../base/token-bucket.js'
 import { type Identity, isSignedBy } from '../control/identity.js'
 import type { Endpoint } from '../net/endpoint.js'
 import type { RandomBytes } from '../wireguard/crypto.js'
@@ -47,10 +48,10 @@ interface Candidate {
   claim: { readonly identity: Uint8Array; readonly random: Uint8Array } | undefined
 }
 
-/** A token bucket of a second's bytes. */
+/** What a client may send: a second's bytes at once. */
 interface Allowance {
-  bytes: number
-  updatedAtMs: number
+  readonly bytes: TokenBucket
+  /** When it was last told that it sends too much. */
   toldAtMs: number
 }
 
@@ -186,25 +187,24 @@ export class Relay {
   }
 
   #isWithinRate(id: ClientId, bytes: number, nowMs: number, effects: RelayEffect[]): boolean {
-    const { maxBytesPerS } = this.#options
-    if (maxBytesPerS === Number.POSITIVE_INFINITY) return true
-    const known = this.#allowances.get(id)
-    const allowance = known ?? { bytes: maxBytesPerS, updatedAtMs: nowMs, toldAtMs: Number.NEGATIVE_INFINITY }
-    if (known === undefined) this.#allowances.set(id, allowance)
-    const earned = ((nowMs - allowance.updatedAtMs) * maxBytesPerS) / 1000
-    allowance.bytes = Math.min(maxBytesPerS, allowance.bytes + earned)
-    allowance.updatedAtMs = nowMs
-    if (allowance.bytes >= bytes) {
-      allowance.bytes -= bytes
-      return true
-    }
+    if (this.#options.maxBytesPerS === Number.POSITIVE_INFINITY) return true
+    const allowance = this.#allowances.get(id) ?? this.#allow(id, nowMs)
+    if (allowance.bytes.tryTake(bytes, nowMs)) return true
     this.#rateLimited += 1
     if (nowMs - allowance.toldAtMs >= STATUS_INTERVAL_MS) {
       allowance.toldAtMs = nowMs
-      const delayMs = Math.ceil(((bytes - allowance.bytes) * 1000) / maxBytesPerS)
+      const delayMs = Math.ceil(allowance.bytes.waitMs(bytes))
       effects.push({ kind: 'write', client: id, bytes: encodeStatus('rateLimited', delayMs) })
     }
     return false
+  }
+
+  #allow(id: ClientId, nowMs: number): Allowance {
+    const { maxBytesPerS } = this.#options
+    const bytes = new TokenBucket({ tokensPerS: maxBytesPerS, burst: maxBytesPerS }, nowMs)
+    const allowance: Allowance = { bytes, toldAtMs: Number.NEGATIVE_INFINITY }
+    this.#allowances.set(id, allowance)
+    return allowance
   }
 }
 

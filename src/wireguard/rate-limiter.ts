@@ -6,28 +6,18 @@
  * MAX_SOURCES buckets are in use, new sources are refused and known ones served.
  */
 
+import { type RateLimit, TokenBucket } from '../base/token-bucket.js'
 import type { IpAddress } from '../net/ip.js'
-
-export interface RateLimit {
-  readonly tokensPerS: number
-  readonly burst: number
-}
 
 const HANDSHAKE_LIMIT: RateLimit = { tokensPerS: 20, burst: 5 }
 /** About 2 MB. */
 const MAX_SOURCES = 16_384
 
-interface Bucket {
-  tokens: number
-  /** When `tokens` was right. */
-  updatedAtMs: number
-}
-
 /** The v4 address, or the first half of the v6 address as bigint: the two cannot be equal keys. */
 type SourceKey = number | bigint
 
 export class RateLimiter {
-  readonly #buckets: Map<SourceKey, Bucket> = new Map()
+  readonly #buckets: Map<SourceKey, TokenBucket> = new Map()
   readonly #limit: RateLimit
   #nextSweepMs = Number.NEGATIVE_INFINITY
 
@@ -43,20 +33,14 @@ export class RateLimiter {
   /** Takes a token from the bucket of `source`; false if there is none. */
   isAllowed(source: IpAddress, nowMs: number): boolean {
     this.#sweep(nowMs)
-    const bucket = this.#bucketOf(sourceKey(source), nowMs)
-    if (bucket === undefined) return false
-    bucket.tokens = this.#tokensAt(bucket, nowMs)
-    bucket.updatedAtMs = nowMs
-    if (bucket.tokens < 1) return false
-    bucket.tokens -= 1
-    return true
+    return this.#bucketOf(sourceKey(source), nowMs)?.tryTake(1, nowMs) === true
   }
 
-  #bucketOf(key: SourceKey, nowMs: number): Bucket | undefined {
+  #bucketOf(key: SourceKey, nowMs: number): TokenBucket | undefined {
     const known = this.#buckets.get(key)
     if (known !== undefined) return known
     if (this.#buckets.size >= MAX_SOURCES) return undefined
-    const full = { tokens: this.#limit.burst, updatedAtMs: nowMs }
+    const full = new TokenBucket(this.#limit, nowMs)
     this.#buckets.set(key, full)
     return full
   }
@@ -67,13 +51,8 @@ export class RateLimiter {
     const { burst, tokensPerS } = this.#limit
     this.#nextSweepMs = nowMs + (burst / tokensPerS) * 1000
     for (const [key, bucket] of this.#buckets) {
-      if (this.#tokensAt(bucket, nowMs) >= burst) this.#buckets.delete(key)
+      if (bucket.isFull(nowMs)) this.#buckets.delete(key)
     }
-  }
-
-  #tokensAt(bucket: Bucket, nowMs: number): number {
-    const { burst, tokensPerS } = this.#limit
-    return Math.min(burst, bucket.tokens + ((nowMs - bucket.updatedAtMs) * tokensPerS) / 1000)
   }
 }
 

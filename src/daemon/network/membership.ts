@@ -1,48 +1,38 @@
 /**
  * One interface's part in a managed network: the session with the hub, the netmap, the relays, and for each
- * trusted node a peer of the engine whose path is found and kept here.
+ * trusted node a peer of the engine (netmap-peers.ts) whose path is found and kept (path-driver.ts).
  *
  * What the hub last said is stored, so that links among known nodes come up without it.
  */
 
-import { formatBase64, formatHex, tryParseBase64 } from '../../base/bytes.js'
-import { AppError } from '../../base/errors.js'
+import { formatHex } from '../../base/bytes.js'
 import type { Logger } from '../../base/log.js'
 import type { OverlayConfig } from '../../config/types.js'
 import type { Identity } from '../../control/identity.js'
 import type { HubMessage, Welcome } from '../../control/messages.js'
-import {
-  isSuccessor,
-  Netmap,
-  type NetmapChange,
-  type NetmapNode,
-  requirePrefix,
-} from '../../control/netmap.js'
-import { FRAME_HEADROOM_BYTES } from '../../dataplane/contract.js'
+import { Netmap, type NetmapChange, type NetmapNode, requirePrefix } from '../../control/netmap.js'
 import type { NamedNode } from '../../names/zone.js'
 import type { Endpoint, HostEndpoint } from '../../net/endpoint.js'
-import { formatIp, type IpAddress } from '../../net/ip.js'
-import type { Path, SocketId } from '../../net/path.js'
+import type { HttpProxy } from '../../net/http-proxy.js'
+import type { IpAddress } from '../../net/ip.js'
 import type { PathKind } from '../../paths/candidates.js'
 import type { OwnPosition } from '../../paths/finder-types.js'
 import type { FinderStatus } from '../../paths/path-finder.js'
 import { PathManager } from '../../paths/path-manager.js'
-import type { HttpProxy } from '../../platform/dial.js'
 import type { Crypto, RandomBytes } from '../../wireguard/crypto.js'
 import { formatKeyBase64, type PublicKey } from '../../wireguard/keys.js'
 import type { Engine, PathHandlers, WakeUp } from '../engine.js'
+import { resolveServers } from '../resolve-servers.js'
+import { DataPort } from './data-port.js'
+import { FrameCarrier } from './frame-carrier.js'
 import { HubLink, type HubLinkState } from './hub-link.js'
 import type { KeyRotation } from './key-rotation.js'
 import { NameServer } from './name-server.js'
+import { NetmapPeers } from './netmap-peers.js'
 import type { NetworkStore, StoredNetwork } from './network-store.js'
 import { localPrefixes, type OwnAddresses, watchOwnAddresses } from './own-addresses.js'
 import { PathDriver } from './path-driver.js'
-import { PortMapping } from './port-mapping.js'
 import { RelayPool, type RelayStatus } from './relay-pool.js'
-import { resolveServers } from './resolve-servers.js'
-
-/** Port of the remote endpoint of a path over the relay; others are numbers of TCP connections. */
-const RELAY_PORT = 1
 
 export interface MembershipOptions {
   readonly config: OverlayConfig
@@ -87,55 +77,45 @@ export class Membership {
   readonly #driver: PathDriver
   readonly #hub: HubLink
   readonly #relays: RelayPool
-  readonly #framePort: SocketId
-  readonly #byAddress = new Map<string, NetmapNode>()
+  readonly #dataPort: DataPort
+  readonly #peers: NetmapPeers
+  readonly #carrier: FrameCarrier
   #netmap: Netmap | undefined
   #welcome: Welcome | undefined
   #addresses: OwnAddresses | undefined
   #hubState: HubLinkState = { kind: 'connecting' }
   #refusal = ''
   #names: NameServer | undefined
-  readonly #mapping: PortMapping
-  #dataPort = 0
-  #takesTcp = false
-  #unknownSenders = 0
   #isStopped = false
 
   constructor(options: MembershipOptions) {
     this.#options = options
-    const { config, engine, identity, keys, proxy, crypto, random, log, nowMs } = options
-    this.#framePort = engine.openFramePort()
+    const { config, engine, identity, keys, proxy, crypto, random, createWakeUp, log, nowMs } = options
+    const framePort = engine.openFramePort()
     this.#manager = new PathManager({ crypto, random, staticKey: keys.own.current, mtu: options.mtu })
     this.#manager.setOwnKeys(keys.own)
-    this.#driver = new PathDriver({
+    const driver = new PathDriver({
       manager: this.#manager,
       engine,
-      framePort: this.#framePort,
-      createWakeUp: options.createWakeUp,
+      framePort,
+      createWakeUp,
       nowMs,
       onPath: (publicKey, kind) => this.#logPath(publicKey, kind),
     })
+    this.#driver = driver
+    this.#dataPort = new DataPort({ driver, createWakeUp, nowMs, log })
+    this.#peers = new NetmapPeers({ engine, driver, framePort, isFilePeer: options.isFilePeer, log })
     this.#relays = new RelayPool({
       identity,
       proxy,
       log,
       nowMs,
-      onMessages: (sender, segmentBytes, messages) => this.#deliver(sender, segmentBytes, messages),
+      onMessages: (sender, segmentBytes, messages) => {
+        if (!this.#isStopped) this.#carrier.deliver(sender, segmentBytes, messages)
+      },
       onObserved: ({ address }) =>
-        this.#driver.turn((manager, now, effects) => manager.setTcpAddress(address, now, effects)),
+        driver.turn((manager, now, effects) => manager.setTcpAddress(address, now, effects)),
       onLatencies: (relayRtts) => this.#hub.send({ type: 'update', relayRtts }),
-    })
-    this.#mapping = new PortMapping({
-      nowMs,
-      createWakeUp: options.createWakeUp,
-      onMapped: (port) => {
-        log.info('port.mapped', { port: port ?? 'none' })
-        this.#driver.turn((manager, now, effects) => manager.setMappedPort(port, now, effects))
-      },
-      onTcpMapped: (port) => {
-        log.info('port.mapped.tcp', { port: port ?? 'none' })
-        this.#driver.turn((manager, now, effects) => manager.setMappedTcpPort(port, now, effects))
-      },
     })
     this.#hub = new HubLink({
       hub: config.hub,
@@ -148,6 +128,15 @@ export class Membership {
       hello: () => ({ ...keys.signed(), localPrefixes: localPrefixes(options.interfaceName) }),
       onMessage: (message) => this.#handleHubMessage(message),
       onState: (state) => this.#handleHubState(state),
+    })
+    this.#carrier = new FrameCarrier({
+      engine,
+      framePort,
+      tcp: driver.tcp,
+      relays: this.#relays,
+      hub: this.#hub,
+      nodeAt: (v6) => this.#peers.nodeAt(v6),
+      nodeOf: (identity) => this.#netmap?.find(identity),
     })
   }
 
@@ -172,7 +161,7 @@ export class Membership {
       const addresses = prefixes.map(({ address }) => address)
       this.#relays.nudge(addresses)
       this.#hub.nudge(addresses)
-      void this.#mapping.restart(this.#dataPort, this.#takesTcp)
+      this.#dataPort.handleNetworkChanged()
     })
     const { ownAddress, config, log } = this.#options
     if (ownAddress !== undefined) {
@@ -220,7 +209,7 @@ export class Membership {
       relayOverflow: this.#relays.dropped,
       tcpUnproven: this.#driver.tcp.counters.unproven,
       tcpOverflow: this.#driver.tcp.counters.dropped,
-      relayUnknownSender: this.#unknownSenders,
+      relayUnknownSender: this.#carrier.unknownSenders,
     }
     return Object.fromEntries(Object.entries(all).filter(([, count]) => count > 0))
   }
@@ -238,14 +227,14 @@ export class Membership {
     this.#isStopped = true
     this.#options.engine.setPathHandlers(undefined)
     this.#options.keys.stop()
-    const released = this.#mapping.stop()
+    const released = this.#dataPort.stop()
     this.#addresses?.stop()
     this.#names?.stop()
     this.#driver.stop()
     this.#hub.stop()
     this.#relays.stop()
     this.#save()
-    for (const node of this.nodes) this.#removePeer(node)
+    this.#peers.removePeers(this.nodes)
     await released
   }
 
@@ -269,11 +258,9 @@ export class Membership {
       case 'nodes':
         this.#apply(this.#netmap?.apply(message))
         break
-      case 'signal': {
-        const body = tryParseBase64(message.body)
-        if (body !== undefined) this.#deliver(message.from, 0, body)
+      case 'signal':
+        if (!this.#isStopped) this.#carrier.deliverSignal(message.from, message.body)
         break
-      }
       case 'ticket':
         this.#relays.setTicket(message.ticket)
         break
@@ -307,119 +294,26 @@ export class Membership {
     )
   }
 
-  // --- netmap -> engine ------------------------------------------------------------------------
-
   #apply(change: NetmapChange | undefined): void {
     if (change === undefined) return
     for (const fault of change.faults) this.#options.log.warn('netmap.refused', { fault })
-    for (const node of change.removed) this.#removeNode(node)
-    for (const node of change.changed) {
-      try {
-        this.#putNode(node)
-      } catch (error) {
-        if (!(error instanceof AppError)) throw error
-        this.#options.log.warn('netmap.no_room', { node: node.name, reason: error.message })
-      }
-    }
+    this.#peers.apply(change)
     if (change.changed.length + change.removed.length > 0) this.#options.store.writeSoon(() => this.#stored())
   }
 
-  #putNode(node: NetmapNode): void {
-    const { engine, isFilePeer } = this.#options
-    const address = formatIp(node.v6.address)
-    const before = this.#byAddress.get(address)
-    this.#byAddress.set(address, node)
-    const { tunnelKey, previousTunnelKey } = node
-    const isManaged = before !== undefined && ![before.tunnelKey, tunnelKey].some(isFilePeer)
-    const isKept = isManaged && isSuccessor(before, node)
-    if (before !== undefined && !isKept) this.#removePeer(before)
-    if (isFilePeer(tunnelKey)) return
-    engine.configure({
-      peers: [
-        {
-          publicKey: tunnelKey,
-          previousKey: previousTunnelKey ?? null,
-          isManaged: true,
-          replaceAllowedIps: true,
-          allowedIps: [{ prefix: node.v4 }, { prefix: node.v6 }],
-        },
-      ],
-    })
-    if (isKept) {
-      this.#driver.turn((manager) => manager.setPeerKeys(before.tunnelKey, tunnelKey, previousTunnelKey))
-      return
-    }
-    const activity = engine.activityOf(tunnelKey)
-    const peer = {
-      publicKey: tunnelKey,
-      previousKey: previousTunnelKey,
-      relayPath: this.#relayPathOf(node),
-      activity: () => activity,
-    }
-    this.#driver.turn((manager, nowMs, effects) => manager.addPeer(peer, nowMs, effects))
-  }
-
-  #removeNode(node: NetmapNode): void {
-    this.#byAddress.delete(formatIp(node.v6.address))
-    this.#removePeer(node)
-  }
-
-  #removePeer({ tunnelKey }: NetmapNode): void {
-    if (this.#options.isFilePeer(tunnelKey)) return
-    // The peer first: nothing is sent over a socket that is about to be closed.
-    this.#options.engine.configure({ peers: [{ publicKey: tunnelKey, remove: true, allowedIps: [] }] })
-    this.#driver.turn((manager, _nowMs, effects) => manager.removePeer(tunnelKey, effects))
-  }
-
-  #relayPathOf(node: NetmapNode): Path {
-    return { socket: this.#framePort, remote: relayEndpoint(node), local: undefined }
-  }
-
-  // --- packets ---------------------------------------------------------------------------------
+  // --- inside ----------------------------------------------------------------------------------
 
   #handlers(): PathHandlers {
     return {
       handleProbe: (path, bytes) => {
         this.#driver.turn((manager, nowMs, effects) => manager.handleProbe(path, bytes, nowMs, effects))
       },
-      handleFrames: ({ remote, frame, segmentBytes, isControl }) => {
-        if (remote.port !== RELAY_PORT) {
-          this.#driver.tcp.send(remote.port, frame, segmentBytes, isControl)
-          return
-        }
-        const node = this.#byAddress.get(formatIp(remote.address))
-        if (node === undefined) return
-        const to = { identity: node.identityKey, relayRtts: node.relayRtts }
-        if (this.#relays.send(frame, to, segmentBytes, isControl) || !isControl) return
-        // Without a relay the hub carries what is small and rare.
-        const body = formatBase64(frame.subarray(FRAME_HEADROOM_BYTES))
-        this.#hub.send({ type: 'signal', to: node.identity, body })
-      },
+      handleFrames: (event) => this.#carrier.send(event),
       handleWanted: (publicKey) => {
         this.#driver.turn((manager, nowMs, effects) => manager.handleWanted(publicKey, nowMs, effects))
       },
-      handleSockets: (sockets) => {
-        const none = { v4: undefined, v6: undefined, port: 0 }
-        this.#driver.turn((manager, nowMs, effects) => manager.setSockets(sockets ?? none, nowMs, effects))
-        this.#dataPort = (sockets ?? none).port
-        if (this.#isStopped) return
-        void this.#openDataPort()
-      },
+      handleSockets: (sockets) => this.#dataPort.handleSockets(sockets),
     }
-  }
-
-  #deliver(sender: string, segmentBytes: number, messages: Uint8Array): void {
-    const node = this.#netmap?.find(sender)
-    if (node === undefined) this.#unknownSenders += 1
-    if (node === undefined || this.#isStopped) return
-    this.#options.engine.deliver(this.#framePort, relayEndpoint(node), messages, segmentBytes)
-  }
-
-  // --- inside ----------------------------------------------------------------------------------
-
-  async #openDataPort(): Promise<void> {
-    this.#takesTcp = await this.#driver.listenTcp(this.#dataPort)
-    if (!this.#isStopped) await this.#mapping.restart(this.#dataPort, this.#takesTcp)
   }
 
   #logPath(publicKey: PublicKey, kind: PathKind): void {
@@ -442,8 +336,4 @@ export class Membership {
 /** Relays answer on the UDP port of their number: a node is to know its endpoints when the hub is away. */
 function stunServersOf({ stun, relays }: Welcome): HostEndpoint[] {
   return [...stun, ...relays.map(({ host, port }) => ({ host, port }))]
-}
-
-function relayEndpoint(node: NetmapNode): Endpoint {
-  return { address: node.v6.address, port: RELAY_PORT, scopeId: 0 }
 }

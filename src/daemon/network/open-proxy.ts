@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { proxyAccess } from '../../config/proxy.js'
-import type { HttpProxy } from '../../platform/dial.js'
+import type { HttpProxy } from '../../net/http-proxy.js'
 import { toPlatformError } from '../../platform/system-error.js'
 
 /** Undefined if there is none. `directory`: of relative paths. Throws AppError. */

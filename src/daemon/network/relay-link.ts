@@ -3,34 +3,27 @@
  * it broke. What cannot leave at once waits in an outbox, control ahead of data.
  */
 
-import type { Socket } from 'node:net'
-import { WebSocket } from 'ws'
 import type { Logger } from '../../base/log.js'
-import type { Identity } from '../../control/identity.js'
 import { FRAME_HEADROOM_BYTES } from '../../dataplane/contract.js'
-import { type Endpoint, formatHostEndpoint, type HostEndpoint } from '../../net/endpoint.js'
+import { type Endpoint, formatHostEndpoint } from '../../net/endpoint.js'
+import type { HttpProxy } from '../../net/http-proxy.js'
 import { equalIp, type IpAddress } from '../../net/ip.js'
 import { smooth } from '../../paths/known-paths.js'
-import { dial, type HttpProxy } from '../../platform/dial.js'
-import { type ByteStream, streamOfSocket, streamOfWebSocket } from '../../relay/io/byte-stream.js'
+import type { ByteStream } from '../../relay/io/byte-stream.js'
 import { Outbox } from '../../relay/outbox.js'
-import { RelayClient, type RelayClientEffect } from '../../relay/relay-client.js'
+import type { RelayClient, RelayClientEffect } from '../../relay/relay-client.js'
 import type { WakeUp } from '../engine.js'
 import { createWakeUp } from '../wake-up.js'
 import { type Attempt, race } from './race.js'
+import { connectRelay, type RelayAccess, type RelayConnection, type RelayWay } from './relay-connection.js'
 
 const CONNECT_TIMEOUT_MS = 10_000
 const FIRST_PAUSE_MS = 50
 const MAX_PAUSE_MS = 5000
 
-export interface RelayLinkOptions {
-  readonly endpoint: HostEndpoint
-  readonly relayKey: Uint8Array
-  readonly identity: Identity
-  readonly ticket: () => Uint8Array
+export interface RelayLinkOptions extends RelayAccess {
   readonly proxy: HttpProxy | undefined
   readonly log: Logger
-  readonly nowMs: () => number
   /** `messages`: the receiver's to keep and change. */
   readonly onMessages: (identity: Uint8Array, segmentBytes: number, messages: Uint8Array) => void
   /** The peer is not connected to this relay. */
@@ -130,7 +123,7 @@ export class RelayLink {
       })
       this.way = winner.name
       this.#isProxied = winner.value.isProxied
-      winner.value.adopt(this)
+      this.#adopt(winner.value)
     } catch (error) {
       this.#broken(error instanceof Error ? error.message : String(error))
     } finally {
@@ -138,10 +131,10 @@ export class RelayLink {
     }
   }
 
-  /** Whatever the firewall lets through: the relay tells them apart by their first byte. */
-  #attempts(): Attempt<Connection>[] {
+  /** Whatever the firewall lets through. */
+  #attempts(): Attempt<RelayConnection>[] {
     const { proxy } = this.#options
-    const ways: { name: string; isTls: boolean; isWeb: boolean; proxy?: HttpProxy; delayMs: number }[] = [
+    const ways: (RelayWay & { readonly name: string; readonly delayMs: number })[] = [
       { name: 'TCP', isTls: false, isWeb: false, delayMs: 0 },
       { name: 'WebSocket over TLS', isTls: true, isWeb: true, delayMs: 120 },
       { name: 'WebSocket', isTls: false, isWeb: true, delayMs: 200 },
@@ -156,34 +149,27 @@ export class RelayLink {
     return ways.map(({ name, delayMs, ...way }) => ({
       name,
       delayMs,
-      run: async (signal) => await this.#attempt(way, signal),
+      run: async (signal) => await connectRelay(this.#options, way, signal),
     }))
   }
 
-  /** Done when the relay has answered: a firewall may take a connection and then let nothing through. */
-  async #attempt(
-    way: { readonly isTls: boolean; readonly isWeb: boolean; readonly proxy?: HttpProxy },
-    signal: AbortSignal,
-  ): Promise<Connection> {
-    const { endpoint } = this.#options
-    const socket = await dial({ to: endpoint, isTls: way.isTls, proxy: way.proxy, signal })
-    const stream = way.isWeb ? await upgrade(socket, endpoint, signal) : streamOfSocket(socket)
-    const connection = new Connection(this.#options, stream, way.proxy !== undefined)
-    await connection.untilUsable(signal)
-    return connection
-  }
-
-  /** Of the connection that won. */
-  adopt(client: RelayClient, stream: ByteStream): void {
+  #adopt(connection: RelayConnection): void {
+    const { client, stream } = connection
+    const early = connection.adopt({
+      onEffects: (effects) => this.#carryOut(effects),
+      onDrain: () => this.#handleDrain(),
+      onClosed: () => this.#handleClosed(client),
+    })
     this.#client = client
     this.#stream = stream
     this.#isFull = false
     this.fault = ''
     this.#arm()
     this.#options.onState()
+    this.#carryOut(early)
   }
 
-  carryOut(effects: readonly RelayClientEffect[]): void {
+  #carryOut(effects: readonly RelayClientEffect[]): void {
     const { onMessages, onPeerGone, onObserved, onState, log } = this.#options
     for (const effect of effects) {
       switch (effect.kind) {
@@ -223,7 +209,7 @@ export class RelayLink {
     this.#arm()
   }
 
-  handleDrain(): void {
+  #handleDrain(): void {
     this.#isFull = false
     for (let next = this.#outbox.shift(); next !== undefined; next = this.#outbox.shift()) {
       if (this.#stream?.write(next) !== false) continue
@@ -232,7 +218,7 @@ export class RelayLink {
     }
   }
 
-  handleClosed(client: RelayClient): void {
+  #handleClosed(client: RelayClient): void {
     if (client === this.#client) this.#broken(this.fault === '' ? 'the connection was closed' : this.fault)
   }
 
@@ -240,7 +226,7 @@ export class RelayLink {
     if (this.#client === undefined) return
     const effects: RelayClientEffect[] = []
     input(this.#client, effects)
-    this.carryOut(effects)
+    this.#carryOut(effects)
   }
 
   #arm(): void {
@@ -262,94 +248,4 @@ export class RelayLink {
     clearTimeout(this.#pauseTimer)
     this.#pauseTimer = setTimeout(() => void this.#connect(), pauseMs)
   }
-}
-
-/** One connection from its first frame on, before and after it has won the race. */
-class Connection {
-  readonly stream: ByteStream
-  readonly isProxied: boolean
-  readonly #client: RelayClient
-  readonly #nowMs: () => number
-  #link: RelayLink | undefined
-  #onUsable: () => void = () => undefined
-  #onFailed: (error: Error) => void = () => undefined
-  /** What came before it won. */
-  #early: RelayClientEffect[] = []
-
-  constructor(options: RelayLinkOptions, stream: ByteStream, isProxied: boolean) {
-    const { identity, relayKey, ticket, nowMs } = options
-    this.stream = stream
-    this.isProxied = isProxied
-    this.#nowMs = nowMs
-    this.#client = new RelayClient({ identity, relayKey, ticket: ticket() })
-    stream.start({
-      onBytes: (bytes) => this.#turn((effects) => this.#client.handleBytes(bytes, this.#nowMs(), effects)),
-      onDrain: () => this.#link?.handleDrain(),
-      onClosed: () => {
-        this.#onFailed(new Error('the connection was closed'))
-        this.#link?.handleClosed(this.#client)
-      },
-    })
-  }
-
-  async untilUsable(signal: AbortSignal): Promise<void> {
-    await new Promise<void>((resolve, reject) => {
-      const onAbort = (): void => this.#onFailed(new Error('given up'))
-      this.#onUsable = () => {
-        signal.removeEventListener('abort', onAbort)
-        resolve()
-      }
-      this.#onFailed = (error) => {
-        signal.removeEventListener('abort', onAbort)
-        if (this.#link === undefined) this.stream.close()
-        reject(error)
-      }
-      signal.addEventListener('abort', onAbort)
-      this.#turn((effects) => this.#client.start(this.#nowMs(), effects))
-      if (signal.aborted) onAbort()
-    })
-  }
-
-  adopt(link: RelayLink): void {
-    this.#link = link
-    link.adopt(this.#client, this.stream)
-    link.carryOut(this.#early)
-    this.#early = []
-  }
-
-  #turn(input: (effects: RelayClientEffect[]) => void): void {
-    const effects: RelayClientEffect[] = []
-    input(effects)
-    if (this.#link !== undefined) {
-      this.#link.carryOut(effects)
-      return
-    }
-    for (const effect of effects) {
-      if (effect.kind === 'write') this.stream.write(effect.bytes)
-      else if (effect.kind === 'usable') this.#onUsable()
-      else if (effect.kind === 'failed') this.#onFailed(new Error(`the relay says: ${effect.reason}`))
-      else this.#early.push(effect)
-    }
-  }
-}
-
-async function upgrade(raw: Socket, endpoint: HostEndpoint, signal: AbortSignal): Promise<ByteStream> {
-  const socket = new WebSocket(`ws://${formatHostEndpoint(endpoint)}/relay`, {
-    createConnection: () => raw,
-    perMessageDeflate: false,
-  })
-  await new Promise<void>((resolve, reject) => {
-    const fail = (error: Error): void => {
-      socket.terminate()
-      reject(error)
-    }
-    const onAbort = (): void => fail(new Error('given up'))
-    signal.addEventListener('abort', onAbort)
-    socket.on('error', fail)
-    socket.once('open', () => {
-      signal.removeEventListener('abort', onAbort)
-      resolve()
-    })
-  })
-  return streamOfWebSocket(socket, raw)
 }

@@ -1,13 +1,17 @@
 /** Host names of servers -> endpoints of both families. */
 
 import { lookup } from 'node:dns/promises'
-import type { Endpoint, HostEndpoint } from '../../net/endpoint.js'
-import { tryParseIp } from '../../net/ip.js'
+import type { Endpoint, HostEndpoint } from '../net/endpoint.js'
+import { tryParseIp } from '../net/ip.js'
 
-/** Names that lead nowhere are left out. */
-export async function resolveServers(servers: readonly HostEndpoint[]): Promise<Endpoint[]> {
+/** Names that lead nowhere are left out; `onFailure` is told of each. */
+export async function resolveServers(
+  servers: readonly HostEndpoint[],
+  onFailure?: (server: HostEndpoint, error: unknown) => void,
+): Promise<Endpoint[]> {
   const answers = await Promise.all(
-    servers.map(async ({ host, port }) => {
+    servers.map(async (server) => {
+      const { host, port } = server
       const literal = tryParseIp(host)
       if (literal !== undefined) return [{ address: literal, port, scopeId: 0 }]
       try {
@@ -16,7 +20,8 @@ export async function resolveServers(servers: readonly HostEndpoint[]): Promise<
           const ip = tryParseIp(address)
           return ip === undefined ? [] : [{ address: ip, port, scopeId: 0 }]
         })
-      } catch {
+      } catch (error) {
+        onFailure?.(server, error)
         return []
       }
     }),

@@ -1,0 +1,79 @@
+/**
+ * What carries messages that go over no socket of the engine: a TCP connection to the peer, a relay, or where
+ * there is none the hub. The engine knows these ways by the endpoints of one frame port.
+ */
+
+import { formatBase64, tryParseBase64 } from '../../base/bytes.js'
+import type { NetmapNode } from '../../control/netmap.js'
+import { FRAME_HEADROOM_BYTES } from '../../dataplane/contract.js'
+import type { Endpoint } from '../../net/endpoint.js'
+import type { IpAddress } from '../../net/ip.js'
+import type { SocketId } from '../../net/path.js'
+import type { Engine, PathHandlers } from '../engine.js'
+import type { HubLink } from './hub-link.js'
+import type { RelayPool } from './relay-pool.js'
+import type { TcpLinks } from './tcp-links.js'
+
+/** Port of the remote endpoint of a path over the relay; others are numbers of TCP connections. */
+const RELAY_PORT = 1
+
+export interface FrameCarrierOptions {
+  readonly engine: Engine
+  /** Of the engine. */
+  readonly framePort: SocketId
+  readonly tcp: Pick<TcpLinks, 'send'>
+  readonly relays: RelayPool
+  readonly hub: HubLink
+  readonly nodeAt: (v6: IpAddress) => NetmapNode | undefined
+  /** `identity`: base64. */
+  readonly nodeOf: (identity: string) => NetmapNode | undefined
+}
+
+export class FrameCarrier {
+  readonly #options: FrameCarrierOptions
+  #unknownSenders = 0
+
+  constructor(options: FrameCarrierOptions) {
+    this.#options = options
+  }
+
+  /** Frames that came from nobody in the netmap. */
+  get unknownSenders(): number {
+    return this.#unknownSenders
+  }
+
+  /** From the engine. */
+  send({ remote, frame, segmentBytes, isControl }: Parameters<PathHandlers['handleFrames']>[0]): void {
+    const { tcp, relays, hub, nodeAt } = this.#options
+    if (remote.port !== RELAY_PORT) {
+      tcp.send(remote.port, frame, segmentBytes, isControl)
+      return
+    }
+    const node = nodeAt(remote.address)
+    if (node === undefined) return
+    const to = { identity: node.identityKey, relayRtts: node.relayRtts }
+    if (relays.send(frame, to, segmentBytes, isControl) || !isControl) return
+    // Without a relay the hub carries what is small and rare.
+    const body = formatBase64(frame.subarray(FRAME_HEADROOM_BYTES))
+    hub.send({ type: 'signal', to: node.identity, body })
+  }
+
+  /** To the engine: messages that a relay brought. `sender`: an identity, base64. */
+  deliver(sender: string, segmentBytes: number, messages: Uint8Array): void {
+    const { engine, framePort, nodeOf } = this.#options
+    const node = nodeOf(sender)
+    if (node === undefined) this.#unknownSenders += 1
+    else engine.deliver(framePort, relayEndpoint(node), messages, segmentBytes)
+  }
+
+  /** One that the hub brought. `body`: base64. */
+  deliverSignal(sender: string, body: string): void {
+    const message = tryParseBase64(body)
+    if (message !== undefined) this.deliver(sender, 0, message)
+  }
+}
+
+/** By which the engine knows the way over the relay to a node. */
+export function relayEndpoint(node: NetmapNode): Endpoint {
+  return { address: node.v6.address, port: RELAY_PORT, scopeId: 0 }
+}

@@ -1,0 +1,141 @@
+/**
+ * One connection to a relay from its first frame on, in one of the ways that firewalls let through. Several race;
+ * one is adopted by a link, and what came to it before counts from then on.
+ */
+
+import type { Socket } from 'node:net'
+import { WebSocket } from 'ws'
+import type { Identity } from '../../control/identity.js'
+import { formatHostEndpoint, type HostEndpoint } from '../../net/endpoint.js'
+import type { HttpProxy } from '../../net/http-proxy.js'
+import { dial } from '../../platform/dial.js'
+import { type ByteStream, streamOfSocket, streamOfWebSocket } from '../../relay/io/byte-stream.js'
+import { RelayClient, type RelayClientEffect } from '../../relay/relay-client.js'
+
+/** Which relay, and who wants in. */
+export interface RelayAccess {
+  readonly endpoint: HostEndpoint
+  readonly relayKey: Uint8Array
+  readonly identity: Identity
+  readonly ticket: () => Uint8Array
+  readonly nowMs: () => number
+}
+
+/** The relay tells them apart by their first byte. */
+export interface RelayWay {
+  readonly isTls: boolean
+  readonly isWeb: boolean
+  readonly proxy?: HttpProxy
+}
+
+/** Of the link that a connection belongs to. */
+export interface ConnectionHandlers {
+  readonly onEffects: (effects: readonly RelayClientEffect[]) => void
+  readonly onDrain: () => void
+  readonly onClosed: () => void
+}
+
+/** Done when the relay has answered: a firewall may take a connection and then let nothing through. */
+export async function connectRelay(
+  access: RelayAccess,
+  way: RelayWay,
+  signal: AbortSignal,
+): Promise<RelayConnection> {
+  const { endpoint } = access
+  const socket = await dial({ to: endpoint, isTls: way.isTls, proxy: way.proxy, signal })
+  const stream = way.isWeb ? await upgrade(socket, endpoint, signal) : streamOfSocket(socket)
+  const connection = new RelayConnection(access, stream, way.proxy !== undefined)
+  await connection.untilUsable(signal)
+  return connection
+}
+
+export class RelayConnection {
+  readonly client: RelayClient
+  readonly stream: ByteStream
+  readonly isProxied: boolean
+  readonly #nowMs: () => number
+  #handlers: ConnectionHandlers | undefined
+  #onUsable: () => void = () => undefined
+  #onFailed: (error: Error) => void = () => undefined
+  /** What came before it was adopted. */
+  #early: RelayClientEffect[] = []
+
+  constructor(access: RelayAccess, stream: ByteStream, isProxied: boolean) {
+    const { identity, relayKey, ticket, nowMs } = access
+    this.client = new RelayClient({ identity, relayKey, ticket: ticket() })
+    this.stream = stream
+    this.isProxied = isProxied
+    this.#nowMs = nowMs
+    stream.start({
+      onBytes: (bytes) => this.#turn((effects) => this.client.handleBytes(bytes, this.#nowMs(), effects)),
+      onDrain: () => this.#handlers?.onDrain(),
+      onClosed: () => {
+        this.#onFailed(new Error('the connection was closed'))
+        this.#handlers?.onClosed()
+      },
+    })
+  }
+
+  /** Begins to talk. Rejects if the connection fails before the relay has answered; then it is closed. */
+  async untilUsable(signal: AbortSignal): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      const onAbort = (): void => this.#onFailed(new Error('given up'))
+      this.#onUsable = () => {
+        signal.removeEventListener('abort', onAbort)
+        resolve()
+      }
+      this.#onFailed = (error) => {
+        signal.removeEventListener('abort', onAbort)
+        if (this.#handlers === undefined) this.stream.close()
+        reject(error)
+      }
+      signal.addEventListener('abort', onAbort)
+      this.#turn((effects) => this.client.start(this.#nowMs(), effects))
+      if (signal.aborted) onAbort()
+    })
+  }
+
+  /** It has won: whatever comes is the link's. Gives what came before. */
+  adopt(handlers: ConnectionHandlers): readonly RelayClientEffect[] {
+    this.#handlers = handlers
+    const early = this.#early
+    this.#early = []
+    return early
+  }
+
+  #turn(input: (effects: RelayClientEffect[]) => void): void {
+    const effects: RelayClientEffect[] = []
+    input(effects)
+    if (this.#handlers !== undefined) {
+      this.#handlers.onEffects(effects)
+      return
+    }
+    for (const effect of effects) {
+      if (effect.kind === 'write') this.stream.write(effect.bytes)
+      else if (effect.kind === 'usable') this.#onUsable()
+      else if (effect.kind === 'failed') this.#onFailed(new Error(`the relay says: ${effect.reason}`))
+      else this.#early.push(effect)
+    }
+  }
+}
+
+async function upgrade(raw: Socket, endpoint: HostEndpoint, signal: AbortSignal): Promise<ByteStream> {
+  const socket = new WebSocket(`ws://${formatHostEndpoint(endpoint)}/relay`, {
+    createConnection: () => raw,
+    perMessageDeflate: false,
+  })
+  await new Promise<void>((resolve, reject) => {
+    const fail = (error: Error): void => {
+      socket.terminate()
+      reject(error)
+    }
+    const onAbort = (): void => fail(new Error('given up'))
+    signal.addEventListener('abort', onAbort)
+    socket.on('error', fail)
+    socket.once('open', () => {
+      signal.removeEventListener('abort', onAbort)
+      resolve()
+    })
+  })
+  return streamOfWebSocket(socket, raw)
+}

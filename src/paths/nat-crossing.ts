@@ -1,0 +1,99 @@
+/**
+ * Crosses hard NATs: what hard-search.ts can do, at the times that hard-attempts.ts gives, said in the words
+ * of a path finder. Sans-IO.
+ */
+
+import type { Path } from '../net/path.js'
+import type { RandomBytes } from '../wireguard/crypto.js'
+import type { Calls } from './calls.js'
+import type { FinderEffect, OwnPosition } from './finder-types.js'
+import { HardAttempts } from './hard-attempts.js'
+import type { HardEffect, HardPlan, HardSearch } from './hard-search.js'
+import type { PathChoice } from './path-choice.js'
+import type { PathRecord } from './path-record.js'
+import type { PingBook } from './ping-book.js'
+
+export interface CrossingOptions {
+  readonly random: RandomBytes
+  readonly own: () => OwnPosition
+  readonly calls: Calls
+  readonly choice: PathChoice
+  readonly pings: PingBook
+  readonly record: PathRecord
+}
+
+export class NatCrossing {
+  readonly #options: CrossingOptions
+  readonly #attempts = new HardAttempts()
+
+  constructor(options: CrossingOptions) {
+    this.#options = options
+  }
+
+  /** One of the two sides has said something new of itself. */
+  schedule(nowMs: number): void {
+    const { calls, choice } = this.#options
+    if (choice.isFar) this.#attempts.schedule(calls.planHardSearch(), nowMs)
+  }
+
+  /** What `openSockets` asked for is there. */
+  handleSockets(sockets: readonly number[], nowMs: number, effects: FinderEffect[]): void {
+    this.#run((search, list) => search.handleSockets(sockets, nowMs, list), nowMs, effects)
+  }
+
+  /** A datagram of STUN on a socket of a search. */
+  handleStun(path: Path, bytes: Uint8Array, nowMs: number, effects: FinderEffect[]): void {
+    this.#run((search, list) => search.handleDatagram(path, bytes, list), nowMs, effects)
+  }
+
+  /** A path was found, by whatever: called if none is needed any more. */
+  succeeded(nowMs: number): void {
+    this.#attempts.succeeded(nowMs)
+  }
+
+  nextDeadlineMs(): number {
+    return this.#attempts.nextDeadlineMs()
+  }
+
+  handleTimeout(nowMs: number, effects: FinderEffect[]): void {
+    const plan = this.#attempts.takeDue(nowMs)
+    if (plan !== undefined) this.#begin(plan, nowMs, effects)
+    this.#run((search, list) => search.handleTimeout(nowMs, list), nowMs, effects)
+  }
+
+  close(effects: FinderEffect[]): void {
+    if (this.#attempts.isRunning) effects.push({ kind: 'closeSockets' })
+  }
+
+  #begin(plan: HardPlan, nowMs: number, effects: FinderEffect[]): void {
+    const { random, own, calls, choice, pings, record } = this.#options
+    const { sockets, stunServer } = own()
+    const peerEndpoints = calls.natEndpoints
+    const mainSocket = sockets.v4
+    if (!choice.isFar || mainSocket === undefined || peerEndpoints.length === 0) return
+    const ping = pings.createShared(nowMs)
+    this.#attempts.begin(plan, { mainSocket, peerEndpoints, stunServer, ping, random }, nowMs)
+    record.tried(nowMs, plan)
+    if (plan.sockets > 0) effects.push({ kind: 'openSockets', count: plan.sockets })
+  }
+
+  /** Nothing happens if no search runs. */
+  #run(
+    input: (search: HardSearch, effects: HardEffect[]) => void,
+    nowMs: number,
+    effects: FinderEffect[],
+  ): void {
+    const { calls, choice, record } = this.#options
+    const list: HardEffect[] = []
+    record.probed(this.#attempts.run(input, list))
+    for (const effect of list) {
+      if (effect.kind === 'tell') calls.send(nowMs, effects, effect.ports)
+      else effects.push(effect)
+      if (effect.kind === 'full') record.filled(nowMs, effect.sockets)
+    }
+    const ended = this.#attempts.takeEnded(!choice.isFar, nowMs)
+    if (ended === undefined || ended.sockets === 0) return
+    for (const socket of choice.sockets) if (socket < 0) effects.push({ kind: 'keepSocket', socket })
+    effects.push({ kind: 'closeSockets' })
+  }
+}

@@ -1,0 +1,255 @@
+/**
+ * Where this node is: from what its owner tells and servers answer, the position that it tells its peers.
+ * Sans-IO.
+ *
+ * Some things are true of one network only: how its NAT chooses ports, and how many sockets its router bears.
+ * A network is known by the external addresses that servers see.
+ */
+
+import type { Endpoint } from '../net/endpoint.js'
+import { equalIp, formatIp, type IpAddress } from '../net/ip.js'
+import type { Path } from '../net/path.js'
+import type { Prefix } from '../net/prefix.js'
+import type { RandomBytes } from '../wireguard/crypto.js'
+import { isPrivate } from './candidates.js'
+import { type Candidate, type CandidateKind, MAX_CANDIDATES } from './disco.js'
+import type { OwnPosition } from './finder-types.js'
+import { isHard, portsToTell } from './hard-search.js'
+import type { PortChoice } from './nat.js'
+import { Reflexive, type ReflexiveEffect } from './reflexive.js'
+
+/** Header and tag of a transport message. */
+const MESSAGE_OVERHEAD_BYTES = 32
+/** What an Ethernet carries of IPv4 and UDP; probes are not longer. */
+const MAX_WIDE_BYTES = 1472
+/** Of which it is remembered how their NATs choose ports. */
+const MAX_NETWORKS = 16
+/** Of what a router was seen to keep: the rest is for whoever else is behind it. */
+const FULL_SHARE = 0.6
+
+export interface DeviceSockets {
+  readonly v4: number | undefined
+  readonly v6: number | undefined
+  readonly port: number
+}
+
+export interface WhereaboutsOptions {
+  readonly random: RandomBytes
+  /** Of the inner interface. */
+  readonly mtu: () => number
+}
+
+export class Whereabouts {
+  readonly #options: WhereaboutsOptions
+  readonly #reflexive: Reflexive
+  #servers: readonly Endpoint[] = []
+  #sockets: DeviceSockets = { v4: undefined, v6: undefined, port: 0 }
+  #prefixes: readonly Prefix[] = []
+  #mappedPort: number | undefined
+  #tcpPort = 0
+  #mappedTcpPort: number | undefined
+  #tcpAddress: IpAddress | undefined
+  #choice: PortChoice | undefined
+  #isSurveyDone = false
+  /** Of which external addresses the ports were surveyed. */
+  #surveyed = ''
+  /** What was found, by the external addresses: the oldest networks are forgotten. */
+  readonly #choices = new Map<string, PortChoice | undefined>()
+  /** What was found is known again, and not yet part of the position. */
+  #isChangeDue = false
+  /** How many sockets were too many, and of which external addresses that is true. */
+  #full: { readonly seenAs: string; readonly sockets: number } | undefined
+  #lifetimeMs: number | undefined
+  #position: OwnPosition
+
+  constructor(options: WhereaboutsOptions) {
+    this.#options = options
+    this.#reflexive = new Reflexive(options.random)
+    this.#position = this.#compose()
+  }
+
+  // --- getters ---------------------------------------------------------------------------------
+
+  get position(): OwnPosition {
+    return this.#position
+  }
+
+  /** To be asked, of IPv4. */
+  get servers(): readonly Endpoint[] {
+    return this.#servers
+  }
+
+  // --- commands: what each means is told at PathManager -----------------------------------------
+
+  setServers(servers: readonly Endpoint[], nowMs: number, effects: ReflexiveEffect[]): void {
+    this.#servers = servers.filter(({ address }) => address.family === 4)
+    this.#reflexive.configure({ servers }, nowMs, effects)
+  }
+
+  setSockets(sockets: DeviceSockets, nowMs: number, effects: ReflexiveEffect[]): void {
+    this.#sockets = sockets
+    this.#reflexive.configure({ sockets }, nowMs, effects)
+    this.#update()
+  }
+
+  setAddresses(prefixes: readonly Prefix[], nowMs: number, effects: ReflexiveEffect[]): void {
+    this.#prefixes = prefixes
+    this.#reflexive.configure({ ownAddresses: prefixes.map(({ address }) => address) }, nowMs, effects)
+    this.#update()
+  }
+
+  setMappedPort(port: number | undefined): void {
+    this.#mappedPort = port
+    this.#change()
+  }
+
+  setMappedTcpPort(port: number | undefined): void {
+    this.#mappedTcpPort = port
+    this.#change()
+  }
+
+  /** False if it is no news. */
+  setTcpAddress(address: IpAddress): boolean {
+    if (address.family !== 4) return false
+    if (this.#tcpAddress !== undefined && equalIp(this.#tcpAddress, address)) return false
+    this.#tcpAddress = address
+    this.#change()
+    return true
+  }
+
+  setTcpPort(port: number): void {
+    this.#tcpPort = port
+    this.#change()
+  }
+
+  /** What is remembered of this network becomes part of the position in handleTimeout. */
+  takePortSurvey(): readonly Endpoint[] | undefined {
+    const seenAs = this.#seenAs()
+    if (!isHard(this.#reflexive.mapping) || this.#surveyed === seenAs) return undefined
+    this.#surveyed = seenAs
+    this.#choice = this.#choices.get(seenAs)
+    this.#isSurveyDone = this.#choices.has(seenAs)
+    this.#isChangeDue = this.#isSurveyDone
+    return this.#isSurveyDone ? undefined : this.#servers
+  }
+
+  setPortChoice(choice: PortChoice | undefined): void {
+    this.#choice = choice
+    this.#choices.set(this.#surveyed, choice)
+    const [oldest] = this.#choices.keys()
+    if (this.#choices.size > MAX_NETWORKS && oldest !== undefined) this.#choices.delete(oldest)
+    this.#isSurveyDone = true
+    this.#change()
+  }
+
+  setLifetime(lifetimeMs: number | undefined): void {
+    this.#lifetimeMs = lifetimeMs
+    this.#reflexive.setLifetime(lifetimeMs)
+    this.#update()
+  }
+
+  /** The router keeps no more sessions than about so many. */
+  setFull(sockets: number): void {
+    this.#full = { seenAs: this.#seenAs(), sockets }
+    this.#update()
+  }
+
+  /** A path was lost: servers tell whether our NAT maps us elsewhere now. */
+  refresh(nowMs: number, effects: ReflexiveEffect[]): void {
+    this.#reflexive.refresh(nowMs, effects)
+  }
+
+  // --- inputs ----------------------------------------------------------------------------------
+
+  /** A datagram of STUN. True if the position is another one now. */
+  handleAnswer(path: Path, bytes: Uint8Array): boolean {
+    const isChanged = this.#reflexive.handleAnswer(path, bytes)
+    if (isChanged) this.#change()
+    return isChanged
+  }
+
+  nextDeadlineMs(nowMs: number): number {
+    return this.#isChangeDue ? nowMs : this.#reflexive.nextDeadlineMs()
+  }
+
+  /** True if the position is another one now. */
+  handleTimeout(nowMs: number, effects: ReflexiveEffect[]): boolean {
+    const isDue = this.#reflexive.nextDeadlineMs() <= nowMs
+    const isChanged = (isDue && this.#reflexive.handleTimeout(nowMs, effects)) || this.#isChangeDue
+    if (isChanged) this.#change()
+    return isChanged
+  }
+
+  // --- inside ----------------------------------------------------------------------------------
+
+  /** What the peers are to be told of, all of it. */
+  #change(): void {
+    this.#isChangeDue = false
+    this.#update()
+  }
+
+  #update(): void {
+    this.#position = this.#compose()
+  }
+
+  #compose(): OwnPosition {
+    return {
+      sockets: this.#sockets,
+      candidates: this.#sockets.port === 0 ? [] : this.#candidates(),
+      prefixes: this.#prefixes,
+      mapping: this.#reflexive.mapping,
+      ports: this.#isSurveyDone ? portsToTell(this.#choice) : [0, 0],
+      wideBytes: Math.min(MAX_WIDE_BYTES, this.#options.mtu() + MESSAGE_OVERHEAD_BYTES),
+      lifetimeMs: this.#lifetimeMs,
+      maxSockets:
+        this.#full?.seenAs === this.#seenAs() ? Math.floor(this.#full.sockets * FULL_SHARE) : undefined,
+      isSequential: this.#choice?.kind === 'sequential',
+      stunServer: this.#servers[0],
+    }
+  }
+
+  /** Names the network. */
+  #seenAs(): string {
+    const addresses = this.#reflexive.endpoints.map(({ address }) => formatIp(address))
+    return [...new Set(addresses)].sort().join()
+  }
+
+  /** Public ones first: of too many the last are left out. */
+  #candidates(): Candidate[] {
+    const { port } = this.#sockets
+    const local = this.#prefixes.map(
+      ({ address }): Candidate => ({ kind: 'local', endpoint: { address, port, scopeId: 0 } }),
+    )
+    const reflexive = this.#reflexive.endpoints.map(
+      (endpoint): Candidate => ({ kind: 'reflexive', endpoint }),
+    )
+    const all = [...this.#mappedCandidates(), ...reflexive, ...this.#tcpCandidates(), ...publicFirst(local)]
+    return all.slice(0, MAX_CANDIDATES)
+  }
+
+  #mappedCandidates(): Candidate[] {
+    const byUdp = this.#reflexive.endpoints.find(({ address }) => address.family === 4)?.address
+    const byTcp = byUdp ?? this.#tcpAddress
+    const at = (
+      kind: CandidateKind,
+      address: IpAddress | undefined,
+      port: number | undefined,
+    ): Candidate[] =>
+      address === undefined || port === undefined ? [] : [{ kind, endpoint: { address, port, scopeId: 0 } }]
+    return [...at('mapped', byUdp, this.#mappedPort), ...at('tcp', byTcp, this.#mappedTcpPort)]
+  }
+
+  /** Where nothing is translated, and nobody stands in the way but a firewall perhaps. */
+  #tcpCandidates(): Candidate[] {
+    const port = this.#tcpPort
+    if (port === 0) return []
+    return this.#prefixes
+      .filter(({ address }) => !isPrivate(address))
+      .map(({ address }) => ({ kind: 'tcp', endpoint: { address, port, scopeId: 0 } }))
+  }
+}
+
+function publicFirst(candidates: readonly Candidate[]): Candidate[] {
+  const isNear = ({ endpoint }: Candidate): number => (isPrivate(endpoint.address) ? 1 : 0)
+  return candidates.toSorted((a, b) => isNear(a) - isNear(b))
+}
