@@ -55,6 +55,8 @@ interface Entry {
 
 /** Bound on what one hub can make a node remember. */
 const MAX_NODES = 65_535
+/** A clock was set back by a day at most. */
+const CLOCK_SLACK_S = 86_400
 const MAX_PINS: number = 2 * MAX_NODES
 
 export class Netmap {
@@ -172,6 +174,8 @@ export class Netmap {
     if (identityKey === undefined) return `${name}its identity is no key`
     const verified = verifyTunnelKey(identityKey, info.tunnelKey, wallNowMs())
     if ('fault' in verified) return name + verified.fault
+    if (before !== undefined && isOlder(info, before.info))
+      return `${name}its tunnel key is older than the one before`
     if (this.#isOthers(verified.key, info.identity)) return `${name}its tunnel key is that of another node`
     const v6 = addressOf(this.#options.crypto, this.#options.prefix6, identityKey)
     if (formatIp(v6) !== info.v6) return `${name}its IPv6 address is not that of its identity`
@@ -259,4 +263,9 @@ export function requirePrefix(text: string): Prefix {
   const prefix = tryParsePrefix(text)
   if (prefix === undefined) throw new RangeError('no prefix')
   return prefix
+}
+
+/** Another key, signed for a time that began clearly earlier: one that was out of use, brought back. */
+function isOlder({ tunnelKey }: NodeInfo, { tunnelKey: before }: NodeInfo): boolean {
+  return tunnelKey.key !== before.key && tunnelKey.notBefore < before.notBefore - CLOCK_SLACK_S
 }

@@ -198,7 +198,8 @@ export class Hub {
       identity !== undefined &&
       proof !== undefined &&
       isSignedBy(identity, proof, PROOF_LABEL, handshakeHash) &&
-      areValid(identity, hello, this.#options.wallNowMs())
+      areValid(identity, hello, this.#options.wallNowMs()) &&
+      !this.#options.registry.isKeyOfAnother(hello.identity, hello)
     if (!isProven) {
       this.counters.malformed += 1
       const hint = 'check the clock of that machine; else its key file is damaged'
@@ -295,7 +296,8 @@ export class Hub {
     const { tunnelKey, previousTunnelKey } = update
     if (tunnelKey !== undefined && identity !== undefined) {
       const keys = { tunnelKey, previousTunnelKey }
-      if (areValid(identity, keys, wallNowMs())) registry.setTunnelKeys(session.identity, keys)
+      const isTaken = registry.isKeyOfAnother(session.identity, keys)
+      if (!isTaken && areValid(identity, keys, wallNowMs())) registry.setTunnelKeys(session.identity, keys)
       else this.counters.malformed += 1
     }
     if (update.relayRtts !== undefined) session.relayRtts = update.relayRtts

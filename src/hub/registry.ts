@@ -75,6 +75,8 @@ export class Registry {
   readonly #nodes = new Map<string, NodeRecord>()
   readonly #names = new Set<string>()
   readonly #leases = new Set<string>()
+  /** Tunnel key, current or previous → identity. */
+  readonly #keyOwners = new Map<string, string>()
   readonly #pool: Prefix
 
   /** The store holds a network. */
@@ -172,6 +174,14 @@ export class Registry {
     return { node, isNew: true }
   }
 
+  /** Anybody can sign a key of somebody else, and others would take one of the two for an impostor. */
+  isKeyOfAnother(identity: string, { tunnelKey, previousTunnelKey }: SignedTunnelKeys): boolean {
+    return [tunnelKey, previousTunnelKey].some((signed) => {
+      const owner = signed && this.#keyOwners.get(signed.key)
+      return owner !== undefined && owner !== identity
+    })
+  }
+
   setTunnelKeys(identity: string, { tunnelKey, previousTunnelKey }: SignedTunnelKeys): void {
     const node = this.#nodes.get(identity)
     if (node !== undefined) this.#save({ ...node, tunnelKey, previousTunnelKey }, 'node.key_changed')
@@ -212,6 +222,7 @@ export class Registry {
     this.#nodes.delete(node.identity)
     this.#names.delete(node.name)
     this.#leases.delete(node.v4)
+    for (const key of keysOf(node)) this.#keyOwners.delete(key)
     this.#options.store.transaction(() => {
       this.#options.store.deleteNode(node.identity)
       this.#audit(event, node.name, node.identity)
@@ -317,6 +328,8 @@ export class Registry {
 
   #remember(node: NodeRecord): void {
     const before = this.#nodes.get(node.identity)
+    for (const key of keysOf(before)) this.#keyOwners.delete(key)
+    for (const key of keysOf(node)) this.#keyOwners.set(key, node.identity)
     if (before !== undefined && before.name !== node.name) this.#names.delete(before.name)
     this.#nodes.set(node.identity, node)
     this.#names.add(node.name)
@@ -334,4 +347,8 @@ export class Registry {
 
 function refuse(code: Refusal['code'], message: string, hint: string): { readonly refusal: Refusal } {
   return { refusal: { type: 'refused', code, message, hint } }
+}
+
+function keysOf(node: NodeRecord | undefined): string[] {
+  return [node?.tunnelKey, node?.previousTunnelKey].flatMap((signed) => signed?.key ?? [])
 }

@@ -36,9 +36,11 @@ export class NatCrossing {
     if (choice.isFar) this.#attempts.schedule(calls.planHardSearch(), nowMs)
   }
 
-  /** What `openSockets` asked for is there. */
-  handleSockets(sockets: readonly number[], nowMs: number, effects: FinderEffect[]): void {
+  /** What `openSockets` asked for is there. False if nobody wants it any more. */
+  handleSockets(sockets: readonly number[], nowMs: number, effects: FinderEffect[]): boolean {
+    if (!this.#attempts.isRunning) return false
     this.#run((search, list) => search.handleSockets(sockets, nowMs, list), nowMs, effects)
+    return true
   }
 
   /** A datagram of STUN on a socket of a search. */

@@ -91,6 +91,11 @@ export class PathChoice {
     return path.socket === this.#options.relayPath.socket && !this.isRelay(path)
   }
 
+  /** Over the relay, as another peer's: those of connections have no address. */
+  isForeign(path: Path): boolean {
+    return this.isStream(path) && path.remote.address.bytes.some((byte) => byte !== 0)
+  }
+
   /** When to look at the active path: it is suspect. Infinity if it is not. */
   nextDeadlineMs(): number {
     return this.#liveness.nextDeadlineMs()

@@ -41,6 +41,8 @@ const IDLE_CHECK_INTERVAL_MS = 500
 const RELAY_PING_INTERVAL_MS = 5000
 /** An endpoint that pings us is challenged, but not for each of its pings. */
 const CHALLENGE_INTERVAL_MS = 60
+/** Within a second, on TCP connections that are not proven. */
+const MAX_STREAM_CHALLENGES = 20
 
 export interface FinderOptions {
   readonly pair: DiscoPair
@@ -75,6 +77,8 @@ export class PathFinder {
   readonly #tcp: TcpAttempts
   readonly #record = new PathRecord()
   readonly #search = new SearchSchedule()
+  #challenges = 0
+  #challengesFromMs = Number.NEGATIVE_INFINITY
   #relayRttMs: number | undefined
   #lastRelayPingMs = Number.NEGATIVE_INFINITY
   #lastCheckMs = Number.NEGATIVE_INFINITY
@@ -115,6 +119,8 @@ export class PathFinder {
 
   /** An authentic message of the peer. */
   handleMessage(path: Path, message: DiscoMessage, nowMs: number, effects: FinderEffect[]): void {
+    // Of this peer, but over the relay as another one's: whoever passes it on is not to get the data.
+    if (this.#choice.isForeign(path)) return
     switch (message.kind) {
       case 'ping':
         this.#handlePing(path, message.transactionId, nowMs, effects)
@@ -150,9 +156,9 @@ export class PathFinder {
     if (this.#isInUse(nowMs)) this.#startSearch(nowMs, effects)
   }
 
-  /** What `openSockets` asked for is there. */
-  handleSockets(sockets: readonly number[], nowMs: number, effects: FinderEffect[]): void {
-    this.#crossing.handleSockets(sockets, nowMs, effects)
+  /** What `openSockets` asked for is there. False if nobody wants it any more. */
+  handleSockets(sockets: readonly number[], nowMs: number, effects: FinderEffect[]): boolean {
+    return this.#crossing.handleSockets(sockets, nowMs, effects)
   }
 
   /** A datagram of STUN on a socket of a search. */
@@ -164,8 +170,10 @@ export class PathFinder {
    * A socket of a search is a data socket now, under another number. A ping tells the peer, which may have
    * missed something while it changed hands.
    */
-  handleAdopted(before: number, after: number, nowMs: number, effects: FinderEffect[]): void {
-    for (const path of this.#choice.renumber(before, after)) this.#probing.ping(path, nowMs, effects)
+  handleAdopted(before: number, after: number, nowMs: number, effects: FinderEffect[]): boolean {
+    const paths = this.#choice.renumber(before, after)
+    for (const path of paths) this.#probing.ping(path, nowMs, effects)
+    return paths.length > 0
   }
 
   /** What `prepareTcp` asked for: our ends as servers see them, none if no server answered. */
@@ -288,12 +296,22 @@ export class PathFinder {
     if (this.#choice.isRelay(path) || this.#choice.heard(path, nowMs)) return
     // The peer can reach us from there: it may be a candidate that it does not know of itself.
     if (this.#pings.isPending(path, nowMs - CHALLENGE_INTERVAL_MS)) return
-    if (this.#choice.isStream(path)) this.#probing.ping(path, nowMs, effects)
-    else this.#probing.try(path, nowMs, effects)
+    if (!this.#choice.isStream(path)) this.#probing.try(path, nowMs, effects)
+    else if (this.#mayChallenge(nowMs)) this.#probing.ping(path, nowMs, effects)
+  }
+
+  /** Whoever plays an old ping again on ever new connections makes us ask on no more than some of them. */
+  #mayChallenge(nowMs: number): boolean {
+    if (nowMs - this.#challengesFromMs > 1000) {
+      this.#challengesFromMs = nowMs
+      this.#challenges = 0
+    }
+    this.#challenges += 1
+    return this.#challenges <= MAX_STREAM_CHALLENGES
   }
 
   #handlePong(path: Path, transactionId: Uint8Array, nowMs: number, effects: FinderEffect[]): void {
-    const pending = this.#pings.take(path, transactionId)
+    const pending = this.#pings.take(path, transactionId, nowMs)
     if (pending === undefined || pending.key !== keyOf(path)) return
     const rttMs = nowMs - pending.sentMs
     if (this.#choice.isRelay(path)) {

@@ -21,7 +21,7 @@ import { type FinderStatus, PathFinder } from './path-finder.js'
 import { type DirectoryEntry, PeerDirectory } from './peer-directory.js'
 import type { ReflexiveEffect } from './reflexive.js'
 import { isStun } from './stun.js'
-import { type DeviceSockets, Whereabouts } from './whereabouts.js'
+import { type DeviceSockets, type PortSurveyRequest, Whereabouts } from './whereabouts.js'
 
 /** Names a peer for as long as it is there: its keys change. Never used again. */
 export type PeerId = number
@@ -189,12 +189,12 @@ export class PathManager {
    * Servers to ask how this node's NAT chooses ports, if that matters and is not known of this network.
    * Whoever asks tells the outcome by setPortChoice.
    */
-  takePortSurvey(): readonly Endpoint[] | undefined {
+  takePortSurvey(): PortSurveyRequest | undefined {
     return this.#whereabouts.takePortSurvey()
   }
 
-  setPortChoice(choice: PortChoice | undefined, nowMs: number, effects: PathEffect[]): void {
-    this.#whereabouts.setPortChoice(choice)
+  setPortChoice(seenAs: string, choice: PortChoice | undefined, nowMs: number, effects: PathEffect[]): void {
+    if (!this.#whereabouts.setPortChoice(seenAs, choice)) return
     this.#tellChange(nowMs, effects)
   }
 
@@ -229,14 +229,18 @@ export class PathManager {
     this.#tell(publicKey, nowMs, effects, (finder, list) => finder.handleWanted(nowMs, list))
   }
 
-  /** What `openSockets` asked for. */
+  /** What `openSockets` asked for. False if nobody wants them any more. */
   handleSockets(
     publicKey: PublicKey,
     sockets: readonly number[],
     nowMs: number,
     effects: PathEffect[],
-  ): void {
-    this.#tell(publicKey, nowMs, effects, (finder, list) => finder.handleSockets(sockets, nowMs, list))
+  ): boolean {
+    let isWanted = false
+    this.#tell(publicKey, nowMs, effects, (finder, list) => {
+      isWanted = finder.handleSockets(sockets, nowMs, list)
+    })
+    return isWanted
   }
 
   /** A datagram on a socket of a search for this peer. */
@@ -252,15 +256,19 @@ export class PathManager {
     } else if (isDisco(bytes)) this.handleProbe(path, bytes, nowMs, effects)
   }
 
-  /** A socket of a search carries data now, under another number. */
+  /** A socket of a search carries data now, under another number. False if no path needs it any more. */
   handleAdopted(
     publicKey: PublicKey,
     before: number,
     after: number,
     nowMs: number,
     effects: PathEffect[],
-  ): void {
-    this.#tell(publicKey, nowMs, effects, (finder, list) => finder.handleAdopted(before, after, nowMs, list))
+  ): boolean {
+    let isUsed = false
+    this.#tell(publicKey, nowMs, effects, (finder, list) => {
+      isUsed = finder.handleAdopted(before, after, nowMs, list)
+    })
+    return isUsed
   }
 
   /** What `prepareTcp` asked for. */

@@ -8,6 +8,8 @@ import { keyOf } from './known-paths.js'
 
 const MAX_PENDING = 512
 const PATIENCE_MS = 2000
+/** A shared one is sent for as long as a search lasts; later answers are old ones, played again. */
+const SHARED_PATIENCE_MS = 5000
 const TRANSACTION_ID_BYTES = 12
 
 export interface Pending {
@@ -55,13 +57,15 @@ export class PingBook {
   }
 
   /** What an answer that came over `path` answers; undefined if nothing. */
-  take(path: Path, transactionId: Uint8Array): Pending | undefined {
+  take(path: Path, transactionId: Uint8Array, nowMs: number): Pending | undefined {
     const id = formatHex(transactionId)
     const pending = this.#pending.get(id)
     this.#pending.delete(id)
     if (pending !== undefined) return pending
     const shared = this.#shared
-    return shared?.id === id ? { key: keyOf(path), path, sentMs: shared.sentMs, isWide: false } : undefined
+    return shared?.id === id && nowMs - shared.sentMs < SHARED_PATIENCE_MS
+      ? { key: keyOf(path), path, sentMs: shared.sentMs, isWide: false }
+      : undefined
   }
 
   isPending(path: Path, sinceMs: number = Number.NEGATIVE_INFINITY): boolean {

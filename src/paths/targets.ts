@@ -11,6 +11,8 @@ import { type Candidate, MAX_CANDIDATES } from './disco.js'
 /** Unanswered pings to one endpoint within the span. */
 const MAX_UNANSWERED = 16
 const SPAN_MS = 60_000
+/** Endpoints that a peer may name anew within the span: else it could name the same ones again, as if never tried. */
+const MAX_NEW: number = 4 * MAX_CANDIDATES
 
 /** A path that is too narrow for data is not tried again for so long. */
 const NARROW_MS: number = 10 * 60_000
@@ -24,6 +26,8 @@ interface Target {
 
 export class Targets {
   readonly #targets = new Map<string, Target>()
+  #named = 0
+  #namedFromMs = Number.NEGATIVE_INFINITY
 
   get size(): number {
     return this.#targets.size
@@ -40,8 +44,19 @@ export class Targets {
     for (const { endpoint, kind } of candidates) {
       if (kind === 'tcp' || !isWorthTrying(endpoint, own)) continue
       const key = formatEndpoint(endpoint)
-      this.#targets.set(key, before.get(key) ?? newTarget(endpoint, nowMs))
+      const known = before.get(key)
+      if (known !== undefined || this.#mayName(nowMs))
+        this.#targets.set(key, known ?? newTarget(endpoint, nowMs))
     }
+  }
+
+  #mayName(nowMs: number): boolean {
+    if (nowMs - this.#namedFromMs > SPAN_MS) {
+      this.#namedFromMs = nowMs
+      this.#named = 0
+    }
+    this.#named += 1
+    return this.#named <= MAX_NEW
   }
 
   /** Counts one more ping there; false if there were too many, or there are too many endpoints. */

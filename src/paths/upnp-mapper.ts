@@ -45,6 +45,7 @@ const RANDOM_PORTS = 2
 const FIRST_RANDOM_PORT = 20_000
 const RANDOM_PORT_SPAN = 40_000
 const ONLY_PERMANENT: readonly number[] = [725, 402]
+const CONFLICT = 718
 const PORT_REFUSED: readonly number[] = [718, 729, 724, 606]
 
 export interface UpnpMapperOptions {
@@ -280,6 +281,13 @@ export class UpnpMapper {
     const [refused, ...others] = state.attempts
     if (state.leaseS > 0 && ONLY_PERMANENT.includes(code)) {
       this.#ask({ ...state, leaseS: 0 }, output)
+      return
+    }
+    const held = this.#held.get(state.protocol)
+    const isOwn = held?.externalPort === refused.externalPort && held.expiresMs === Number.POSITIVE_INFINITY
+    if (code === CONFLICT && isOwn) {
+      // It is there for ever, and is ours: another port beside it would be one more that nobody takes away.
+      this.#mapNext(state, nowMs, output)
       return
     }
     const isPortRefused = PORT_REFUSED.includes(code)

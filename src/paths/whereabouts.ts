@@ -26,6 +26,8 @@ const MAX_WIDE_BYTES = 1472
 const MAX_NETWORKS = 16
 /** Of what a router was seen to keep: the rest is for whoever else is behind it. */
 const FULL_SHARE = 0.6
+/** An outage looks like a full router, and routers are replaced: it is looked at again. */
+const FULL_MS: number = 30 * 60_000
 
 export interface DeviceSockets {
   readonly v4: number | undefined
@@ -37,6 +39,12 @@ export interface WhereaboutsOptions {
   readonly random: RandomBytes
   /** Of the inner interface. */
   readonly mtu: () => number
+}
+
+/** How the NAT that shows this node as `seenAs` chooses ports is to be asked of these. */
+export interface PortSurveyRequest {
+  readonly seenAs: string
+  readonly servers: readonly Endpoint[]
 }
 
 export class Whereabouts {
@@ -58,7 +66,7 @@ export class Whereabouts {
   /** What was found is known again, and not yet part of the position. */
   #isChangeDue = false
   /** How many sockets were too many, and of which external addresses that is true. */
-  #full: { readonly seenAs: string; readonly sockets: number } | undefined
+  #full: { readonly seenAs: string; readonly sockets: number; untilMs: number | undefined } | undefined
   #lifetimeMs: number | undefined
   #position: OwnPosition
 
@@ -114,7 +122,7 @@ export class Whereabouts {
     if (this.#tcpAddress !== undefined && equalIp(this.#tcpAddress, address)) return false
     this.#tcpAddress = address
     this.#change()
-    return true
+    return this.#mappedTcpPort !== undefined
   }
 
   setTcpPort(port: number): void {
@@ -123,23 +131,26 @@ export class Whereabouts {
   }
 
   /** What is remembered of this network becomes part of the position in handleTimeout. */
-  takePortSurvey(): readonly Endpoint[] | undefined {
+  takePortSurvey(): PortSurveyRequest | undefined {
     const seenAs = this.#seenAs()
     if (!isHard(this.#reflexive.mapping) || this.#surveyed === seenAs) return undefined
     this.#surveyed = seenAs
     this.#choice = this.#choices.get(seenAs)
     this.#isSurveyDone = this.#choices.has(seenAs)
     this.#isChangeDue = this.#isSurveyDone
-    return this.#isSurveyDone ? undefined : this.#servers
+    return this.#isSurveyDone ? undefined : { seenAs, servers: this.#servers }
   }
 
-  setPortChoice(choice: PortChoice | undefined): void {
-    this.#choice = choice
-    this.#choices.set(this.#surveyed, choice)
+  /** False if that is of another network by now; it is remembered. What could not be found out is not. */
+  setPortChoice(seenAs: string, choice: PortChoice | undefined): boolean {
+    if (choice !== undefined) this.#choices.set(seenAs, choice)
     const [oldest] = this.#choices.keys()
     if (this.#choices.size > MAX_NETWORKS && oldest !== undefined) this.#choices.delete(oldest)
+    if (seenAs !== this.#surveyed) return false
+    this.#choice = choice
     this.#isSurveyDone = true
     this.#change()
+    return true
   }
 
   setLifetime(lifetimeMs: number | undefined): void {
@@ -150,7 +161,7 @@ export class Whereabouts {
 
   /** The router keeps no more sessions than about so many. */
   setFull(sockets: number): void {
-    this.#full = { seenAs: this.#seenAs(), sockets }
+    this.#full = { seenAs: this.#seenAs(), sockets, untilMs: undefined }
     this.#update()
   }
 
@@ -174,6 +185,13 @@ export class Whereabouts {
 
   /** True if the position is another one now. */
   handleTimeout(nowMs: number, effects: ReflexiveEffect[]): boolean {
+    if (this.#full !== undefined) {
+      this.#full.untilMs ??= nowMs + FULL_MS
+      if (nowMs >= this.#full.untilMs) {
+        this.#full = undefined
+        this.#update()
+      }
+    }
     const isDue = this.#reflexive.nextDeadlineMs() <= nowMs
     const isChanged = (isDue && this.#reflexive.handleTimeout(nowMs, effects)) || this.#isChangeDue
     if (isChanged) this.#change()

@@ -29,7 +29,9 @@ export async function openDatagramSocket(
   if (!isBound) return undefined
   socket.on('message', (bytes, info) => {
     const address = tryParseIp(info.address.split('%')[0] ?? '')
-    if (address !== undefined) onDatagram({ address, port: info.port, scopeId: 0 }, new Uint8Array(bytes))
+    // Nobody is at port 0: an answer could not be sent.
+    if (address !== undefined && info.port !== 0)
+      onDatagram({ address, port: info.port, scopeId: 0 }, new Uint8Array(bytes))
   })
   let sending = 0
   let onAllSent: () => void = () => undefined

@@ -196,11 +196,12 @@ export class PathWorld {
     const effects: PathEffect[] = []
     input(effects)
     for (const effect of effects) this.#carryOut(node, effect)
-    if (node.manager.takePortSurvey() !== undefined) {
+    const survey = node.manager.takePortSurvey()
+    if (survey !== undefined) {
       node.surveys += 1
       const choice = this.#ports.get(node)
       this.#at(2 * RTT_MS, () =>
-        this.turn(node, (list) => node.manager.setPortChoice(choice, this.nowMs, list)),
+        this.turn(node, (list) => node.manager.setPortChoice(survey.seenAs, choice, this.nowMs, list)),
       )
     }
   }

@@ -158,7 +158,12 @@ export class KeyRotation {
   /** One that cannot be read is lost: peers that know no other are out of reach until the hub tells them. */
   #tryReadPrevious(): StoredKey | undefined {
     try {
-      return this.#options.files?.readPrevious()
+      const { files, wallNowMs } = this.#options
+      const stored = files?.readPrevious()
+      if (stored === undefined || wallNowMs() < stored.sinceMs + this.#overlapMs) return stored
+      // The overlap ended while nobody was there: a hub takes no signature that has expired.
+      files?.deletePrevious()
+      return undefined
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error)
       this.#options.log.warn('key.previous_unreadable', { reason })

@@ -50,6 +50,8 @@ export class PathDriver {
   readonly #tcp: TcpLinks
   #tcpServers: readonly Endpoint[] = []
   #nextNumber = -1
+  /** Being opened for searches. */
+  #opening = 0
   #isStopped = false
 
   constructor(options: PathDriverOptions) {
@@ -98,9 +100,9 @@ export class PathDriver {
     const result = input(manager, nowMs(), effects)
     for (const effect of effects) this.#carryOut(effect)
     this.#learner.check(nowMs())
-    const servers = this.#isStopped ? undefined : manager.takePortSurvey()
+    const survey = this.#isStopped ? undefined : manager.takePortSurvey()
     if (!this.#isStopped) this.#wakeUp.at(manager.nextDeadlineMs(nowMs()))
-    if (servers !== undefined) void this.#surveyPorts(servers)
+    if (survey !== undefined) void this.#surveyPorts(survey)
     return result
   }
 
@@ -183,14 +185,17 @@ export class PathDriver {
     await entry.socket.close()
     const socket = this.#isStopped ? undefined : this.#options.engine.tryOpenPathSocket(4, entry.socket.port)
     if (socket === undefined) return undefined
-    this.turn((manager, nowMs, effects) => {
-      manager.handleAdopted(publicKey, number, socket, nowMs, effects)
-    })
-    return socket
+    const isUsed = this.turn((manager, nowMs, effects) =>
+      manager.handleAdopted(publicKey, number, socket, nowMs, effects),
+    )
+    if (isUsed) return socket
+    this.#options.engine.closePathSocket(socket)
+    return undefined
   }
 
   async #open(publicKey: PublicKey, owner: PeerId, count: number): Promise<void> {
-    const room = Math.max(0, Math.min(count, MAX_SEARCH_SOCKETS - this.#search.size))
+    const room = Math.max(0, Math.min(count, MAX_SEARCH_SOCKETS - this.#search.size - this.#opening))
+    this.#opening += room
     const numbers = Array.from({ length: room }, () => this.#nextNumber--)
     await Promise.all(
       numbers.map(async (number) => {
@@ -204,12 +209,13 @@ export class PathDriver {
         if (socket !== undefined) this.#search.set(number, { owner, socket })
       }),
     )
-    if (this.#isStopped) {
-      for (const number of numbers) this.#close(number)
-      return
-    }
+    this.#opening -= room
     const open = numbers.filter((number) => this.#search.has(number))
-    this.turn((manager, nowMs, effects) => manager.handleSockets(publicKey, open, nowMs, effects))
+    const isWanted =
+      !this.#isStopped &&
+      this.turn((manager, nowMs, effects) => manager.handleSockets(publicKey, open, nowMs, effects))
+    // The search is over, or the peer gone: nobody would close them.
+    if (!isWanted) for (const number of open) this.#close(number)
   }
 
   #close(number: number): void {
@@ -218,10 +224,13 @@ export class PathDriver {
     void entry?.socket.close()
   }
 
-  async #surveyPorts(servers: readonly Endpoint[]): Promise<void> {
+  async #surveyPorts({
+    seenAs,
+    servers,
+  }: NonNullable<ReturnType<PathManager['takePortSurvey']>>): Promise<void> {
     const choice = await surveyPorts(servers)
     if (this.#isStopped) return
-    this.turn((manager, nowMs, effects) => manager.setPortChoice(choice, nowMs, effects))
+    this.turn((manager, nowMs, effects) => manager.setPortChoice(seenAs, choice, nowMs, effects))
   }
 }
 

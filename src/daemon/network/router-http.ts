@@ -41,6 +41,8 @@ export async function askRouter(
       answer.on('close', () => resolve(undefined))
     })
     question.on('error', () => resolve(undefined))
+    // Also where no answer is told of: one that asks for another protocol.
+    question.on('close', () => resolve(undefined))
     question.end(call?.body)
   })
 }

@@ -87,11 +87,13 @@ export class TcpLinks {
 
   /** Begins an attempt to reach a peer; `onReady` follows. */
   async prepare({ peer, publicKey }: LinkedPeer, servers: readonly Endpoint[]): Promise<void> {
+    if (this.#isStopped) return
     const punch = new TcpPunch()
     this.end(peer)
     this.#punches.set(peer, punch)
     const own = await punch.prepare(servers)
-    if (!this.#isStopped) this.#options.onReady(publicKey, own)
+    const isCurrent = this.#punches.get(peer) === punch
+    if (!this.#isStopped && isCurrent) this.#options.onReady(publicKey, own)
   }
 
   dial({ peer, publicKey }: LinkedPeer, endpoints: readonly Endpoint[]): void {

@@ -21,6 +21,8 @@ const ANSWER_TIMEOUT_MS = 1500
 /** Some routers answer whoever comes too early with a reset, and the next attempt goes through. */
 const RETRY_AFTER_MS = [50, 100, 200, 400, 800] as const
 const MAX_ANSWER_BYTES = 548
+/** Of one family: one of them may be dead. */
+const MAX_SERVERS = 2
 
 export class TcpPunch {
   readonly #sockets = new Set<Socket>()
@@ -31,10 +33,12 @@ export class TcpPunch {
   /** Our end as servers see it, for each family of which one answers. */
   async prepare(servers: readonly Endpoint[]): Promise<Endpoint[]> {
     this.#port = await freePort()
-    const chosen = ([4, 6] as const).flatMap(
-      (family) => servers.find(({ address }) => address.family === family) ?? [],
+    const seen = await Promise.all(
+      ([4, 6] as const).map(async (family) => {
+        const chosen = servers.filter(({ address }) => address.family === family).slice(0, MAX_SERVERS)
+        return await this.#askAll(chosen)
+      }),
     )
-    const seen = await Promise.all(chosen.map(async (server) => await this.#ask(server)))
     return seen.flatMap((endpoint) => endpoint ?? [])
   }
 
@@ -71,6 +75,16 @@ export class TcpPunch {
     socket.on('error', () => undefined) // its end follows
     socket.on('close', () => this.#sockets.delete(socket))
     return socket
+  }
+
+  /** What the first one says that answers. */
+  async #askAll(servers: readonly Endpoint[]): Promise<Endpoint | undefined> {
+    const answers = servers.map(async (server) => {
+      const endpoint = await this.#ask(server)
+      if (endpoint === undefined) throw new Error('no answer')
+      return endpoint
+    })
+    return await Promise.any(answers).catch(() => undefined)
   }
 
   /** Undefined if it does not answer in time. */

@@ -102,7 +102,9 @@ export class StunServer {
     this.#corners.push(corner)
     socket.on('message', (bytes, info) => {
       const from = tryParseIp(info.address.split('%')[0] ?? '')
-      if (from !== undefined) this.#answer(corner, { address: from, port: info.port, scopeId: 0 }, bytes)
+      // Nobody is at port 0, and the system sends nothing there.
+      if (from !== undefined && info.port !== 0)
+        this.#answer(corner, { address: from, port: info.port, scopeId: 0 }, bytes)
     })
   }
 

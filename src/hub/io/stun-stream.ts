@@ -14,6 +14,9 @@ const MAX_BYTES = 548
 /** Whoever asks keeps the connection for as long as he needs his NAT to remember it. */
 const LIFETIME_MS = 10_000
 const MAX_ANSWERS = 4
+/** Of all; the oldest gives way. */
+const MAX_STREAMS = 1024
+const streams = new Set<Socket>()
 /** Where the question came in does not matter: nothing else could answer it. */
 const HERE: Endpoint = { address: { family: 4, bytes: new Uint8Array(4) }, port: 0, scopeId: 0 }
 
@@ -22,7 +25,16 @@ export function serveStun(socket: Socket): void {
   let waiting: Uint8Array = new Uint8Array(0)
   let answers = 0
   const timer = setTimeout(() => socket.destroy(), LIFETIME_MS)
-  socket.once('close', () => clearTimeout(timer))
+  streams.add(socket)
+  const [oldest] = streams
+  if (streams.size > MAX_STREAMS) {
+    if (oldest !== undefined) streams.delete(oldest)
+    oldest?.destroy()
+  }
+  socket.once('close', () => {
+    clearTimeout(timer)
+    streams.delete(socket)
+  })
   socket.on('data', (chunk: Buffer) => {
     waiting = Buffer.concat([waiting, chunk])
     const lengthBytes = HEADER_BYTES + (((waiting[2] ?? 0) << 8) | (waiting[3] ?? 0))
