@@ -40,6 +40,7 @@ import { PathDriver } from './path-driver.js'
 import { PortMapping } from './port-mapping.js'
 import { RelayPool, type RelayStatus } from './relay-pool.js'
 import { resolveServers } from './resolve-servers.js'
+import { Trust } from './trust.js'
 
 /** Port of the remote endpoint of a path over the relay; others are numbers of TCP connections. */
 const RELAY_PORT = 1
@@ -73,6 +74,8 @@ export interface MembershipStatus {
   readonly relays: readonly RelayStatus[]
   readonly stun: readonly HostEndpoint[]
   readonly faults: ReadonlyMap<string, string>
+  /** Names of nodes that said yes to this one and have none of it. */
+  readonly waiting: readonly string[]
   readonly nodes: readonly NetmapNode[]
   readonly nodeOf: (publicKey: PublicKey) => NetmapNode | undefined
   readonly pathOf: (publicKey: PublicKey) => FinderStatus | undefined
@@ -82,6 +85,7 @@ export interface MembershipStatus {
 }
 
 export class Membership {
+  readonly trust: Trust
   readonly #options: MembershipOptions
   readonly #manager: PathManager
   readonly #driver: PathDriver
@@ -149,6 +153,13 @@ export class Membership {
       onMessage: (message) => this.#handleHubMessage(message),
       onState: (state) => this.#handleHubState(state),
     })
+    this.trust = new Trust({
+      ownIdentity: identity.text,
+      netmap: () => this.#netmap,
+      apply: (change) => this.#apply(change),
+      send: (message) => this.#hub.send(message),
+      save: () => this.#save(),
+    })
   }
 
   start(): void {
@@ -163,6 +174,7 @@ export class Membership {
     })
     const stored = this.#options.store.tryRead(formatKeyBase64(this.#options.config.hubKey))
     if (stored !== undefined) {
+      this.trust.restore(stored.consents)
       this.#handleWelcome(stored.welcome)
       this.#apply(this.#netmap?.restore(stored.netmap))
     }
@@ -190,17 +202,22 @@ export class Membership {
     return this.#netmap?.nodes ?? []
   }
 
+  get name(): string {
+    return this.#welcome?.name ?? this.#options.config.name
+  }
+
   status(): MembershipStatus {
     const { config } = this.#options
     const nodes = this.nodes
     const byKey = new Map(nodes.map((node) => [formatHex(node.tunnelKey), node]))
     return {
       network: config.network,
-      name: this.#welcome?.name ?? config.name,
+      name: this.name,
       hub: this.#refusal === '' ? this.#hubState : { kind: 'broken', reason: this.#refusal },
       relays: this.#relays.status(),
       stun: this.#welcome === undefined ? [] : stunServersOf(this.#welcome),
       faults: this.#netmap?.faults ?? new Map(),
+      waiting: this.trust.waiting,
       nodes,
       nodeOf: (publicKey) => byKey.get(formatHex(publicKey)),
       pathOf: (publicKey) => this.#manager.status(publicKey),
@@ -223,13 +240,6 @@ export class Membership {
       relayUnknownSender: this.#unknownSenders,
     }
     return Object.fromEntries(Object.entries(all).filter(([, count]) => count > 0))
-  }
-
-  /** False if no node of that name was refused. */
-  trust(name: string): boolean {
-    const change = this.#netmap?.trust(name)
-    this.#apply(change)
-    return change !== undefined
   }
 
   /** Resolves when the router has its ports back, or is not there; the rest is stopped at once. */
@@ -268,6 +278,10 @@ export class Membership {
         break
       case 'nodes':
         this.#apply(this.#netmap?.apply(message))
+        this.trust.handleMessage(message)
+        break
+      case 'asking':
+        this.trust.handleMessage(message)
         break
       case 'signal': {
         const body = tryParseBase64(message.body)
@@ -289,12 +303,14 @@ export class Membership {
   #handleWelcome(welcome: Welcome): void {
     const { crypto, identity, wallNowMs, log } = this.#options
     this.#welcome = welcome
+    this.trust.handleWelcome(welcome)
     this.#netmap ??= new Netmap({
       crypto,
       prefix4: requirePrefix(welcome.prefix4),
       prefix6: requirePrefix(welcome.prefix6),
       ownIdentity: identity.text,
       wallNowMs,
+      isWelcome: (other) => this.trust.isWelcome(other),
     })
     this.#relays.configure(welcome.relays, welcome.ticket)
     Promise.all([resolveServers(stunServersOf(welcome)), resolveServers(welcome.relays)]).then(
@@ -431,7 +447,8 @@ export class Membership {
   #stored(): StoredNetwork | undefined {
     if (this.#welcome === undefined || this.#netmap === undefined) return undefined
     const hubKey = formatKeyBase64(this.#options.config.hubKey)
-    return { hubKey, welcome: this.#welcome, netmap: this.#netmap.toStored() }
+    const [netmap, consents] = [this.#netmap.toStored(), this.trust.toStored()]
+    return { hubKey, welcome: this.#welcome, netmap, consents }
   }
 
   #save(): void {

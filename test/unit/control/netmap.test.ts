@@ -11,13 +11,14 @@ const OWN = testNode(1)
 const ALICE = testNode(2)
 const MALLORY = testNode(3)
 
-function netmap(wallNowMs = () => WALL_MS): Netmap {
+function netmap(wallNowMs = () => WALL_MS, isWelcome = (_identity: string) => true): Netmap {
   return new Netmap({
     crypto: nobleCrypto,
     prefix4: prefixOf('100.64.0.0/16'),
     prefix6: PREFIX6,
     ownIdentity: OWN.identity.text,
     wallNowMs,
+    isWelcome,
   })
 }
 
@@ -75,8 +76,9 @@ describe('a netmap', () => {
       'its name belonged to another identity; if it was set up anew',
     )
     expect(map.nodes).toEqual([])
-    expect(map.trust('nobody')).toBeUndefined()
-    expect(map.trust('alice')?.changed).toHaveLength(1)
+    expect(map.ownerOf('alice')).toBe(ALICE.identity.text)
+    expect(map.trust(ALICE.identity.text)).toBeUndefined()
+    expect(map.trust(MALLORY.identity.text)?.changed).toHaveLength(1)
     expect(map.nodes[0]?.identity).toBe(MALLORY.identity.text)
     expect(map.faults.size).toBe(0)
     expect(tell(map, alice({ v4: '100.64.0.11' })).faults[0]).toContain('belonged to another')
