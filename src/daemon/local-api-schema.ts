@@ -7,7 +7,7 @@
  * | POST /v1/stop | StopResult, when everything is undone |
  * | GET /v1/why | WhyReport of every node of the network |
  * | GET /v1/trust | TrustReport: who waits for a person's word, who has it |
- * | POST /v1/trust | TrustOrder → TrustEntry: believes that a node is the one it says, says yes to it, or takes that back |
+ * | POST /v1/trust | TrustEntry, when what a TrustOrder says of a node is done |
  *
  * A failed request answers with ApiFailure. Fields are only ever added.
  */
