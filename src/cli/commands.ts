@@ -13,8 +13,9 @@ import { netcheck } from './commands/netcheck.js'
 import { ping } from './commands/ping.js'
 import { relay } from './commands/relay.js'
 import { status } from './commands/status.js'
+import { trust } from './commands/trust.js'
 import { up } from './commands/up.js'
-import { trust, why } from './commands/why.js'
+import { why } from './commands/why.js'
 
 export const COMMANDS: readonly Command[] = [
   up,

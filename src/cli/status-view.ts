@@ -54,7 +54,7 @@ function formatInterface(status: InterfaceStatus, paint: Paint): string {
 }
 
 function networkRows(network: NetworkStatus): [string, string][] {
-  const { name, node, hub, hubDetail, relays, seenAs, faults } = network
+  const { name, node, hub, hubDetail, relays, seenAs, faults, waiting } = network
   const rows: [string, string][] = [
     ['network', `${node} in ${name}`],
     [
@@ -69,6 +69,7 @@ function networkRows(network: NetworkStatus): [string, string][] {
     rows.push(['relay', `${host}:${port} ${reach}${isHome ? ', home' : ''}`])
   }
   if (seenAs.length > 0) rows.push(['seen as', list(seenAs)])
+  if (waiting.length > 0) rows.push(['asks', `${list(waiting)}; see: overlay trust`])
   for (const fault of faults) rows.push(['refused', fault])
   return rows
 }

@@ -5,12 +5,14 @@
  * | hello | first: who it is, proven for this session; with a token's secret if it is new |
  * | update | its tunnel keys or its round trips to relays changed |
  * | signal | a sealed message for another node, while no relay carries it |
+ * | consent | it says yes to another node, or takes that back; where the network asks for it |
  * | ping | from time to time |
  * | leave | it goes for good |
  *
  * | hub → node | when |
  * | welcome | answers hello: the network, its own place in it, relays, STUN servers |
  * | nodes | after welcome in parts, the last with `isComplete`; later whatever changed |
+ * | asking | after that, and when it changes: whom it could say yes to, by name and identity alone |
  * | signal, ticket, pong | |
  * | refused | the session ends; in words that a person can act on |
  *
@@ -21,6 +23,7 @@ import { z } from 'zod'
 import { DNS_LABEL } from '../net/dns-label.js'
 import type { HostEndpoint } from '../net/endpoint.js'
 import { tryParsePrefix } from '../net/prefix.js'
+import { tryParseIdentity } from './identity.js'
 import type { SignedTunnelKey } from './tunnel-key.js'
 
 /** Of one message, before it is sealed. */
@@ -28,6 +31,11 @@ export const MAX_MESSAGE_BYTES: number = 64 * 1024
 /** Keeps a message of nodes below MAX_MESSAGE_BYTES. */
 export const MAX_NODES_PER_MESSAGE = 40
 export const MAX_LOCAL_PREFIXES = 64
+export const MAX_ASKING_PER_MESSAGE = 200
+/** That a node is told of, and remembers: those who said yes to it before others. */
+export const MAX_ASKING = 1000
+/** That one node may give, so that none fills a store. */
+export const MAX_CONSENTS = 4096
 const MAX_RELAY_RTTS = 8
 const MAX_RELAY_RTT_MS = 60_000
 
@@ -57,6 +65,15 @@ export interface NodeInfo {
   readonly isOnline: boolean
 }
 
+/** Who may be talked to as soon as both have said yes. */
+export interface AskingNode {
+  /** Base64. */
+  readonly identity: string
+  readonly name: string
+  /** Whose yes there is already, as seen by who hears of it. */
+  readonly direction: 'theirs' | 'ours' | 'none'
+}
+
 export interface Hello {
   readonly type: 'hello'
   readonly version: 1
@@ -83,8 +100,16 @@ export type NodeMessage =
       readonly previousTunnelKey?: SignedTunnelKey | undefined
     }
   | { readonly type: 'signal'; readonly to: string; readonly body: string }
+  | ConsentMessage
   | { readonly type: 'ping' }
   | { readonly type: 'leave' }
+
+/** Proven by the session alone: who speaks in it is known. */
+export interface ConsentMessage {
+  readonly type: 'consent'
+  readonly identity: string
+  readonly isGiven: boolean
+}
 
 export interface Welcome {
   readonly type: 'welcome'
@@ -97,6 +122,8 @@ export interface Welcome {
   readonly relays: readonly RelayInfo[]
   readonly stun: readonly HostEndpoint[]
   readonly ticket: string
+  /** Two nodes hear how to reach each other only when both have said yes. */
+  readonly needsConsent?: boolean | undefined
 }
 
 export interface Refusal {
@@ -114,15 +141,27 @@ export interface NodesMessage {
   readonly isComplete?: boolean | undefined
 }
 
+export interface AskingMessage {
+  readonly type: 'asking'
+  /** Of whom the node hears first, or of whom something changed. */
+  readonly changed: readonly AskingNode[]
+  readonly removed: readonly string[]
+  /** Begins the list that follows a welcome: whoever was known before is not in it. */
+  readonly isFirst?: boolean | undefined
+}
+
 export type HubMessage =
   | Welcome
   | NodesMessage
+  | AskingMessage
   | { readonly type: 'signal'; readonly from: string; readonly body: string }
   | { readonly type: 'ticket'; readonly ticket: string }
   | { readonly type: 'pong' }
   | Refusal
 
 const key = z.string().length(44)
+/** As a person reads it. */
+const identityText = key.refine((text) => tryParseIdentity(text) !== undefined)
 const address = z.string().max(64)
 /** A node computes with these: a hub that lies about them must not get far. */
 const prefix4 = address.refine((text) => isPrefix(text, 4, 8))
@@ -157,6 +196,12 @@ export const nodeInfo: z.ZodType<NodeInfo> = z.object({
   isOnline: z.boolean(),
 })
 
+const askingNode: z.ZodType<AskingNode> = z.object({
+  identity: identityText,
+  name,
+  direction: z.enum(['theirs', 'ours', 'none']),
+})
+
 export const nodeMessage: z.ZodType<NodeMessage> = z.discriminatedUnion('type', [
   z.object({
     type: z.literal('hello'),
@@ -176,6 +221,7 @@ export const nodeMessage: z.ZodType<NodeMessage> = z.discriminatedUnion('type', 
     previousTunnelKey: signedTunnelKey.optional(),
   }),
   z.object({ type: z.literal('signal'), to: key, body: signalBody }),
+  z.object({ type: z.literal('consent'), identity: key, isGiven: z.boolean() }),
   z.object({ type: z.literal('ping') }),
   z.object({ type: z.literal('leave') }),
 ])
@@ -192,12 +238,19 @@ export const hubMessage: z.ZodType<HubMessage> = z.discriminatedUnion('type', [
     relays: z.array(relayInfo).max(64),
     stun: z.array(z.object({ host, port })).max(16),
     ticket: z.string().max(256),
+    needsConsent: z.boolean().optional(),
   }),
   z.object({
     type: z.literal('nodes'),
     changed: z.array(nodeInfo).max(MAX_NODES_PER_MESSAGE),
     removed: z.array(key).max(MAX_NODES_PER_MESSAGE),
     isComplete: z.boolean().optional(),
+  }),
+  z.object({
+    type: z.literal('asking'),
+    changed: z.array(askingNode).max(MAX_ASKING_PER_MESSAGE),
+    removed: z.array(key).max(MAX_ASKING_PER_MESSAGE),
+    isFirst: z.boolean().optional(),
   }),
   z.object({ type: z.literal('signal'), from: key, body: signalBody }),
   z.object({ type: z.literal('ticket'), ticket: z.string().max(256) }),

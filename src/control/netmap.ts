@@ -3,7 +3,8 @@
  *
  * The hub may deny, but not impersonate. So an entry counts only if its tunnel key is signed by its
  * identity and no other node's, and its IPv6 address follows from it; and a name or an IPv4 address that belonged to one identity
- * is not taken for another until a person says so. What was refused stays on record with its reason.
+ * is not taken for another until a person says so. Where consent is asked for, it counts only if this node
+ * gave its own, whatever the hub says of that. What was refused stays on record with its reason.
  */
 
 import { formatIp, tryParseIp } from '../net/ip.js'
@@ -37,6 +38,8 @@ export interface NetmapOptions {
   /** Of this node, base64. */
   readonly ownIdentity: string
   readonly wallNowMs: () => number
+  /** This node said yes to it, or the network does not ask for that. */
+  readonly isWelcome: (identity: string) => boolean
 }
 
 /** What became of a change. */
@@ -46,6 +49,13 @@ export interface NetmapChange {
   readonly removed: readonly NetmapNode[]
   /** Newly refused, in words. */
   readonly faults: readonly string[]
+}
+
+export interface RefusedNode {
+  readonly identity: string
+  readonly name: string
+  /** In words. */
+  readonly fault: string
 }
 
 interface Entry {
@@ -85,6 +95,20 @@ export class Netmap {
   /** What was refused and why, by name. */
   get faults(): ReadonlyMap<string, string> {
     return new Map([...this.#refused.values()].map(({ info, fault }) => [info.name, fault]))
+  }
+
+  /** The same, as far as a person needs to know. */
+  get refused(): RefusedNode[] {
+    return [...this.#refused.values()].map(({ info: { identity, name }, fault }) => ({
+      identity,
+      name,
+      fault,
+    }))
+  }
+
+  /** The identity that a name belonged to first. */
+  ownerOf(name: string): string | undefined {
+    return this.#pins.get(name)
   }
 
   /** The hub begins to list all nodes. */
@@ -131,18 +155,31 @@ export class Netmap {
     return { changed, removed: [], faults: [] }
   }
 
-  /** A person vouches for whoever has this name now. False if nobody of that name was refused. */
-  trust(name: string): NetmapChange | undefined {
-    const refused = [...this.#refused.values()].find(({ info }) => info.name === name)
+  /** A person vouches for one that was refused. Undefined if it was not. */
+  trust(identity: string): NetmapChange | undefined {
+    const refused = this.#refused.get(identity)
     if (refused === undefined) return undefined
     const { info } = refused
     this.#pins.delete(info.name)
     this.#pins.delete(info.v4)
     const removed: NetmapNode[] = []
     for (const { node } of [...this.#entries.values()]) {
-      if (node.name === name || formatIp(node.v4.address) === info.v4) this.#remove(node.identity, removed)
+      if (node.identity === identity) continue
+      if (node.name === info.name || formatIp(node.v4.address) === info.v4) {
+        this.#remove(node.identity, removed)
+      }
     }
     return { ...this.apply({ type: 'nodes', changed: [info], removed: [] }), removed }
+  }
+
+  /** A person vouches that this name is that of an identity which the hub has not brought yet. */
+  pin(name: string, identity: string): NetmapChange {
+    if (this.#pins.has(name) || this.#pins.size < MAX_PINS) this.#pins.set(name, identity)
+    const removed: NetmapNode[] = []
+    for (const { node } of [...this.#entries.values()]) {
+      if (node.name === name && node.identity !== identity) this.#remove(node.identity, removed)
+    }
+    return { changed: [], removed, faults: [] }
   }
 
   // --- storing ---------------------------------------------------------------------------------
@@ -172,6 +209,9 @@ export class Netmap {
     const name = `the hub's entry for ${info.name} is refused: `
     const identityKey = tryParseIdentity(info.identity)
     if (identityKey === undefined) return `${name}its identity is no key`
+    if (!this.#options.isWelcome(info.identity)) {
+      return `${name}this node has not said yes to it; if you want to reach it, type: overlay trust ${info.name}`
+    }
     const verified = verifyTunnelKey(identityKey, info.tunnelKey, wallNowMs())
     if ('fault' in verified) return name + verified.fault
     if (before !== undefined && isOlder(info, before.info))

@@ -81,7 +81,11 @@ export class Daemon {
         reload: async () => await this.#reload(),
         stop: async () => await this.stop(),
         why: () => explainNodes(this.#requireMembership().status(), bootNowMs()),
-        trust: (body) => this.#trust(body),
+        trustReport: () => {
+          const { trust, name } = this.#requireMembership()
+          return trust.report(name)
+        },
+        trust: (body) => this.#requireMembership().trust.handleOrder(trustOrder.parse(body)),
       },
     })
     try {
@@ -155,12 +159,6 @@ export class Daemon {
     throw new AppError(ERROR_CODES.usage, `${this.#options.owner.interface} is part of no network`, {
       hint: 'only nodes of a network have paths that are looked for: overlay join',
     })
-  }
-
-  #trust(body: unknown): { node: string } {
-    const { node } = trustOrder.parse(body)
-    if (this.#requireMembership().trust(node)) return { node }
-    throw new AppError(ERROR_CODES.usage, `nothing that the hub says of "${node}" was refused`)
   }
 
   #listenToSignals(): () => void {

@@ -6,7 +6,8 @@ import { AppError, ERROR_CODES } from '../base/errors.js'
 import { createLogger, type Logger } from '../base/log.js'
 import { formatJoinToken } from '../control/join-token.js'
 import { isTicketValid } from '../control/ticket.js'
-import { Hub, type HubEffect } from '../hub/hub.js'
+import type { HubEffect } from '../hub/effects.js'
+import { Hub } from '../hub/hub.js'
 import { ControlServer } from '../hub/io/control-server.js'
 import { FrontDoor } from '../hub/io/front-door.js'
 import { openSqliteStore } from '../hub/io/sqlite-store.js'
@@ -49,7 +50,7 @@ const random = (length: number): Uint8Array => new Uint8Array(randomBytes(length
 export async function initHub(
   paths: HubPaths,
   settings: HubSettings,
-  network: { readonly name: string; readonly needsApproval: boolean },
+  network: { readonly name: string; readonly needsApproval: boolean; readonly needsConsent: boolean },
 ): Promise<void> {
   writeHubState(paths, settings)
   const store = await openSqliteStore(paths.store)
@@ -197,12 +198,13 @@ class HubHost {
 
   status(): HubStatus {
     const { settings } = this.#parts
-    const { name, prefix4, prefix6, needsApproval } = this.#registry.network
+    const { name, prefix4, prefix6, needsApproval, needsConsent } = this.#registry.network
     return {
       network: name,
       prefix4,
       prefix6,
       needsApproval,
+      needsConsent,
       address: settings.address,
       port: settings.port,
       stunPort: settings.stunPort,
@@ -222,6 +224,7 @@ class HubHost {
     const control = Object.entries(this.#hub.counters).map(([name, value]) => [`control.${name}`, value])
     return Object.fromEntries([
       ...control,
+      ['control.deltas', this.#hub.deltas],
       ['control.rateLimited', this.#control.rateLimited],
       ['connections.turnedAway', this.#door?.turnedAway ?? 0],
       ['stun.answered', this.#stun?.answered ?? 0],

@@ -24,6 +24,7 @@ export interface HubStatus {
   /** Base64: of its own relay, and of the tickets that other relays of the network check. */
   readonly relayKey: string
   readonly needsApproval: boolean
+  readonly needsConsent: boolean
   readonly nodes: number
   readonly online: number
   readonly relayClients: number
@@ -76,6 +77,7 @@ export const hubStatus: z.ZodType<HubStatus> = z.object({
   stunPort: count,
   relayKey: text,
   needsApproval: z.boolean(),
+  needsConsent: z.boolean(),
   nodes: count,
   online: count,
   relayClients: count,

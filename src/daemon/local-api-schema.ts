@@ -6,7 +6,8 @@
  * | POST /v1/reload | ReloadResult |
  * | POST /v1/stop | StopResult, when everything is undone |
  * | GET /v1/why | WhyReport of every node of the network |
- * | POST /v1/trust | with { node }: takes whoever has this name now for the one it names |
+ * | GET /v1/trust | TrustReport: who waits for a person's word, who has it |
+ * | POST /v1/trust | TrustEntry, when what a TrustOrder says of a node is done |
  *
  * A failed request answers with ApiFailure. Fields are only ever added.
  */
@@ -61,6 +62,36 @@ export interface NetworkStatus {
   readonly stun: readonly string[]
   /** What the hub said and was not believed, in words. */
   readonly faults: readonly string[]
+  /** Names of nodes that said yes to this one, and wait for the same. */
+  readonly waiting: readonly string[]
+}
+
+/** What stands between this node and another, by identity. */
+export interface TrustEntry {
+  readonly node: string
+  readonly identity: string
+  /**
+   * waits: it said yes, this node did not; asked: the other way round; agreed: both did, the hub has to bring
+   * it yet; trusted: the two can talk; refused: what the hub says of it was not believed; gone: this node said
+   * yes, the hub does not name it now; none: neither said yes
+   */
+  readonly state: 'waits' | 'asked' | 'agreed' | 'trusted' | 'refused' | 'gone' | 'none'
+  /** In words; empty if there is nothing to add. */
+  readonly detail: string
+}
+
+export interface TrustReport {
+  /** Of this node: what the others compare. */
+  readonly node: string
+  readonly identity: string
+  readonly isConsentNeeded: boolean
+  readonly nodes: readonly TrustEntry[]
+}
+
+export interface TrustOrder {
+  /** Name or identity. */
+  readonly node: string
+  readonly isRevoked: boolean
 }
 
 /** Why a node is reached as it is. */
@@ -209,6 +240,7 @@ const networkStatus: z.ZodType<NetworkStatus> = z.object({
     }),
   ),
   faults: z.array(z.string()),
+  waiting: z.array(z.string()),
 })
 
 export const whyReports: z.ZodType<readonly WhyReport[]> = z.array(
@@ -231,7 +263,24 @@ export const whyReports: z.ZodType<readonly WhyReport[]> = z.array(
   }),
 )
 
-export const trustOrder: z.ZodType<{ readonly node: string }> = z.object({ node: z.string().max(63) })
+export const trustOrder: z.ZodType<TrustOrder> = z.object({
+  node: z.string().max(63),
+  isRevoked: z.boolean().default(false),
+})
+
+export const trustEntry: z.ZodType<TrustEntry> = z.object({
+  node: z.string(),
+  identity: z.string(),
+  state: z.enum(['waits', 'asked', 'agreed', 'trusted', 'refused', 'gone', 'none']),
+  detail: z.string(),
+})
+
+export const trustReport: z.ZodType<TrustReport> = z.object({
+  node: z.string(),
+  identity: z.string(),
+  isConsentNeeded: z.boolean(),
+  nodes: z.array(trustEntry),
+})
 
 export const interfaceStatus: z.ZodType<InterfaceStatus> = z.object({
   interface: z.string(),

@@ -2,7 +2,7 @@
 
 import type { Logger } from '../base/log.js'
 import { type Route, startApiServer } from './api-server.js'
-import type { InterfaceStatus, ReloadResult, StopResult, WhyReport } from './local-api-schema.js'
+import type { InterfaceStatus, ReloadResult, StopResult, TrustReport, WhyReport } from './local-api-schema.js'
 
 export interface LocalApiHandlers {
   status(): InterfaceStatus
@@ -10,6 +10,7 @@ export interface LocalApiHandlers {
   /** Resolves when everything is undone but the API itself. */
   stop(): Promise<StopResult>
   why(): readonly WhyReport[]
+  trustReport(): TrustReport
   /** `body`: not checked yet. */
   trust(body: unknown): unknown
 }
@@ -30,6 +31,7 @@ export async function startLocalApi(options: LocalApiOptions): Promise<{ stop():
     ['POST /v1/reload', async () => await handlers.reload()],
     ['POST /v1/stop', async () => await handlers.stop()],
     ['GET /v1/why', () => handlers.why()],
+    ['GET /v1/trust', () => handlers.trustReport()],
     ['POST /v1/trust', (body) => handlers.trust(body)],
   ])
   return await startApiServer({ ...rest, routes })

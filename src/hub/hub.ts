@@ -1,43 +1,27 @@
 /**
  * The hub's side of all control sessions: who is connected, what each hears. Sans-IO: messages go in, already
- * opened and checked for their form, effects come out.
- *
- * A change goes to the nodes that it concerns, as a change; the whole list goes to a node once, when it
- * comes. Nodes concern each other if they share a tag, or one of them has none.
+ * opened and checked for their form, effects come out. What nodes hear of each other is announcer.ts.
  */
 
 import { formatBase64, tryParseBase64 } from '../base/bytes.js'
-import { addressOf } from '../control/addresses.js'
 import { type Identity, isSignedBy, tryParseIdentity } from '../control/identity.js'
 import {
+  type ConsentMessage,
   type Hello,
   type HubMessage,
-  MAX_NODES_PER_MESSAGE,
-  type NodeInfo,
   type NodeMessage,
   PROOF_LABEL,
   type Refusal,
   type RelayInfo,
-  type RelayRtts,
 } from '../control/messages.js'
 import { createTicket } from '../control/ticket.js'
 import { type SignedTunnelKeys, verifyTunnelKey } from '../control/tunnel-key.js'
 import type { HostEndpoint } from '../net/endpoint.js'
-import { formatIp } from '../net/ip.js'
-import { tryParsePrefix } from '../net/prefix.js'
 import type { Crypto } from '../wireguard/crypto.js'
+import { Announcer, type Session } from './announcer.js'
+import type { HubEffect, SessionId } from './effects.js'
 import type { Registry } from './registry.js'
 import type { NodeRecord } from './store.js'
-
-/** Names a control session; never used again. */
-export type SessionId = number
-
-export type HubEffect =
-  | { readonly kind: 'send'; readonly session: SessionId; readonly message: HubMessage }
-  /** After what was sent before. */
-  | { readonly kind: 'close'; readonly session: SessionId }
-  /** A node is none any more: relays of this process let it go. */
-  | { readonly kind: 'revoke'; readonly identity: string }
 
 const TICKET_LIFETIME_S: number = 24 * 3600
 
@@ -51,30 +35,28 @@ export interface HubOptions {
   readonly wallNowMs: () => number
 }
 
-interface Session {
-  readonly id: SessionId
-  readonly identity: string
-  relayRtts: RelayRtts
-}
-
 /** What went wrong since the start, by kind. */
 export interface HubCounters {
   malformed: number
   refused: number
   signals: number
-  deltas: number
 }
 
 export class Hub {
-  readonly counters: HubCounters = { malformed: 0, refused: 0, signals: 0, deltas: 0 }
+  readonly counters: HubCounters = { malformed: 0, refused: 0, signals: 0 }
   readonly #options: HubOptions
   readonly #sessions = new Map<SessionId, Session>()
   readonly #byIdentity = new Map<string, Session>()
-  /** Made when a node is first told of: a hash each. */
-  readonly #v6 = new Map<string, string>()
+  readonly #announcer: Announcer
 
   constructor(options: HubOptions) {
     this.#options = options
+    const { registry, crypto } = options
+    this.#announcer = new Announcer({ registry, crypto, sessions: this.#byIdentity })
+  }
+
+  get deltas(): number {
+    return this.#announcer.deltas
   }
 
   get onlineCount(): number {
@@ -86,14 +68,7 @@ export class Hub {
   }
 
   addressOf(identity: string): string {
-    const known = this.#v6.get(identity)
-    if (known !== undefined) return known
-    const prefix = tryParsePrefix(this.#options.registry.network.prefix6)
-    const bytes = tryParseIdentity(identity)
-    if (prefix === undefined || bytes === undefined) throw new RangeError('no identity or no network')
-    const text = formatIp(addressOf(this.#options.crypto, prefix, bytes))
-    this.#v6.set(identity, text)
-    return text
+    return this.#announcer.addressOf(identity)
   }
 
   // --- sessions --------------------------------------------------------------------------------
@@ -113,14 +88,12 @@ export class Hub {
       case 'update':
         this.#handleUpdate(session, message, effects)
         break
-      case 'signal': {
-        const receiver = this.#byIdentity.get(message.to)
-        if (receiver === undefined) break
-        this.counters.signals += 1
-        const signal: HubMessage = { type: 'signal', from: session.identity, body: message.body }
-        effects.push({ kind: 'send', session: receiver.id, message: signal })
+      case 'signal':
+        this.#handleSignal(session, message, effects)
         break
-      }
+      case 'consent':
+        this.#handleConsent(session, message, effects)
+        break
       case 'ping':
         this.#options.registry.seen(session.identity)
         effects.push({ kind: 'send', session: id, message: { type: 'pong' } })
@@ -142,7 +115,7 @@ export class Hub {
     registry.seen(session.identity)
     registry.saveSeen(session.identity)
     const node = registry.find(session.identity)
-    if (node?.state === 'approved') this.#tellAll(node, false, effects)
+    if (node !== undefined) this.#announcer.change(node, effects)
   }
 
   /** From time to time: removes what has been away too long, and renews tickets. */
@@ -171,7 +144,7 @@ export class Hub {
 
   rename(node: NodeRecord, name: string, effects: HubEffect[]): NodeRecord {
     const renamed = this.#options.registry.rename(node, name)
-    this.#tellAll(renamed, false, effects)
+    this.#announcer.introduce(renamed, effects)
     const session = this.#byIdentity.get(node.identity)
     if (session !== undefined) this.#welcome(session, renamed, effects)
     return renamed
@@ -179,7 +152,7 @@ export class Hub {
 
   approve(node: NodeRecord, effects: HubEffect[]): NodeRecord {
     const approved = this.#options.registry.approve(node)
-    this.#tellAll(approved, false, effects)
+    this.#announcer.introduce(approved, effects)
     return approved
   }
 
@@ -191,7 +164,8 @@ export class Hub {
     effects.push({ kind: 'close', session: id })
   }
 
-  #handleHello(id: SessionId, hello: Hello, handshakeHash: Uint8Array, effects: HubEffect[]): void {
+  #handleHello(id: SessionId, said: Hello, handshakeHash: Uint8Array, effects: HubEffect[]): void {
+    const hello = withoutExpired(said, this.#options.wallNowMs())
     const identity = tryParseIdentity(hello.identity)
     const proof = tryParseBase64(hello.proof)
     const isProven =
@@ -215,7 +189,7 @@ export class Hub {
       this.#refuse(id, enrolment.refusal, effects)
       return
     }
-    const { node } = enrolment
+    const { node, isNew } = enrolment
     if (node.state === 'pending') {
       const message = `${node.name} waits for approval`
       const hint = `on the hub, type: overlay hub approve ${node.name}`
@@ -223,6 +197,8 @@ export class Hub {
       return
     }
     this.#admit(id, node, effects)
+    if (isNew) this.#announcer.introduce(node, effects)
+    else this.#announcer.change(node, effects)
   }
 
   #admit(id: SessionId, node: NodeRecord, effects: HubEffect[]): void {
@@ -235,13 +211,12 @@ export class Hub {
     this.#sessions.set(id, session)
     this.#byIdentity.set(node.identity, session)
     this.#welcome(session, node, effects)
-    this.#sendAll(session, effects)
-    this.#tellAll(node, false, effects)
+    this.#announcer.list(session, effects)
   }
 
   #welcome(session: Session, node: NodeRecord, effects: HubEffect[]): void {
     const { registry, relays, stun } = this.#options
-    const { name: network, prefix4, prefix6 } = registry.network
+    const { name: network, prefix4, prefix6, needsConsent } = registry.network
     const message: HubMessage = {
       type: 'welcome',
       network,
@@ -253,37 +228,9 @@ export class Hub {
       relays: [...relays()],
       stun: [...stun],
       ticket: this.#ticketFor(node.identity),
+      ...(needsConsent && { needsConsent }),
     }
     effects.push({ kind: 'send', session: session.id, message })
-  }
-
-  /** Everybody else, to one who just came. */
-  #sendAll(session: Session, effects: HubEffect[]): void {
-    const own = this.#options.registry.find(session.identity)
-    const others = [...this.#options.registry.nodes]
-      .filter((node) => node.identity !== session.identity && node.state === 'approved')
-      .filter((node) => own !== undefined && isConcerned(own, node))
-      .map((node) => this.#infoOf(node))
-    for (let at = 0; at === 0 || at < others.length; at += MAX_NODES_PER_MESSAGE) {
-      const changed = others.slice(at, at + MAX_NODES_PER_MESSAGE)
-      const isComplete = at + MAX_NODES_PER_MESSAGE >= others.length
-      const message: HubMessage = { type: 'nodes', changed, removed: [], isComplete }
-      effects.push({ kind: 'send', session: session.id, message })
-    }
-  }
-
-  /** A change, to everybody else whom it concerns. */
-  #tellAll(node: NodeRecord, isRemoved: boolean, effects: HubEffect[]): void {
-    const changed = isRemoved ? [] : [this.#infoOf(node)]
-    const removed = isRemoved ? [node.identity] : []
-    const message: HubMessage = { type: 'nodes', changed, removed }
-    for (const session of this.#byIdentity.values()) {
-      if (session.identity === node.identity) continue
-      const receiver = this.#options.registry.find(session.identity)
-      if (receiver === undefined || !isConcerned(receiver, node)) continue
-      this.counters.deltas += 1
-      effects.push({ kind: 'send', session: session.id, message })
-    }
   }
 
   #handleUpdate(
@@ -302,7 +249,33 @@ export class Hub {
     }
     if (update.relayRtts !== undefined) session.relayRtts = update.relayRtts
     const node = registry.find(session.identity)
-    if (node !== undefined) this.#tellAll(node, false, effects)
+    if (node !== undefined) this.#announcer.change(node, effects)
+  }
+
+  /** Among those who know each other only: it may tell where its sender is. */
+  #handleSignal(
+    { identity: from }: Session,
+    { to, body }: Extract<NodeMessage, { type: 'signal' }>,
+    effects: HubEffect[],
+  ): void {
+    const { registry } = this.#options
+    const [receiver, own, other] = [this.#byIdentity.get(to), registry.find(from), registry.find(to)]
+    if (receiver === undefined || own === undefined || other === undefined) return
+    if (registry.knowledgeOf(own, other) !== 'all') return
+    this.counters.signals += 1
+    effects.push({ kind: 'send', session: receiver.id, message: { type: 'signal', from, body } })
+  }
+
+  #handleConsent(session: Session, { identity, isGiven }: ConsentMessage, effects: HubEffect[]): void {
+    const { registry } = this.#options
+    const [own, other] = [registry.find(session.identity), registry.find(identity)]
+    if (!registry.network.needsConsent || own === undefined || other === undefined || own === other) return
+    const before = registry.knowledgeOf(own, other)
+    // No answer, as if there were no such node: who may not know of it does not learn that it exists.
+    if (isGiven && before === 'nothing') return
+    if (registry.consents.set(own, other, isGiven)) {
+      this.#announcer.consentChanged([own, other], before, effects)
+    }
   }
 
   #forget(
@@ -311,6 +284,7 @@ export class Hub {
     effects: HubEffect[],
   ): void {
     const { identity } = node
+    const audience = this.#announcer.audienceOf(node)
     this.#options.registry.remove(node, event)
     const session = this.#byIdentity.get(identity)
     if (session !== undefined) {
@@ -320,28 +294,13 @@ export class Hub {
       const hint = 'to come back, join with a new token'
       this.#refuse(session.id, { type: 'refused', code: 'removed', message, hint }, effects)
     }
-    this.#v6.delete(identity)
     effects.push({ kind: 'revoke', identity })
-    this.#tellAll(node, true, effects)
+    this.#announcer.remove(identity, audience, effects)
   }
 
   #refuse(session: SessionId, message: Refusal, effects: HubEffect[]): void {
     this.counters.refused += 1
     effects.push({ kind: 'send', session, message }, { kind: 'close', session })
-  }
-
-  #infoOf(node: NodeRecord): NodeInfo {
-    const session = this.#byIdentity.get(node.identity)
-    return {
-      identity: node.identity,
-      name: node.name,
-      v4: node.v4,
-      v6: this.addressOf(node.identity),
-      tunnelKey: node.tunnelKey,
-      relayRtts: session?.relayRtts ?? {},
-      ...(node.previousTunnelKey !== undefined && { previousTunnelKey: node.previousTunnelKey }),
-      isOnline: session !== undefined,
-    }
   }
 
   #ticketFor(identity: string): string {
@@ -352,11 +311,13 @@ export class Hub {
   }
 }
 
+/** A node that was off for long may still offer the key that it had before. */
+function withoutExpired(hello: Hello, nowMs: number): Hello {
+  const { previousTunnelKey, ...rest } = hello
+  return previousTunnelKey === undefined || previousTunnelKey.notAfter * 1000 > nowMs ? hello : rest
+}
+
 function areValid(identity: Uint8Array, keys: SignedTunnelKeys, nowMs: number): boolean {
   const { tunnelKey, previousTunnelKey = tunnelKey } = keys
   return [tunnelKey, previousTunnelKey].every((key) => 'key' in verifyTunnelKey(identity, key, nowMs))
-}
-
-function isConcerned(a: NodeRecord, b: NodeRecord): boolean {
-  return a.tags.length === 0 || b.tags.length === 0 || a.tags.some((tag) => b.tags.includes(tag))
 }

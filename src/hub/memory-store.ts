@@ -1,12 +1,14 @@
 /** The store that forgets: for tests, and for hubs of an hour. */
 
-import type { AuditRecord, NetworkRecord, NodeRecord, Store, TokenRecord } from './store.js'
+import type { AuditRecord, ConsentRecord, NetworkRecord, NodeRecord, Store, TokenRecord } from './store.js'
 
 const MAX_AUDIT_RECORDS = 10_000
 
 export class MemoryStore implements Store {
   readonly #nodes = new Map<string, NodeRecord>()
   readonly #tokens = new Map<string, TokenRecord>()
+  /** By both identities. */
+  readonly #consents = new Map<string, ConsentRecord>()
   #audit: AuditRecord[] = []
   #network: NetworkRecord | undefined
 
@@ -28,6 +30,21 @@ export class MemoryStore implements Store {
 
   deleteNode(identity: string): void {
     this.#nodes.delete(identity)
+    for (const [key, { giver, receiver }] of this.#consents) {
+      if (giver === identity || receiver === identity) this.#consents.delete(key)
+    }
+  }
+
+  consents(): readonly ConsentRecord[] {
+    return [...this.#consents.values()]
+  }
+
+  putConsent(consent: ConsentRecord): void {
+    this.#consents.set(keyOf(consent), consent)
+  }
+
+  deleteConsent(consent: ConsentRecord): void {
+    this.#consents.delete(keyOf(consent))
   }
 
   tokens(): readonly TokenRecord[] {
@@ -68,4 +85,8 @@ export class MemoryStore implements Store {
     this.#nodes.clear()
     this.#tokens.clear()
   }
+}
+
+function keyOf({ giver, receiver }: ConsentRecord): string {
+  return `${giver} ${receiver}`
 }

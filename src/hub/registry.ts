@@ -12,6 +12,7 @@ import type { SignedTunnelKeys } from '../control/tunnel-key.js'
 import { DNS_LABEL } from '../net/dns-label.js'
 import { formatPrefix, type Prefix, tryParsePrefix } from '../net/prefix.js'
 import type { Crypto, RandomBytes } from '../wireguard/crypto.js'
+import { Consents } from './consents.js'
 import { tryFindLease } from './leases.js'
 import type { AuditRecord, NetworkRecord, NodeRecord, Store, TokenRecord } from './store.js'
 
@@ -37,14 +38,17 @@ export interface TokenRequest {
   readonly isEphemeral: boolean
 }
 
+/** What one node may know of another: how to reach it, or that there is one who could be asked. */
+export type Knowledge = 'all' | 'name' | 'nothing'
+
 export type Enrolment = { readonly node: NodeRecord; readonly isNew: boolean } | { readonly refusal: Refusal }
 
 /** Makes the network of a new store. Throws AppError for a name that cannot be part of a DNS name. */
 export function createNetwork(
   options: RegistryOptions,
-  request: { readonly name: string; readonly needsApproval: boolean },
+  request: { readonly name: string; readonly needsApproval: boolean; readonly needsConsent: boolean },
 ): NetworkRecord {
-  const { name, needsApproval } = request
+  const { name, needsApproval, needsConsent } = request
   if (!DNS_LABEL.test(name)) {
     throw new AppError(ERROR_CODES.usage, `"${name}" cannot be the name of a network`, {
       hint: 'use up to 63 lower case letters, digits and dashes',
@@ -56,6 +60,7 @@ export function createNetwork(
     prefix4: formatPrefix(networkPrefix4(random[5] as number)),
     prefix6: formatPrefix(networkPrefix6(random)),
     needsApproval,
+    needsConsent,
   }
   options.store.transaction(() => {
     options.store.setNetwork(network)
@@ -71,6 +76,7 @@ export function createNetwork(
 
 export class Registry {
   readonly network: NetworkRecord
+  readonly consents: Consents
   readonly #options: RegistryOptions
   readonly #nodes = new Map<string, NodeRecord>()
   readonly #names = new Set<string>()
@@ -87,6 +93,7 @@ export class Registry {
     if (network === undefined || pool === undefined) throw new RangeError('the store holds no network')
     this.network = network
     this.#pool = pool
+    this.consents = new Consents(options.store, options.wallNowMs)
     for (const node of options.store.nodes()) this.#remember(node)
   }
 
@@ -100,6 +107,13 @@ export class Registry {
 
   find(identity: string): NodeRecord | undefined {
     return this.#nodes.get(identity)
+  }
+
+  /** The same both ways. */
+  knowledgeOf(one: NodeRecord, other: NodeRecord): Knowledge {
+    if (!isAllowed(one, other)) return 'nothing'
+    const isEnough = !this.network.needsConsent || this.consents.isMutual(one.identity, other.identity)
+    return isEnough ? 'all' : 'name'
   }
 
   audit(limit: number): readonly AuditRecord[] {
@@ -227,6 +241,7 @@ export class Registry {
       this.#options.store.deleteNode(node.identity)
       this.#audit(event, node.name, node.identity)
     })
+    this.consents.forget(node.identity)
   }
 
   rename(node: NodeRecord, name: string): NodeRecord {
@@ -343,6 +358,12 @@ export class Registry {
   #hash(secret: Uint8Array): string {
     return formatBase64(this.#options.crypto.hash(secret))
   }
+}
+
+/** The policy: two nodes share a tag, or one of them has none. Who waits for approval is nobody yet. */
+function isAllowed(one: NodeRecord, other: NodeRecord): boolean {
+  if (one.state !== 'approved' || other.state !== 'approved') return false
+  return one.tags.length === 0 || other.tags.length === 0 || one.tags.some((tag) => other.tags.includes(tag))
 }
 
 function refuse(code: Refusal['code'], message: string, hint: string): { readonly refusal: Refusal } {

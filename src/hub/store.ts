@@ -12,6 +12,14 @@ export interface NetworkRecord {
   readonly prefix6: string
   /** New nodes wait until somebody approves them. */
   readonly needsApproval: boolean
+  /** Two nodes hear of each other's endpoints and keys only when both have said yes. */
+  readonly needsConsent: boolean
+}
+
+/** One node said yes to another; both by their identities. */
+export interface ConsentRecord {
+  readonly giver: string
+  readonly receiver: string
 }
 
 export interface NodeRecord {
@@ -56,7 +64,12 @@ export interface Store {
   nodes(): readonly NodeRecord[]
   /** Adds or replaces by identity. */
   putNode(node: NodeRecord): void
+  /** With all consents that it gave or got. */
   deleteNode(identity: string): void
+  consents(): readonly ConsentRecord[]
+  /** Once, however often it is put. */
+  putConsent(consent: ConsentRecord): void
+  deleteConsent(consent: ConsentRecord): void
   tokens(): readonly TokenRecord[]
   /** Strangers may ask: it costs the same however many there are. */
   findToken(hash: string): TokenRecord | undefined

@@ -96,6 +96,12 @@ export class LabNode {
   }
 }
 
+export interface LabNetworkOptions {
+  readonly hasSecondRelay?: boolean
+  /** More words of `overlay hub init`. */
+  readonly hubInit?: readonly string[]
+}
+
 export class LabNetwork {
   readonly #internet: Internet
   readonly #state: string
@@ -106,9 +112,10 @@ export class LabNetwork {
   }
 
   /** With a hub that runs; and, if asked for, a relay besides its own. */
-  static async start(internet: Internet, options: { hasSecondRelay?: boolean } = {}): Promise<LabNetwork> {
+  static async start(internet: Internet, options: LabNetworkOptions = {}): Promise<LabNetwork> {
     const network = new LabNetwork(internet)
-    await network.hub('init', NETWORK, '--address', HUB_ADDRESS, '--stun-address', STUN_ADDRESSES)
+    const words = ['--address', HUB_ADDRESS, '--stun-address', STUN_ADDRESSES]
+    await network.hub('init', NETWORK, ...words, ...(options.hubInit ?? []))
     if (options.hasSecondRelay === true) {
       await network.startHub()
       const { relayKey, pid } = JSON.parse(await network.hub('status', '--json')) as HubFacts

@@ -34,7 +34,8 @@ export function describeStore(open: () => Promise<Store>): void {
   it('keeps network, nodes and tokens as they were put last', async () => {
     const store = await open()
     expect([store.network(), store.nodes(), store.tokens()]).toEqual([undefined, [], []])
-    const network = { name: 'home', prefix4: '100.64.0.0/16', prefix6: 'fd00::/48', needsApproval: true }
+    const prefixes = { prefix4: '100.64.0.0/16', prefix6: 'fd00::/48' }
+    const network = { name: 'home', ...prefixes, needsApproval: true, needsConsent: true }
     store.setNetwork({ ...network, needsApproval: false })
     store.setNetwork(network)
     store.putNode(nodeRecord(1))
@@ -53,6 +54,30 @@ export function describeStore(open: () => Promise<Store>): void {
     store.deleteToken('never there')
     expect(store.nodes()).toHaveLength(1)
     expect(store.tokens()).toEqual([])
+    store.close()
+  })
+
+  it('keeps who said yes to whom, as long as both are there', async () => {
+    const store = await open()
+    const [a = '', b = '', c = ''] = [1, 2, 3].map((number) => nodeRecord(number).identity)
+    for (const number of [1, 2, 3]) store.putNode(nodeRecord(number))
+    expect(store.consents()).toEqual([])
+    for (const [giver, receiver] of [
+      [a, b],
+      [a, b],
+      [b, a],
+      [c, b],
+      [a, c],
+    ] as const) {
+      store.putConsent({ giver, receiver })
+    }
+    expect(store.consents()).toHaveLength(4)
+    store.deleteConsent({ giver: b, receiver: a })
+    store.deleteConsent({ giver: b, receiver: c })
+    expect(store.consents()).toHaveLength(3)
+    expect(store.consents()).toContainEqual({ giver: a, receiver: b })
+    store.deleteNode(b)
+    expect(store.consents()).toEqual([{ giver: a, receiver: c }])
     store.close()
   })
 

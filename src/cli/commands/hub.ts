@@ -35,6 +35,7 @@ export const hub: Command = {
     },
     relay: { about: 'init: another relay, as host:port:key', value: 'none' },
     approve: { about: 'init: new nodes wait for approval' },
+    consent: { about: 'init: two nodes reach each other only when both have said yes: overlay trust' },
     'rate-limit': { about: 'start: Mbit/s that a node may send through the relay', value: 'none' },
     name: { about: 'token create: name of the node that uses it', value: 'its own choice' },
     tags: { about: 'token create: tags of the node, with commas', value: 'none' },
@@ -87,7 +88,8 @@ async function init(input: CommandInput, paths: HubPaths, words: readonly string
     stunAddresses: listOf(input.value('stun-address')),
     relays: listOf(input.value('relay')).map(parseRelay),
   }
-  await initHub(paths, settings, { name, needsApproval: input.has('approve') })
+  const network = { name, needsApproval: input.has('approve'), needsConsent: input.has('consent') }
+  await initHub(paths, settings, network)
   if (input.output.isJson) printJson({ network: name, ...settings, state: paths.directory })
   else
     printLine(
@@ -166,6 +168,7 @@ function formatHubStatus(answer: HubStatus): string {
     ['relay key', answer.relayKey],
     ['memory', `${Math.round(answer.memoryBytes / 1e6)} MB`],
   ]
+  if (answer.needsConsent) rows.push(['consent', 'two nodes reach each other when both have said yes'])
   const odd = Object.entries(answer.counters).filter(
     ([name, value]) => value > 0 && /malformed|refused|turnedAway|rateLimited|ignored|overflow/.test(name),
   )

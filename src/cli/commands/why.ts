@@ -1,4 +1,4 @@
-/** `overlay why`, `overlay trust`: what keeps a node from being reached better, and whom to believe. */
+/** `overlay why`: what keeps a node from being reached better. */
 
 import { UsageError } from '../../base/errors.js'
 import type { WhyReport } from '../../daemon/local-api-schema.js'
@@ -55,22 +55,4 @@ function formatWhy(report: WhyReport, isVerbose: boolean): string {
   }
   if (events.length > 0) lines.push(formatTable(events.map(({ agoS, text }) => [`  ${agoS} s ago`, text])))
   return lines.join('\n')
-}
-
-export const trust: Command = {
-  name: 'trust',
-  positionals: '<node>',
-  about: 'believe the hub that a node was set up anew, after its new identity was refused',
-  options: NETWORK_OPTION,
-  examples: [['sudo overlay trust planner', 'when you know that planner was set up anew']],
-  async run({ words, value, output }) {
-    const { trustOrder } = await import('../../daemon/local-api-schema.js')
-    const { callInterface } = await import('../running.js')
-    const [node = ''] = words
-    const request = { method: 'POST', path: '/v1/trust', body: { node }, answer: trustOrder } as const
-    await callInterface(value('interface'), { ...request, timeoutMs: TIMEOUT_MS })
-    if (output.isJson) printJson({ node })
-    else printLine(`${node} is trusted as it is now`)
-    return 0
-  },
 }

@@ -33,6 +33,7 @@ import type { NetworkStore, StoredNetwork } from './network-store.js'
 import { localPrefixes, type OwnAddresses, watchOwnAddresses } from './own-addresses.js'
 import { PathDriver } from './path-driver.js'
 import { RelayPool, type RelayStatus } from './relay-pool.js'
+import { Trust } from './trust.js'
 
 export interface MembershipOptions {
   readonly config: OverlayConfig
@@ -63,6 +64,8 @@ export interface MembershipStatus {
   readonly relays: readonly RelayStatus[]
   readonly stun: readonly HostEndpoint[]
   readonly faults: ReadonlyMap<string, string>
+  /** Names of nodes that said yes to this one and have none of it. */
+  readonly waiting: readonly string[]
   readonly nodes: readonly NetmapNode[]
   readonly nodeOf: (publicKey: PublicKey) => NetmapNode | undefined
   readonly pathOf: (publicKey: PublicKey) => FinderStatus | undefined
@@ -72,6 +75,7 @@ export interface MembershipStatus {
 }
 
 export class Membership {
+  readonly trust: Trust
   readonly #options: MembershipOptions
   readonly #manager: PathManager
   readonly #driver: PathDriver
@@ -138,6 +142,13 @@ export class Membership {
       nodeAt: (v6) => this.#peers.nodeAt(v6),
       nodeOf: (identity) => this.#netmap?.find(identity),
     })
+    this.trust = new Trust({
+      ownIdentity: identity.text,
+      netmap: () => this.#netmap,
+      apply: (change) => this.#apply(change),
+      send: (message) => this.#hub.send(message),
+      save: () => this.#save(),
+    })
   }
 
   start(): void {
@@ -152,6 +163,7 @@ export class Membership {
     })
     const stored = this.#options.store.tryRead(formatKeyBase64(this.#options.config.hubKey))
     if (stored !== undefined) {
+      this.trust.restore(stored.consents)
       this.#handleWelcome(stored.welcome)
       this.#apply(this.#netmap?.restore(stored.netmap))
     }
@@ -179,17 +191,22 @@ export class Membership {
     return this.#netmap?.nodes ?? []
   }
 
+  get name(): string {
+    return this.#welcome?.name ?? this.#options.config.name
+  }
+
   status(): MembershipStatus {
     const { config } = this.#options
     const nodes = this.nodes
     const byKey = new Map(nodes.map((node) => [formatHex(node.tunnelKey), node]))
     return {
       network: config.network,
-      name: this.#welcome?.name ?? config.name,
+      name: this.name,
       hub: this.#refusal === '' ? this.#hubState : { kind: 'broken', reason: this.#refusal },
       relays: this.#relays.status(),
       stun: this.#welcome === undefined ? [] : stunServersOf(this.#welcome),
       faults: this.#netmap?.faults ?? new Map(),
+      waiting: this.trust.waiting,
       nodes,
       nodeOf: (publicKey) => byKey.get(formatHex(publicKey)),
       pathOf: (publicKey) => this.#manager.status(publicKey),
@@ -212,13 +229,6 @@ export class Membership {
       relayUnknownSender: this.#carrier.unknownSenders,
     }
     return Object.fromEntries(Object.entries(all).filter(([, count]) => count > 0))
-  }
-
-  /** False if no node of that name was refused. */
-  trust(name: string): boolean {
-    const change = this.#netmap?.trust(name)
-    this.#apply(change)
-    return change !== undefined
   }
 
   /** Resolves when the router has its ports back, or is not there; the rest is stopped at once. */
@@ -257,6 +267,10 @@ export class Membership {
         break
       case 'nodes':
         this.#apply(this.#netmap?.apply(message))
+        this.trust.handleMessage(message)
+        break
+      case 'asking':
+        this.trust.handleMessage(message)
         break
       case 'signal':
         if (!this.#isStopped) this.#carrier.deliverSignal(message.from, message.body)
@@ -276,12 +290,14 @@ export class Membership {
   #handleWelcome(welcome: Welcome): void {
     const { crypto, identity, wallNowMs, log } = this.#options
     this.#welcome = welcome
+    this.trust.handleWelcome(welcome)
     this.#netmap ??= new Netmap({
       crypto,
       prefix4: requirePrefix(welcome.prefix4),
       prefix6: requirePrefix(welcome.prefix6),
       ownIdentity: identity.text,
       wallNowMs,
+      isWelcome: (other) => this.trust.isWelcome(other),
     })
     this.#relays.configure(welcome.relays, welcome.ticket)
     Promise.all([resolveServers(stunServersOf(welcome)), resolveServers(welcome.relays)]).then(
@@ -325,7 +341,8 @@ export class Membership {
   #stored(): StoredNetwork | undefined {
     if (this.#welcome === undefined || this.#netmap === undefined) return undefined
     const hubKey = formatKeyBase64(this.#options.config.hubKey)
-    return { hubKey, welcome: this.#welcome, netmap: this.#netmap.toStored() }
+    const [netmap, consents] = [this.#netmap.toStored(), this.trust.toStored()]
+    return { hubKey, welcome: this.#welcome, netmap, consents }
   }
 
   #save(): void {

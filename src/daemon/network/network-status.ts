@@ -20,6 +20,7 @@ export function createNetworkStatus(status: MembershipStatus): NetworkStatus {
     relays: status.relays.map(({ key: _key, rttMs, ...relay }) => ({ ...relay, rttMs: round(rttMs) })),
     stun: status.stun.map(formatHostEndpoint),
     faults: [...status.faults.values()],
+    waiting: status.waiting,
   }
 }
 

@@ -1,6 +1,6 @@
 /**
- * What a node keeps of its network through restarts: what the hub said last, in one file (0600) of the state
- * directory. It holds no key of ours, but tells who is in the network.
+ * What a node keeps of its network through restarts: what the hub said last, and to whom this node said yes,
+ * in one file (0600) of the state directory. It holds no key of ours, but tells who is in the network.
  */
 
 import {
@@ -16,7 +16,8 @@ import {
 import { join } from 'node:path'
 import { z } from 'zod'
 import type { Logger } from '../../base/log.js'
-import { hubMessage, nodeInfo, type Welcome } from '../../control/messages.js'
+import type { StoredConsents } from '../../control/consent-book.js'
+import { hubMessage, MAX_CONSENTS, nodeInfo, type Welcome } from '../../control/messages.js'
 import type { StoredNetmap } from '../../control/netmap.js'
 
 const STATE_DIRECTORY = '/var/lib/overlay'
@@ -27,16 +28,25 @@ export interface StoredNetwork {
   readonly hubKey: string
   readonly welcome: Welcome
   readonly netmap: StoredNetmap
+  readonly consents: StoredConsents
 }
 
 const storedNetwork: z.ZodType<{
   hubKey: string
   welcome: z.infer<typeof hubMessage>
   netmap: StoredNetmap
+  consents: StoredConsents
 }> = z.object({
   hubKey: z.string(),
   welcome: hubMessage,
   netmap: z.object({ nodes: z.array(nodeInfo), pins: z.record(z.string(), z.string()) }),
+  consents: z
+    .object({
+      isNeeded: z.boolean(),
+      given: z.array(z.object({ identity: z.string(), name: z.string() })).max(MAX_CONSENTS),
+    })
+    // A file of before there was any.
+    .default({ isNeeded: false, given: [] }),
 })
 
 export class NetworkStore {
@@ -54,8 +64,9 @@ export class NetworkStore {
   tryRead(hubKeyText: string): StoredNetwork | undefined {
     try {
       const stored = storedNetwork.parse(JSON.parse(readFileSync(this.#path, 'utf8')))
-      const { hubKey, welcome, netmap } = stored
-      return hubKey === hubKeyText && welcome.type === 'welcome' ? { hubKey, welcome, netmap } : undefined
+      const { hubKey, welcome, netmap, consents } = stored
+      if (hubKey !== hubKeyText || welcome.type !== 'welcome') return undefined
+      return { hubKey, welcome, netmap, consents }
     } catch (error) {
       const isAbsent = error instanceof Error && 'code' in error && error.code === 'ENOENT'
       if (!isAbsent) this.#log.warn('netmap.unreadable', { file: this.#path })

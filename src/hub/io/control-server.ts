@@ -12,7 +12,8 @@ import { type NoiseSession, respondNoise } from '../../control/noise-nk.js'
 import type { Endpoint } from '../../net/endpoint.js'
 import type { Crypto, DhPrivateKey, RandomBytes } from '../../wireguard/crypto.js'
 import { RateLimiter } from '../../wireguard/rate-limiter.js'
-import type { Hub, HubEffect, SessionId } from '../hub.js'
+import type { HubEffect, SessionId } from '../effects.js'
+import type { Hub } from '../hub.js'
 
 /** From the connection to a valid hello. */
 const HELLO_TIMEOUT_MS = 5000

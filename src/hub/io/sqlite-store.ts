@@ -8,7 +8,7 @@
 import { chmodSync } from 'node:fs'
 import type Database from 'better-sqlite3'
 import { AppError, ERROR_CODES } from '../../base/errors.js'
-import type { AuditRecord, NetworkRecord, NodeRecord, Store, TokenRecord } from '../store.js'
+import type { AuditRecord, ConsentRecord, NetworkRecord, NodeRecord, Store, TokenRecord } from '../store.js'
 
 const FILE_MODE = 0o600
 const MAX_AUDIT_RECORDS = 100_000
@@ -20,6 +20,10 @@ const MIGRATIONS: readonly string[] = [
    CREATE TABLE tokens (hash TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT, WITHOUT ROWID;
    CREATE TABLE audit (id INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, event TEXT NOT NULL,
      subject TEXT NOT NULL, detail TEXT NOT NULL) STRICT;`,
+  `CREATE TABLE consents (giver TEXT NOT NULL, receiver TEXT NOT NULL,
+     PRIMARY KEY (giver, receiver)) STRICT, WITHOUT ROWID;
+   CREATE INDEX consents_by_receiver ON consents (receiver);
+   UPDATE network SET record = json_set(record, '$.needsConsent', json('false'));`,
 ]
 
 /** Throws AppError: the file is none of ours, or the package is missing. */
@@ -105,7 +109,22 @@ class SqliteStore implements Store {
   }
 
   deleteNode(identity: string): void {
-    this.#database.prepare('DELETE FROM nodes WHERE identity = ?').run(identity)
+    this.transaction(() => {
+      this.#database.prepare('DELETE FROM nodes WHERE identity = ?').run(identity)
+      this.#database.prepare('DELETE FROM consents WHERE giver = ? OR receiver = ?').run(identity, identity)
+    })
+  }
+
+  consents(): readonly ConsentRecord[] {
+    return this.#database.prepare('SELECT giver, receiver FROM consents').all() as ConsentRecord[]
+  }
+
+  putConsent({ giver, receiver }: ConsentRecord): void {
+    this.#database.prepare('INSERT OR REPLACE INTO consents VALUES (?, ?)').run(giver, receiver)
+  }
+
+  deleteConsent({ giver, receiver }: ConsentRecord): void {
+    this.#database.prepare('DELETE FROM consents WHERE giver = ? AND receiver = ?').run(giver, receiver)
   }
 
   tokens(): readonly TokenRecord[] {

@@ -68,6 +68,28 @@ describe('status for people', () => {
     ).toContain('\n  laptop  ')
   })
 
+  it('says in one line who waits for a yes of this node', () => {
+    const network = {
+      name: 'home',
+      node: 'alice',
+      hub: 'connected',
+      hubDetail: 'websocket',
+      mapping: 'unknown',
+      seenAs: [],
+      mappingLifetimeS: null,
+      relays: [],
+      stun: [],
+      faults: [],
+    } as const
+    const textOf = (waiting: string[]): string =>
+      formatStatus(
+        { interfaces: [{ ...STATUS, network: { ...network, waiting } }], crashed: [], unresponsive: [] },
+        false,
+      )
+    expect(textOf(['bob', 'carol'])).toContain('\n  asks         bob, carol; see: overlay trust\n')
+    expect(textOf([])).not.toContain('asks')
+  })
+
   it('has colour only if asked for', () => {
     const report = {
       interfaces: [STATUS],

@@ -4,6 +4,7 @@ import {
   encodeMessage,
   type HubMessage,
   hubMessage,
+  MAX_ASKING_PER_MESSAGE,
   MAX_MESSAGE_BYTES,
   MAX_NODES_PER_MESSAGE,
   nodeInfo,
@@ -67,6 +68,28 @@ describe('messages of a control session', () => {
     const removed = Array(MAX_NODES_PER_MESSAGE).fill(info.identity)
     const nodes: HubMessage = { type: 'nodes', changed, removed, isComplete: false }
     expect(tryDecodeMessage(hubMessage, encodeMessage(nodes))).toEqual(nodes)
+  })
+
+  it('tell as many nodes that could be asked as they may, and of each no more than it takes', () => {
+    const { identity } = testNode(2)
+    const asking = { identity: identity.text, name: 'n'.repeat(63), direction: 'theirs' as const }
+    const message: HubMessage = {
+      type: 'asking',
+      changed: Array(MAX_ASKING_PER_MESSAGE).fill(asking),
+      removed: Array(MAX_ASKING_PER_MESSAGE).fill(identity.text),
+      isFirst: false,
+    }
+    expect(tryDecodeMessage(hubMessage, encodeMessage(message))).toEqual(message)
+    const decode = (wrong: object): HubMessage | undefined => {
+      const text = JSON.stringify({ type: 'asking', changed: [{ ...asking, ...wrong }], removed: [] })
+      return tryDecodeMessage(hubMessage, new TextEncoder().encode(text))
+    }
+    expect(decode({ v4: '100.64.0.1' })).toEqual({ type: 'asking', changed: [asking], removed: [] })
+    for (const wrong of [{ name: 'a b' }, { identity: '\u001b'.repeat(44) }, { direction: 'both' }]) {
+      expect(decode(wrong)).toBeUndefined()
+    }
+    const consent = { type: 'consent', identity: identity.text, isGiven: true } as const
+    expect(tryDecodeMessage(nodeMessage, encodeMessage(consent))).toEqual(consent)
   })
 
   it.each([

@@ -11,13 +11,14 @@ const OWN = testNode(1)
 const ALICE = testNode(2)
 const MALLORY = testNode(3)
 
-function netmap(wallNowMs = () => WALL_MS): Netmap {
+function netmap(wallNowMs = () => WALL_MS, isWelcome = (_identity: string) => true): Netmap {
   return new Netmap({
     crypto: nobleCrypto,
     prefix4: prefixOf('100.64.0.0/16'),
     prefix6: PREFIX6,
     ownIdentity: OWN.identity.text,
     wallNowMs,
+    isWelcome,
   })
 }
 
@@ -75,11 +76,40 @@ describe('a netmap', () => {
       'its name belonged to another identity; if it was set up anew',
     )
     expect(map.nodes).toEqual([])
-    expect(map.trust('nobody')).toBeUndefined()
-    expect(map.trust('alice')?.changed).toHaveLength(1)
+    expect(map.ownerOf('alice')).toBe(ALICE.identity.text)
+    expect(map.trust(ALICE.identity.text)).toBeUndefined()
+    expect(map.trust(MALLORY.identity.text)?.changed).toHaveLength(1)
     expect(map.nodes[0]?.identity).toBe(MALLORY.identity.text)
     expect(map.faults.size).toBe(0)
     expect(tell(map, alice({ v4: '100.64.0.11' })).faults[0]).toContain('belonged to another')
+  })
+
+  it('refuses a hub that brings a node to which this one said no yes, in words, until it does', () => {
+    let isWelcome = false
+    const map = netmap(undefined, () => isWelcome)
+    const { changed, faults } = tell(map, alice())
+    expect([changed, map.nodes]).toEqual([[], []])
+    expect(faults).toEqual([
+      "the hub's entry for alice is refused: this node has not said yes to it; " +
+        'if you want to reach it, type: overlay trust alice',
+    ])
+    expect(map.ownerOf('alice')).toBeUndefined()
+    expect(map.refused).toEqual([{ identity: ALICE.identity.text, name: 'alice', fault: faults[0] }])
+    expect(map.trust(ALICE.identity.text)?.changed).toEqual([])
+    isWelcome = true
+    expect(map.trust(ALICE.identity.text)?.changed).toHaveLength(1)
+    expect(map.refused).toEqual([])
+  })
+
+  it('gives a name to the identity that a person vouches for, before the hub brings it', () => {
+    const map = netmap()
+    tell(map, alice())
+    expect(map.pin('alice', MALLORY.identity.text).removed.map(({ identity }) => identity)).toEqual([
+      ALICE.identity.text,
+    ])
+    const anew = infoOf(MALLORY, PREFIX6, { name: 'alice', v4: '100.64.0.9' })
+    expect(tell(map, anew).changed).toHaveLength(1)
+    expect(tell(map, alice()).faults[0]).toContain('its name belonged to another identity')
   })
 
   it('forgets whom a whole list does not name', () => {

@@ -24,6 +24,7 @@ const handlers: LocalApiHandlers = {
   },
   stop: async () => ({ faults: ['one thing'] }),
   why: () => [],
+  trustReport: () => ({ node: '', identity: '', isConsentNeeded: false, nodes: [] }),
   trust: (body) => body,
 }
 

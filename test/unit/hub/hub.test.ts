@@ -1,81 +1,22 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import { formatBase64, tryParseBase64 } from '../../../src/base/bytes.js'
-import { identityFromSeed } from '../../../src/control/identity.js'
-import type { HubMessage, NodeMessage } from '../../../src/control/messages.js'
 import { isTicketValid } from '../../../src/control/ticket.js'
-import { Hub, type HubEffect, type SessionId } from '../../../src/hub/hub.js'
+import type { SessionId } from '../../../src/hub/effects.js'
 import { MemoryStore } from '../../../src/hub/memory-store.js'
 import { createNetwork, Registry } from '../../../src/hub/registry.js'
 import { nobleCrypto } from '../../../src/wireguard/crypto-noble.js'
-import {
-  HANDSHAKE_HASH,
-  helloOf,
-  previousKeyOf,
-  type TestNode,
-  testNode,
-  WALL_MS,
-} from '../../support/control.js'
+import { helloOf, previousKeyOf, type TestNode, testNode, WALL_MS } from '../../support/control.js'
 import { countingBytes } from '../../support/hex.js'
+import { HubWorld, IDENTITY, RELAY } from '../../support/hub-world.js'
 import { seededRandom } from '../../support/seeded-random.js'
 
-const IDENTITY = identityFromSeed(countingBytes(32, 50))
-const RELAY = { key: IDENTITY.text, host: 'hub.example.org', port: 443 }
-
-class World {
-  nowMs = WALL_MS
-  readonly store = new MemoryStore()
-  readonly registry: Registry
-  readonly hub: Hub
-  readonly sent: HubEffect[] = []
-
-  constructor(needsApproval = false) {
-    const options = {
-      store: this.store,
-      crypto: nobleCrypto,
-      random: seededRandom(4),
-      wallNowMs: () => this.nowMs,
-    }
-    createNetwork(options, { name: 'home', needsApproval })
-    this.registry = new Registry(options)
-    this.hub = new Hub({
-      registry: this.registry,
-      crypto: nobleCrypto,
-      identity: IDENTITY,
-      relays: () => [RELAY],
-      stun: [{ host: 'hub.example.org', port: 3478 }],
-      wallNowMs: () => this.nowMs,
-    })
-  }
-
-  say(session: SessionId, message: NodeMessage): void {
-    this.hub.handleMessage(session, message, HANDSHAKE_HASH, this.sent)
-  }
-
-  /** What a session heard since it was asked last. */
-  heard(session: SessionId): (HubMessage | 'close')[] {
-    const mine = this.sent.filter((effect) => effect.kind !== 'revoke' && effect.session === session)
-    for (const effect of mine) this.sent.splice(this.sent.indexOf(effect), 1)
-    return mine.map((effect) => (effect.kind === 'send' ? effect.message : 'close'))
-  }
-
-  token(more = {}): string {
-    const order = { nodeName: '', tags: [], uses: 1, lifetimeMs: 60_000, isEphemeral: false, ...more }
-    return this.registry.createToken(order)
-  }
-
-  /** With a token of its own. */
-  join(session: SessionId, node: TestNode, name: string): void {
-    this.say(session, helloOf(node, { secret: this.token(), name }))
-  }
-}
-
-let world: World
+let world: HubWorld
 const ALICE = testNode(1)
 const BOB = testNode(2)
 const CAROL = testNode(3)
 
 beforeEach(() => {
-  world = new World()
+  world = new HubWorld()
 })
 
 describe('enrolment', () => {
@@ -151,7 +92,7 @@ describe('enrolment', () => {
   })
 
   it('waits for approval where the network asks for it', () => {
-    world = new World(true)
+    world = new HubWorld({ needsApproval: true })
     world.join(1, ALICE, 'alice')
     expect(world.heard(1)).toMatchObject([
       { code: 'pending', hint: 'on the hub, type: overlay hub approve alice' },
@@ -342,7 +283,7 @@ describe('administration', () => {
       random: seededRandom(9),
       wallNowMs: () => WALL_MS,
     }
-    expect(() => createNetwork(options, { name: 'a.b', needsApproval: false })).toThrow(
+    expect(() => createNetwork(options, { name: 'a.b', needsApproval: false, needsConsent: false })).toThrow(
       'cannot be the name of a network',
     )
   })

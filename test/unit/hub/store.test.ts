@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import Database from 'better-sqlite3'
 import { afterAll, describe, expect, it } from 'vitest'
 import { openSqliteStore } from '../../../src/hub/io/sqlite-store.js'
 import { MemoryStore } from '../../../src/hub/memory-store.js'
@@ -59,6 +60,26 @@ describe('the store in a file', () => {
     const restored = await openSqliteStore(copy)
     expect(restored.nodes()).toEqual([nodeRecord(3)])
     restored.close()
+  })
+
+  it('takes over a file of before there was consent: its network asks for none', async () => {
+    const path = newFile()
+    const older = new Database(path)
+    older.exec(`CREATE TABLE network (id INTEGER PRIMARY KEY CHECK (id = 1), record TEXT NOT NULL) STRICT;
+      CREATE TABLE nodes (identity TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT, WITHOUT ROWID;
+      CREATE TABLE tokens (hash TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT, WITHOUT ROWID;
+      CREATE TABLE audit (id INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, event TEXT NOT NULL,
+        subject TEXT NOT NULL, detail TEXT NOT NULL) STRICT;`)
+    const network = { name: 'home', prefix4: '100.64.0.0/16', prefix6: 'fd00::/48', needsApproval: true }
+    older.prepare('INSERT INTO network VALUES (1, ?)').run(JSON.stringify(network))
+    older.prepare('INSERT INTO nodes VALUES (?, ?)').run('identity', JSON.stringify(nodeRecord(1)))
+    older.pragma('user_version = 1')
+    older.close()
+    const store = await openSqliteStore(path)
+    expect(store.network()).toEqual({ ...network, needsConsent: false })
+    expect(store.nodes()).toEqual([nodeRecord(1)])
+    expect(store.consents()).toEqual([])
+    store.close()
   })
 
   it('says which file is damaged, and what helps', async () => {

@@ -1,0 +1,65 @@
+/** A hub without sockets, and sessions that say and hear things, for tests. */
+
+import { type Identity, identityFromSeed } from '../../src/control/identity.js'
+import type { HubMessage, NodeMessage, RelayInfo } from '../../src/control/messages.js'
+import type { HubEffect, SessionId } from '../../src/hub/effects.js'
+import { Hub } from '../../src/hub/hub.js'
+import { MemoryStore } from '../../src/hub/memory-store.js'
+import { createNetwork, Registry } from '../../src/hub/registry.js'
+import type { Store } from '../../src/hub/store.js'
+import { nobleCrypto } from '../../src/wireguard/crypto-noble.js'
+import { HANDSHAKE_HASH, helloOf, type TestNode, WALL_MS } from './control.js'
+import { countingBytes } from './hex.js'
+import { seededRandom } from './seeded-random.js'
+
+export const IDENTITY: Identity = identityFromSeed(countingBytes(32, 50))
+export const RELAY: RelayInfo = { key: IDENTITY.text, host: 'hub.example.org', port: 443 }
+
+export class HubWorld {
+  nowMs: number = WALL_MS
+  readonly store: Store = new MemoryStore()
+  readonly registry: Registry
+  readonly hub: Hub
+  readonly sent: HubEffect[] = []
+
+  constructor(network: { needsApproval?: boolean; needsConsent?: boolean } = {}) {
+    const { needsApproval = false, needsConsent = false } = network
+    const options = {
+      store: this.store,
+      crypto: nobleCrypto,
+      random: seededRandom(4),
+      wallNowMs: () => this.nowMs,
+    }
+    createNetwork(options, { name: 'home', needsApproval, needsConsent })
+    this.registry = new Registry(options)
+    this.hub = new Hub({
+      registry: this.registry,
+      crypto: nobleCrypto,
+      identity: IDENTITY,
+      relays: () => [RELAY],
+      stun: [{ host: 'hub.example.org', port: 3478 }],
+      wallNowMs: () => this.nowMs,
+    })
+  }
+
+  say(session: SessionId, message: NodeMessage): void {
+    this.hub.handleMessage(session, message, HANDSHAKE_HASH, this.sent)
+  }
+
+  /** What a session heard since it was asked last. */
+  heard(session: SessionId): (HubMessage | 'close')[] {
+    const mine = this.sent.filter((effect) => effect.kind !== 'revoke' && effect.session === session)
+    for (const effect of mine) this.sent.splice(this.sent.indexOf(effect), 1)
+    return mine.map((effect) => (effect.kind === 'send' ? effect.message : 'close'))
+  }
+
+  token(more = {}): string {
+    const order = { nodeName: '', tags: [], uses: 1, lifetimeMs: 60_000, isEphemeral: false, ...more }
+    return this.registry.createToken(order)
+  }
+
+  /** With a token of its own. */
+  join(session: SessionId, node: TestNode, name: string): void {
+    this.say(session, helloOf(node, { secret: this.token(), name }))
+  }
+}
