@@ -1,7 +1,6 @@
 /** Pings where a peer may be reached: what is asked, over which socket, and how this node's NAT is opened for it. */
 
 import type { Path } from '../net/path.js'
-import { isPrivate } from './candidates.js'
 import type { FinderEffect, OwnPosition } from './finder-types.js'
 import type { PathRecord } from './path-record.js'
 import type { PingBook } from './ping-book.js'
@@ -39,8 +38,7 @@ export class Probing {
     const hops = OPENER_HOPS[this.#openers % OPENER_HOPS.length]
     this.#openers += 1
     for (const path of this.#targetPaths()) {
-      const { address } = path.remote
-      if (address.family === 6 || isPrivate(address)) this.try(path, nowMs, effects)
+      if (!this.#options.targets.isBehindNat(path.remote)) this.try(path, nowMs, effects)
       else effects.push({ kind: 'send', path, bytes: this.#options.pings.createOpener(), hops })
     }
   }

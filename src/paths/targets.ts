@@ -19,6 +19,8 @@ const NARROW_MS: number = 10 * 60_000
 
 interface Target {
   readonly endpoint: Endpoint
+  /** A NAT of the peer that we have not seen open: it translates there for whom the peer has written to. */
+  isBehindNat: boolean
   unanswered: number
   spanStartMs: number
   barredUntilMs: number
@@ -44,9 +46,12 @@ export class Targets {
     for (const { endpoint, kind } of candidates) {
       if (kind === 'tcp' || !isWorthTrying(endpoint, own)) continue
       const key = formatEndpoint(endpoint)
-      const known = before.get(key)
-      if (known !== undefined || this.#mayName(nowMs))
-        this.#targets.set(key, known ?? newTarget(endpoint, nowMs))
+      const known = this.#targets.get(key) ?? before.get(key)
+      if (known === undefined && !this.#mayName(nowMs)) continue
+      const target = known ?? newTarget(endpoint, nowMs)
+      const isOther = this.#targets.has(key) && !target.isBehindNat
+      target.isBehindNat = kind === 'reflexive' && endpoint.address.family === 4 && !isOther
+      this.#targets.set(key, target)
     }
   }
 
@@ -57,6 +62,10 @@ export class Targets {
     }
     this.#named += 1
     return this.#named <= MAX_NEW
+  }
+
+  isBehindNat(endpoint: Endpoint): boolean {
+    return this.#targets.get(formatEndpoint(endpoint))?.isBehindNat ?? false
   }
 
   /** Counts one more ping there; false if there were too many, or there are too many endpoints. */
@@ -89,5 +98,5 @@ export class Targets {
 }
 
 function newTarget(endpoint: Endpoint, nowMs: number): Target {
-  return { endpoint, unanswered: 0, spanStartMs: nowMs, barredUntilMs: 0 }
+  return { endpoint, isBehindNat: false, unanswered: 0, spanStartMs: nowMs, barredUntilMs: 0 }
 }

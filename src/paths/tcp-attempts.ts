@@ -13,7 +13,7 @@ import type { PathRecord } from './path-record.js'
 
 const ATTEMPT_MS = 4000
 /** Between two attempts of this node's own, twice as long each time. */
-const FIRST_PAUSE_MS = 60_000
+const FIRST_PAUSE_MS = 10_000
 const MAX_PAUSE_MS = 3_600_000
 /** The peer may ask for one more often. */
 const MIN_INTERVAL_MS = 10_000
