@@ -144,6 +144,14 @@ describe('a netmap', () => {
       return key && formatKeyBase64(key)
     }
 
+    /** Another one, that began as many seconds before the current one. */
+    const earlierKey = (seconds: number): ReturnType<typeof signTunnelKey> => {
+      const key = tryParseKeyBase64<PublicKey>(previousTunnelKey.key)
+      if (key === undefined) throw new Error('no key')
+      const { notBefore, notAfter } = ALICE.tunnelKey
+      return signTunnelKey(ALICE.identity, key, { notBefore: notBefore - seconds, notAfter })
+    }
+
     it('holds the previous one too, through restarts, until the node names none', () => {
       const map = netmap()
       tell(map, alice())
@@ -174,6 +182,23 @@ describe('a netmap', () => {
       ])
       expect(map.expirePreviousKeys().changed).toEqual([])
       expect(JSON.stringify(map.toStored())).not.toContain('previousTunnelKey')
+    })
+
+    it('refuses an older one that the hub brings back, in words', () => {
+      const map = netmap()
+      tell(map, alice())
+      expect(tell(map, alice({ tunnelKey: earlierKey(86_401) })).faults).toEqual([
+        "the hub's entry for alice is refused: its tunnel key is older than the one before",
+      ])
+      const held = map.find(ALICE.identity.text)?.tunnelKey
+      expect(held && formatKeyBase64(held)).toBe(ALICE.tunnelKey.key)
+    })
+
+    it('takes one of a node whose clock was set back by less than a day', () => {
+      const map = netmap()
+      tell(map, alice())
+      const { faults, changed } = tell(map, alice({ tunnelKey: earlierKey(86_399) }))
+      expect([faults, changed.length]).toEqual([[], 1])
     })
 
     it('refuses a node that signs a key of another one as its own', () => {

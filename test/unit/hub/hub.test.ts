@@ -1,10 +1,12 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import { formatBase64, tryParseBase64 } from '../../../src/base/bytes.js'
 import { isTicketValid } from '../../../src/control/ticket.js'
+import { signTunnelKey } from '../../../src/control/tunnel-key.js'
 import type { SessionId } from '../../../src/hub/effects.js'
 import { MemoryStore } from '../../../src/hub/memory-store.js'
 import { createNetwork, Registry } from '../../../src/hub/registry.js'
 import { nobleCrypto } from '../../../src/wireguard/crypto-noble.js'
+import { type PublicKey, tryParseKeyBase64 } from '../../../src/wireguard/keys.js'
 import { helloOf, previousKeyOf, type TestNode, testNode, WALL_MS } from '../../support/control.js'
 import { countingBytes } from '../../support/hex.js'
 import { HubWorld, IDENTITY, RELAY } from '../../support/hub-world.js'
@@ -214,6 +216,68 @@ describe('what nodes hear', () => {
     expect(JSON.stringify(world.heard(1).at(-1))).not.toContain('previousTunnelKey')
     expect(stored()).toBeUndefined()
   })
+})
+
+describe('a tunnel key of another node', () => {
+  const span = { notBefore: WALL_MS / 1000 - 60, notAfter: WALL_MS / 1000 + 60 }
+  const previous = previousKeyOf(BOB)
+
+  /** Carol's signature of it. */
+  function claim(text: string): ReturnType<typeof signTunnelKey> {
+    const key = tryParseKeyBase64<PublicKey>(text)
+    if (key === undefined) throw new Error('no key')
+    return signTunnelKey(CAROL.identity, key, span)
+  }
+
+  function keysOfCarol(): (string | undefined)[] {
+    const { tunnelKey, previousTunnelKey } = world.registry.require('carol')
+    return [tunnelKey.key, previousTunnelKey?.key]
+  }
+
+  beforeEach(() => {
+    world.join(2, BOB, 'bob')
+    world.say(2, { type: 'update', tunnelKey: BOB.tunnelKey, previousTunnelKey: previous })
+  })
+
+  it.each([
+    ['current', BOB.tunnelKey.key],
+    ['previous', previous.key],
+  ])('is refused to a node that signs it, the %s one', (_which, key) => {
+    world.join(3, CAROL, 'carol')
+    const { tunnelKey } = CAROL
+    world.say(3, { type: 'update', tunnelKey: claim(key) })
+    world.say(3, { type: 'update', tunnelKey, previousTunnelKey: claim(key) })
+    expect(world.hub.counters.malformed).toBe(2)
+    expect(keysOfCarol()).toEqual([tunnelKey.key, undefined])
+  })
+
+  it.each([
+    ['current', BOB.tunnelKey.key],
+    ['previous', previous.key],
+  ])('is refused to a node that joins with it, the %s one', (_which, key) => {
+    world.say(3, helloOf(CAROL, { secret: world.token(), name: 'carol', tunnelKey: claim(key) }))
+    expect(world.heard(3)).toMatchObject([{ type: 'refused' }, 'close'])
+    expect(world.registry.nodeCount).toBe(1)
+  })
+
+  it('is free again when that node has another, or is gone', () => {
+    world.join(3, CAROL, 'carol')
+    world.say(2, { type: 'update', tunnelKey: BOB.tunnelKey })
+    world.say(3, { type: 'update', tunnelKey: claim(previous.key) })
+    expect(keysOfCarol()).toEqual([previous.key, undefined])
+    world.hub.remove(world.registry.require('bob'), world.sent)
+    world.say(3, { type: 'update', tunnelKey: claim(BOB.tunnelKey.key) })
+    expect(keysOfCarol()).toEqual([BOB.tunnelKey.key, undefined])
+  })
+})
+
+it('a previous key that has expired does not keep its node out, and is not kept', () => {
+  world.join(2, BOB, 'bob')
+  const expired = previousKeyOf(BOB, 0)
+  world.nowMs += 30 * 3_600_000
+  world.say(4, helloOf(BOB, { previousTunnelKey: expired }))
+  expect(world.heard(4)[0]).toMatchObject({ type: 'welcome', name: 'bob' })
+  expect(world.registry.require('bob').previousTunnelKey).toBeUndefined()
 })
 
 describe('administration', () => {

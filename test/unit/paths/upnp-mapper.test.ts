@@ -167,6 +167,17 @@ describe('a UPnP mapper', () => {
     expect(calls).toEqual(['Delete UDP 40001', 'Delete TCP 443'])
   })
 
+  it('takes no further port where the router finds our own permanent mapping in the way', () => {
+    mapper.start(nowMs)
+    answerTo = (call) => (call.endsWith('7200') ? refusal(725) : MAPPED)
+    runRound()
+    answerTo = () => refusal(718)
+    calls = []
+    runRound()
+    expect(calls).toEqual(['GET /rootDesc.xml', 'Add UDP 40001 7200', 'Add TCP 443 7200'])
+    expect(ports()).toEqual([PORT, 443])
+  })
+
   it('ends when even a permanent lease is refused as one that is not permanent', () => {
     mapper.start(nowMs)
     answerTo = () => refusal(725)

@@ -84,3 +84,9 @@ it('takes a router for silent that is not there', async () => {
     await askRouter(ip('127.0.0.1'), { url: { port: 1, path: '/' }, call: undefined }, PATIENCE_MS),
   ).toBeUndefined()
 })
+
+it('gets nothing, and at once, from a router that wants another protocol', async () => {
+  const head = 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n'
+  const answer = await ask(({ socket }) => socket.write(head))
+  expect(answer).toBeUndefined()
+})

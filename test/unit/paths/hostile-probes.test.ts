@@ -1,0 +1,88 @@
+/** Authentic probes of the peer, played again or passed on by somebody else. */
+
+import { beforeEach, describe, expect, it } from 'vitest'
+import type { Path } from '../../../src/net/path.js'
+import type { DiscoMessage } from '../../../src/paths/disco.js'
+import { DiscoPair } from '../../../src/paths/disco-pair.js'
+import type { PathEffect } from '../../../src/paths/path-manager.js'
+import { nobleCrypto } from '../../../src/wireguard/crypto-noble.js'
+import { PathWorld } from '../../support/path-world.js'
+import { seededRandom } from '../../support/seeded-random.js'
+import { endpoint } from '../../support/simulated-nat.js'
+
+const FRAME_PORT = 9
+const ID = new Uint8Array(12)
+
+let world: PathWorld
+let peer: DiscoPair
+const random = seededRandom(77)
+
+beforeEach(() => {
+  world = new PathWorld({}, {})
+  const pair = DiscoPair.tryCreate(nobleCrypto, world.b.key, world.a.key.publicKey)
+  if (pair === undefined) throw new Error('no pair')
+  peer = pair
+})
+
+function sealed(message: DiscoMessage): Uint8Array {
+  return peer.seal(message, random)
+}
+
+/** What `a` does about it. */
+function effectsOf(path: Path, bytes: Uint8Array): PathEffect[] {
+  const effects: PathEffect[] = []
+  world.a.manager.handleProbe(path, bytes, world.nowMs, effects)
+  return effects
+}
+
+/** Transaction ids of the pings among them that go over this path. */
+function challenges(effects: readonly PathEffect[], { remote }: Path): Uint8Array[] {
+  return effects.flatMap((effect) => {
+    const message = effect.kind === 'send' && effect.path.remote === remote && peer.open(effect.bytes)
+    return message && message.kind === 'ping' ? [message.transactionId] : []
+  })
+}
+
+/** Of a TCP connection. */
+function stream(number: number): Path {
+  return { socket: FRAME_PORT, remote: endpoint('::', number), local: undefined }
+}
+
+const ping = (): Uint8Array => sealed({ kind: 'ping', transactionId: ID, sizeBytes: 0 })
+
+/** Asks `a` over this path, and answers what it asks back. */
+function prove(path: Path): PathEffect[] {
+  const asked = effectsOf(path, ping())
+  const answers = challenges(asked, path).flatMap((transactionId) =>
+    effectsOf(path, sealed({ kind: 'pong', transactionId, observed: path.remote })),
+  )
+  return [...asked, ...answers]
+}
+
+describe('a ping of the peer', () => {
+  beforeEach(() => {
+    world.a.isUdpBlocked = true
+  })
+
+  it('makes a path of a connection of its own', () => {
+    expect(prove(stream(2))).toContainEqual(expect.objectContaining({ kind: 'usePath', pathKind: 'tcp' }))
+  })
+
+  it('gets nothing over the relay as another node: that one is not to get the data', () => {
+    const foreign = { socket: FRAME_PORT, remote: endpoint('192.0.2.77', 1), local: undefined }
+    expect(prove(foreign)).toEqual([])
+  })
+
+  it('is asked back twenty times a second at most, on however many connections it is played again', () => {
+    const again = ping()
+    const playOnAll = (): number =>
+      Array.from({ length: 300 }, (_, i) => stream(2 + i))
+        .map((path) => challenges(effectsOf(path, again), path).length)
+        .reduce((sum, count) => sum + count, 0)
+    expect(playOnAll()).toBe(20)
+    world.nowMs += 1000
+    expect(playOnAll()).toBe(0)
+    world.nowMs += 1
+    expect(playOnAll()).toBe(20)
+  })
+})

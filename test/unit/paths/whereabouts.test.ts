@@ -1,0 +1,84 @@
+import { beforeEach, describe, expect, it } from 'vitest'
+import { formatIp } from '../../../src/net/ip.js'
+import type { PortChoice } from '../../../src/paths/nat.js'
+import type { ReflexiveEffect } from '../../../src/paths/reflexive.js'
+import { type PortSurveyRequest, Whereabouts } from '../../../src/paths/whereabouts.js'
+import { prefixOf } from '../../support/control.js'
+import { seededRandom } from '../../support/seeded-random.js'
+import { endpoint, SimulatedStunServer } from '../../support/simulated-nat.js'
+
+const SERVERS = [endpoint('198.51.100.1', 3478), endpoint('198.51.100.2', 3479)] as const
+const HOME = '203.0.113.1'
+const CAFE = '203.0.113.50'
+const SEQUENTIAL: PortChoice = { kind: 'sequential', step: 1 }
+const RANDOM: PortChoice = { kind: 'random', low: 2000, high: 60_000 }
+
+let whereabouts: Whereabouts
+let nowMs: number
+const server = new SimulatedStunServer(...SERVERS)
+
+/** Behind a NAT with this address that gives each server another port. */
+function moveTo(address: string): void {
+  const effects: ReflexiveEffect[] = []
+  whereabouts.setAddresses([prefixOf('192.168.1.2/24')], nowMs, effects)
+  wake(address, effects)
+}
+
+/** Whatever is asked is answered at once. */
+function wake(address: string, effects: ReflexiveEffect[] = []): void {
+  whereabouts.handleTimeout(nowMs, effects)
+  for (const [i, { path, bytes }] of effects.entries()) {
+    const answer = server.answer(endpoint(address, 40_000 + i), path.remote, bytes)
+    if (answer !== undefined) whereabouts.handleAnswer(path, answer.bytes)
+  }
+}
+
+function surveyAt(address: string): PortSurveyRequest {
+  moveTo(address)
+  const survey = whereabouts.takePortSurvey()
+  if (survey === undefined) throw new Error('no survey')
+  return survey
+}
+
+beforeEach(() => {
+  nowMs = 1000
+  whereabouts = new Whereabouts({ random: seededRandom(1), mtu: () => 1420 })
+  whereabouts.setSockets({ v4: 1, v6: undefined, port: 40_001 }, nowMs, [])
+  whereabouts.setServers(SERVERS, nowMs, [])
+})
+
+describe('how the NAT chooses ports', () => {
+  it('is of the network that was asked, though the answer comes when this is another one', () => {
+    const home = surveyAt(HOME)
+    const cafe = surveyAt(CAFE)
+    expect(whereabouts.setPortChoice(cafe.seenAs, SEQUENTIAL)).toBe(true)
+    expect(whereabouts.setPortChoice(home.seenAs, RANDOM)).toBe(false)
+    const { isSequential } = whereabouts.position
+    moveTo(HOME)
+    expect(whereabouts.takePortSurvey()).toBeUndefined()
+    whereabouts.handleTimeout(nowMs, [])
+    expect([isSequential, whereabouts.position.ports]).toEqual([true, [RANDOM.low, RANDOM.high]])
+  })
+
+  it('is asked again of a network of which it could not be found out', () => {
+    const home = surveyAt(HOME)
+    whereabouts.setPortChoice(home.seenAs, undefined)
+    surveyAt(CAFE)
+    expect(surveyAt(HOME)).toEqual(home)
+  })
+})
+
+it('a full router is spared for half an hour, then looked at again', () => {
+  moveTo(HOME)
+  whereabouts.setFull(100)
+  wake(HOME)
+  nowMs += 30 * 60_000 - 1
+  wake(HOME)
+  expect(whereabouts.position.maxSockets).toBe(60)
+  nowMs += 1
+  wake(HOME)
+  const { maxSockets, candidates } = whereabouts.position
+  expect(maxSockets).toBeUndefined()
+  // It is the same network all the time.
+  expect(candidates.map(({ endpoint }) => formatIp(endpoint.address))).toContain(HOME)
+})
