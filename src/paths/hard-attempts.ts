@@ -35,7 +35,7 @@ export class HardAttempts {
   /** What the peer has just learnt of its ports is used at once: it is true for a moment only. */
   schedule(plan: HardPlan | undefined, nowMs: number): void {
     const meetAt = this.#takeNews(plan)
-    if (meetAt !== undefined) this.#search?.meetAt(meetAt)
+    if (meetAt !== undefined) this.#search?.meetAt(meetAt, nowMs)
     if (plan === undefined || this.#search !== undefined) return
     this.#plan = { ...plan, meetAt }
     if (plan.technique === 'sweep' || meetAt !== undefined) this.#atMs = nowMs

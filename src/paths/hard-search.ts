@@ -184,7 +184,8 @@ export class HardSearch {
     this.plan = plan
     this.#options = options
     this.#bracket = plan.technique === 'bracket' ? new Bracket(options, MAX_SWEEP) : undefined
-    this.#meeting = plan.technique === 'meet' ? new Meeting(options, plan.meetAt) : undefined
+    const told = plan.meetAt && { ports: plan.meetAt, atMs: nowMs }
+    this.#meeting = plan.technique === 'meet' ? new Meeting(options, told) : undefined
     this.#questions = stunServer && new ServerQuestions(stunServer, random)
     this.#endMs = nowMs + TIME_LIMIT_MS
     this.#nextStepMs = nowMs
@@ -216,8 +217,8 @@ export class HardSearch {
   }
 
   /** The peer has told where it is to be met. */
-  meetAt(ports: readonly [former: number, latter: number]): void {
-    this.#meeting?.handlePeerPorts(ports)
+  meetAt(ports: readonly [former: number, latter: number], nowMs: number): void {
+    this.#meeting?.handlePeerPorts(ports, nowMs)
   }
 
   /** The sockets that the plan asks for are open. */

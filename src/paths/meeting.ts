@@ -11,7 +11,9 @@
  * that somebody else has taken.
  *
  * A round that fails (the NAT began anew at its lowest port, more than W ports were taken) is followed by another. Its
- * ports are others, so to a NAT that looks at them the same sockets are fresh ones.
+ * ports are others, so to a NAT that looks at them the same sockets are fresh ones. By then it is known how fast others
+ * take ports here. So our burst is put off until a fixed time after the question, and what is told is farther on by as
+ * many ports as will be taken by then, less W / 2. The bursts of the two sides need not be at the same time.
  *
  * | phase | until |
  * | asking | the server has told the ports of three sockets |
@@ -29,16 +31,42 @@ export const MEETING_SOCKETS = 64
 const ASKING_SOCKETS = 3
 const MAX_ROUNDS = 2
 const RESEND_AFTER_MS = 100
-/** From our burst to the next round: the other side's burst, and a way there and back. */
-const ROUND_MS = 600
+/**
+ * From one round to the next: both bursts, and a way there and back. It counts from the middle between our question and
+ * what the other side tells, which is the same moment there, so that both ask at once in the next round.
+ */
+const ROUND_MS = 700
+const MIN_WAIT_MS = 250
+/** From question to burst in a later round: twice as long as it took before, for the other side's may take longer. */
+const MAX_DELAY_MS = 600
 const LAST_PORT = 65_535
 
 type Ports = readonly [former: number, latter: number]
 
 type Phase =
-  | { readonly kind: 'waiting' | 'told' | 'done' }
-  | { readonly kind: 'asking'; readonly ports: Map<number, number>; nextAskMs: number }
+  | { readonly kind: 'waiting' | 'done' }
+  | {
+      readonly kind: 'asking'
+      readonly ports: Map<number, number>
+      readonly sinceMs: number
+      nextAskMs: number
+    }
+  | { readonly kind: 'told'; readonly burstMs: number }
   | { readonly kind: 'sent'; readonly untilMs: number }
+
+/** Where the other side is to be met, and when it told. */
+interface Told {
+  readonly ports: Ports
+  readonly atMs: number
+}
+
+/** Ports of ours as a server told them; `askedMs`: when it was asked. */
+interface Sequence {
+  readonly first: number
+  readonly last: number
+  readonly step: number
+  readonly askedMs: number
+}
 
 export class Meeting {
   readonly #options: HardSearchOptions
@@ -46,10 +74,14 @@ export class Meeting {
   #sockets: readonly number[] = []
   #phase: Phase = { kind: 'waiting' }
   #rounds = 0
-  #theirs: Ports | undefined
+  #theirs: Told | undefined
+  /** Of the latest round that got so far. */
+  #sequence: Sequence | undefined
+  /** From question to burst: as long as it takes in the first round, at least so long in a later one. */
+  #delayMs = 0
 
   /** `theirs`: where the other side is to be met, if it has told by now. */
-  constructor(options: HardSearchOptions, theirs: Ports | undefined) {
+  constructor(options: HardSearchOptions, theirs: Told | undefined) {
     const { stunServer, random } = options
     this.#options = options
     this.#questions = stunServer && new ServerQuestions(stunServer, random)
@@ -69,7 +101,7 @@ export class Meeting {
       case 'sent':
         return phase.untilMs
       case 'told':
-        return this.#theirs === undefined ? Number.POSITIVE_INFINITY : 0
+        return this.#theirs === undefined ? Number.POSITIVE_INFINITY : phase.burstMs
       case 'waiting':
       case 'done':
         return Number.POSITIVE_INFINITY
@@ -88,8 +120,8 @@ export class Meeting {
   }
 
   /** The other side has told. It does so once a round. */
-  handlePeerPorts(ports: Ports): void {
-    this.#theirs = ports
+  handlePeerPorts(ports: Ports, atMs: number): void {
+    this.#theirs = { ports, atMs }
   }
 
   handleDatagram(path: Path, bytes: Uint8Array, effects: HardEffect[]): void {
@@ -100,8 +132,9 @@ export class Meeting {
     if (phase.ports.size < ASKING_SOCKETS) return
     this.#questions?.clear()
     const inOrder = this.#askingSockets().flatMap((socket) => phase.ports.get(socket) ?? [])
-    const ports = meetingPorts(inOrder, this.#sockets.length)
-    this.#phase = { kind: ports === undefined ? 'done' : 'told' }
+    const ports = this.#meetingPorts(inOrder, phase.sinceMs)
+    this.#phase =
+      ports === undefined ? { kind: 'done' } : { kind: 'told', burstMs: phase.sinceMs + this.#delayMs }
     if (ports !== undefined) effects.push({ kind: 'tell', ports })
   }
 
@@ -115,12 +148,17 @@ export class Meeting {
   }
 
   #startRound(nowMs: number): void {
+    if (this.#rounds === MAX_ROUNDS) {
+      // The other side's burst may come later than ours, and its answer later still: the sockets stay.
+      this.#phase = { kind: 'waiting' }
+      return
+    }
     this.#rounds += 1
+    this.#delayMs = Math.min(MAX_DELAY_MS, 2 * this.#delayMs)
     const isPossible = this.#questions !== undefined && this.#askingSockets().length === ASKING_SOCKETS
-    this.#phase =
-      isPossible && this.#rounds <= MAX_ROUNDS
-        ? { kind: 'asking', ports: new Map(), nextAskMs: nowMs }
-        : { kind: 'done' }
+    this.#phase = isPossible
+      ? { kind: 'asking', ports: new Map(), sinceMs: nowMs, nextAskMs: nowMs }
+      : { kind: 'done' }
   }
 
   /** Others in each round: one that has asked before would be told the same port. */
@@ -141,10 +179,13 @@ export class Meeting {
     const { peerEndpoints, ping } = this.#options
     const [peer] = peerEndpoints
     if (this.#theirs === undefined || peer === undefined) return 0
-    const [former, latter] = this.#theirs
+    const [former, latter] = this.#theirs.ports
+    const askedMs = this.#sequence?.askedMs ?? nowMs
+    const untilMs = Math.max(nowMs + MIN_WAIT_MS, (askedMs + this.#theirs.atMs) / 2 + ROUND_MS)
+    this.#delayMs = nowMs - askedMs
     // The next round is for what it tells then.
     this.#theirs = undefined
-    this.#phase = { kind: 'sent', untilMs: nowMs + ROUND_MS }
+    this.#phase = { kind: 'sent', untilMs }
     const half = Math.floor(this.#sockets.length / 2)
     for (const [i, socket] of this.#sockets.entries()) {
       const remote = { ...peer, port: i < half ? former : latter }
@@ -152,15 +193,30 @@ export class Meeting {
     }
     return this.#sockets.length
   }
+
+  /** `asked`: ports of sockets in the order in which they were sent from. Undefined if they are in no order. */
+  #meetingPorts(asked: readonly number[], askedMs: number): Ports | undefined {
+    const sequence = sequenceOf(asked, askedMs)
+    const count = this.#sockets.length
+    const half = Math.floor(count / 2)
+    const taken = takenPerMs(this.#sequence, sequence, count) * this.#delayMs
+    const next = sequence.last + sequence.step * (1 + Math.max(0, Math.round(taken - half / 2)))
+    const ports: Ports = [next + sequence.step * (half - 1), next + sequence.step * (2 * half - 1)]
+    this.#sequence = sequence
+    return ports[1] > LAST_PORT ? undefined : ports
+  }
 }
 
-/** `asked`: ports of sockets in the order in which they were sent from. Undefined if they are in no order. */
-function meetingPorts(asked: readonly number[], sockets: number): Ports | undefined {
-  const steps = asked.slice(1).map((port, i) => port - (asked[i] as number))
-  // One that is not positive: the NAT began anew at its lowest port.
+function sequenceOf(ports: readonly number[], askedMs: number): Sequence {
+  const steps = ports.slice(1).map((port, i) => port - (ports[i] as number))
+  // One that is not positive: the NAT began anew at its lowest port. Without any other it is no order: no port is next.
   const step = Math.min(...steps.filter((each) => each > 0))
-  const half = Math.floor(sockets / 2)
-  const last = asked.at(-1) ?? 0
-  const ports: Ports = [last + step * half, last + step * 2 * half]
-  return ports[1] > LAST_PORT ? undefined : ports
+  return { first: ports[0] ?? 0, last: ports.at(-1) ?? 0, step, askedMs }
+}
+
+/** Ports that others took between two rounds. `own`: that we took ourselves. */
+function takenPerMs(before: Sequence | undefined, now: Sequence, own: number): number {
+  if (before === undefined || now.first <= before.last) return 0
+  const taken = (now.first - before.last) / now.step - 1 - own
+  return Math.max(0, taken) / (now.askedMs - before.askedMs)
 }

@@ -45,7 +45,7 @@ function ask(meeting: Meeting, ports: readonly number[], sockets = MEETING_SOCKE
 /** Ports that it writes to, in order. */
 function burst(meeting: Meeting, theirs: Ports): number[] {
   const effects: HardEffect[] = []
-  meeting.handlePeerPorts(theirs)
+  meeting.handlePeerPorts(theirs, 0)
   meeting.handleTimeout(meeting.nextDeadlineMs(), effects)
   return sendsOf(effects).map(({ path }) => path.remote.port)
 }
@@ -111,7 +111,7 @@ describe('a meeting of two NATs with ports in order', () => {
     expect(meetings(a, opened(fromB, nextPorts[1], 1))).toBe(0)
   })
 
-  it('happens once at least if a port is taken in the middle of a burst, or two ports never are free', () => {
+  it('happens once at least if somebody takes a port in the middle of a burst, wherever', () => {
     const [fromA, fromB] = bothBursts([1, 1])
     for (let taken = 0; taken < HALF - 1; taken++) {
       const b = opened(fromB, nextPorts[1] + taken, 1)
@@ -166,5 +166,24 @@ describe('a meeting of two NATs with ports in order', () => {
     expect(effects.at(-1)).toEqual({ kind: 'tell', ports: [2004, 2006] })
     expect(meeting.nextDeadlineMs()).toBe(Number.POSITIVE_INFINITY)
     expect(burst(meeting, [5000, 6000])).toEqual([5000, 5000, 6000, 6000])
+  })
+
+  it('keeps its sockets after the last round: the other side may come by later, and answer later still', () => {
+    const meeting = new Meeting(options('203.0.113.2'), undefined)
+    expect(ask(meeting, [2000, 2001, 2002])).toBeDefined()
+    for (const next of [2100, 0]) {
+      expect(burst(meeting, [5000, 6000])).toHaveLength(MEETING_SOCKETS)
+      const effects: HardEffect[] = []
+      const nowMs = meeting.nextDeadlineMs()
+      meeting.handleTimeout(nowMs, effects)
+      if (next === 0) meeting.handleTimeout(nowMs, effects)
+      const questions = sendsOf(effects)
+      expect(questions).toHaveLength(next === 0 ? 0 : 3)
+      for (const [i, { path, bytes }] of questions.entries()) {
+        const answer = answerStun(bytes, endpoint('203.0.113.1', next + i), SERVER, [SERVER])
+        meeting.handleDatagram(path, answer?.bytes ?? new Uint8Array(0), effects)
+      }
+    }
+    expect([meeting.isDone, meeting.nextDeadlineMs()]).toEqual([false, Number.POSITIVE_INFINITY])
   })
 })

@@ -137,6 +137,19 @@ describe('hard NATs', () => {
       expect(techniques(world)).toHaveLength(2)
     })
 
+    it('meet in the second round where others take more ports all the time than were reckoned with', () => {
+      const fast = sequential({ foreignFlowsPerS: 1000, step: 2 })
+      for (const [left, right] of [
+        [fast, SEQUENTIAL],
+        [SEQUENTIAL, fast],
+        [fast, fast],
+      ] as const) {
+        const world = new PathWorld(left, right)
+        expect(world.untilDirect(600, [world.a])).toBeUndefined()
+        expect(world.untilDirect(1000, [world.a])).toBeDefined()
+      }
+    })
+
     it('end where nothing comes through, and are spared for a while', () => {
       const world = new PathWorld(SEQUENTIAL, SEQUENTIAL)
       world.maxBytes = 70 // questions to servers come through, pings do not
