@@ -64,7 +64,7 @@ export type DiscoMessage =
   | {
       readonly kind: 'call'
       readonly mapping: Mapping
-      /** Of external ports; both 0 if not known. */
+      /** Of external ports; both 0 if not known. Where they come in order: those just learnt, if any. */
       readonly ports: readonly [low: number, high: number]
       /** Ports come in order, so that the next one can be told. */
       readonly isSequential: boolean

@@ -25,16 +25,20 @@ export class HardAttempts {
   #graceMs = Number.POSITIVE_INFINITY
   #pauseMs = FIRST_PAUSE_MS
   #nextMs = 0
+  /** What the peer told last of where it is to be met. */
+  #told: HardPlan['meetAt']
 
   get isRunning(): boolean {
     return this.#search !== undefined
   }
 
-  /** What a bracket has learnt is swept at once: it is true for a moment only. */
+  /** What the peer has just learnt of its ports is used at once: it is true for a moment only. */
   schedule(plan: HardPlan | undefined, nowMs: number): void {
+    const meetAt = this.#takeNews(plan)
+    if (meetAt !== undefined) this.#search?.meetAt(meetAt, nowMs)
     if (plan === undefined || this.#search !== undefined) return
-    this.#plan = plan
-    if (plan.technique === 'sweep') this.#atMs = nowMs
+    this.#plan = { ...plan, meetAt }
+    if (plan.technique === 'sweep' || meetAt !== undefined) this.#atMs = nowMs
     else if (nowMs >= this.#nextMs) this.#atMs = Math.min(this.#atMs, nowMs + DELAY_MS)
   }
 
@@ -84,5 +88,13 @@ export class HardAttempts {
       this.#pauseMs = Math.min(MAX_PAUSE_MS, 2 * this.#pauseMs)
     }
     return search.plan
+  }
+
+  /** The same call may be looked at again, and by then the ports in it are passed. */
+  #takeNews(plan: HardPlan | undefined): HardPlan['meetAt'] {
+    const [meetAt, told] = [plan?.meetAt, this.#told]
+    if (meetAt === undefined || (meetAt[0] === told?.[0] && meetAt[1] === told[1])) return undefined
+    this.#told = meetAt
+    return meetAt
   }
 }

@@ -7,6 +7,7 @@
  * | easy | hard, random | spray: pings to random ports of its range, while it fans |
  * | hard, random | easy | fan: many sockets, one ping of each, so that many of our ports are open |
  * | hard, in order | easy | bracket: learns the ports before and after that of a fresh socket, tells them |
+ * | hard, in order | the same | meet: both tell ports that they will come by, and write there (meeting.ts) |
  * | hard, small range | the same | both fan and spray at once |
  *
  * M open ports against N probes in a range of R meet with probability 1 - exp(-M N / R).
@@ -17,20 +18,14 @@
  * fan stops at its gates, and goes on only if a server answers the next socket: that one still got a session.
  */
 
-import { formatHex } from '../base/bytes.js'
-import { type Endpoint, equalEndpoint } from '../net/endpoint.js'
+import type { Endpoint } from '../net/endpoint.js'
 import type { IpAddress } from '../net/ip.js'
 import type { Path } from '../net/path.js'
 import type { RandomBytes } from '../wireguard/crypto.js'
+import { BRACKET_SOCKETS, Bracket } from './bracket.js'
+import { MEETING_SOCKETS, Meeting } from './meeting.js'
 import type { Mapping, PortChoice } from './nat.js'
-import {
-  decodeStun,
-  encodeBindingRequest,
-  isBinding,
-  isStun,
-  mappedEndpoint,
-  TRANSACTION_ID_BYTES,
-} from './stun.js'
+import { ServerQuestions } from './server-questions.js'
 
 /** M N / R of the techniques by chance: 1 - exp(-4.6) is 99 %. */
 const EXPECTED_MEETINGS = 4.6
@@ -54,11 +49,10 @@ const STEP_MS = 10
 const PROBES_PER_STEP = 10
 /** Where both sides depend on chance, what is open must not close before the other side comes by. */
 const BLOCK_PROBES_PER_STEP = 20
-const BRACKET_SOCKETS = 3
 const FIRST_PORT = 1024
 const LAST_PORT = 65_535
 
-type Technique = 'sweep' | 'spray' | 'fan' | 'bracket' | 'blocks'
+type Technique = 'sweep' | 'spray' | 'fan' | 'bracket' | 'meet' | 'blocks'
 
 export interface HardSide {
   readonly mapping: Mapping
@@ -75,6 +69,8 @@ export interface HardPlan {
   /** Probes to random ports of `range`, or to all of it. */
   readonly probes: number
   readonly range: readonly [low: number, high: number]
+  /** Where the peer is to be met, if it has told; good for one meeting. */
+  readonly meetAt?: readonly [former: number, latter: number] | undefined
 }
 
 /** Undefined if neither side needs it, one has not surveyed its ports yet, or nothing has a chance. */
@@ -102,6 +98,11 @@ export function planHardSearch(own: HardSide, peer: HardSide): HardPlan | undefi
           probes: 0,
           range,
         }
+  }
+  if (own.isSequential && peer.isSequential) {
+    const sockets = Math.min(MEETING_SOCKETS, own.maxSockets ?? MEETING_SOCKETS)
+    const meetAt = isKnown(peer.ports) ? peer.ports : undefined
+    return { technique: 'meet', sockets, probes: 0, range, meetAt }
   }
   if (own.isSequential || peer.isSequential || Math.sqrt(ownSize * size) > MAX_BLOCK_RANGE) return undefined
   return { technique: 'blocks', sockets: MAX_SOCKETS, probes: BLOCK_PROBES, range }
@@ -142,7 +143,7 @@ function isKnown([low, high]: readonly [low: number, high: number]): boolean {
 
 export type HardEffect =
   | { readonly kind: 'send'; readonly path: Path; readonly bytes: Uint8Array }
-  /** Our ports, learnt by a bracket: the peer is to sweep them. */
+  /** Our ports, just learnt: the peer is to sweep them, or to meet us at the first and the last. */
   | { readonly kind: 'tell'; readonly ports: readonly [low: number, high: number] }
   /** The router keeps no more sessions than about so many. */
   | { readonly kind: 'full'; readonly sockets: number }
@@ -163,6 +164,9 @@ export interface HardSearchOptions {
 export class HardSearch {
   readonly plan: HardPlan
   readonly #options: HardSearchOptions
+  readonly #bracket: Bracket | undefined
+  readonly #meeting: Meeting | undefined
+  readonly #questions: ServerQuestions<'gate'> | undefined
   readonly #endMs: number
   #sockets: readonly number[] = []
   /** Ports still to be probed, in the order in which they are. */
@@ -170,25 +174,27 @@ export class HardSearch {
   /** What each socket of ours still has to send. */
   #fanned = 0
   #nextStepMs: number
-  #questions = new Map<string, 'before' | 'after' | 'gate'>()
   /** The next one, and when it was first asked at it. */
   #gate: { readonly at: number; askedMs: number | undefined; nextAskMs: number } | undefined
-  #before: number | undefined
-  #after: number | undefined
   #isDone = false
   #probes = 0
 
   constructor(options: HardSearchOptions, nowMs: number) {
-    this.plan = options.plan
+    const { plan, stunServer, random } = options
+    this.plan = plan
     this.#options = options
+    this.#bracket = plan.technique === 'bracket' ? new Bracket(options, MAX_SWEEP) : undefined
+    const told = plan.meetAt && { ports: plan.meetAt, atMs: nowMs }
+    this.#meeting = plan.technique === 'meet' ? new Meeting(options, told) : undefined
+    this.#questions = stunServer && new ServerQuestions(stunServer, random)
     this.#endMs = nowMs + TIME_LIMIT_MS
     this.#nextStepMs = nowMs
-    this.#ports = choosePorts(options.plan, options.random)
+    this.#ports = choosePorts(plan, random)
     this.#gate = gateAfter(0)
   }
 
   get isDone(): boolean {
-    return this.#isDone
+    return this.#isDone || this.#bracket?.isDone === true || this.#meeting?.isDone === true
   }
 
   /** Sent by now, questions to servers not counted. */
@@ -197,30 +203,39 @@ export class HardSearch {
   }
 
   nextDeadlineMs(): number {
-    if (this.#isDone) return Number.POSITIVE_INFINITY
-    const hasWork = this.#ports.length > 0 || this.#fanned < this.#sockets.length
-    return hasWork ? this.#nextStepMs : this.#endMs
+    if (this.isDone) return Number.POSITIVE_INFINITY
+    const isFanning = this.plan.technique === 'fan' && this.#fanned < this.#sockets.length
+    if (this.#ports.length > 0 || isFanning) return this.#nextStepMs
+    return Math.min(this.#endMs, this.#meeting?.nextDeadlineMs() ?? this.#endMs)
   }
 
   /** It has succeeded. */
   stopSending(): void {
     this.#ports = []
     this.#fanned = this.#sockets.length
+    this.#meeting?.stop()
+  }
+
+  /** The peer has told where it is to be met. */
+  meetAt(ports: readonly [former: number, latter: number], nowMs: number): void {
+    this.#meeting?.handlePeerPorts(ports, nowMs)
   }
 
   /** The sockets that the plan asks for are open. */
   handleSockets(sockets: readonly number[], nowMs: number, effects: HardEffect[]): void {
     this.#sockets = sockets
-    if (this.plan.technique === 'bracket') this.#bracket(effects)
+    this.#probes += this.#bracket?.handleSockets(sockets, effects) ?? 0
+    this.#meeting?.handleSockets(sockets, nowMs)
     this.handleTimeout(nowMs, effects)
   }
 
   handleTimeout(nowMs: number, effects: HardEffect[]): void {
-    if (this.#isDone) return
+    if (this.isDone) return
     if (nowMs >= this.#endMs) {
       this.#isDone = true
       return
     }
+    this.#probes += this.#meeting?.handleTimeout(nowMs, effects) ?? 0
     while (this.#nextStepMs <= nowMs) {
       this.#nextStepMs += STEP_MS
       const count = this.plan.technique === 'blocks' ? BLOCK_PROBES_PER_STEP : PROBES_PER_STEP
@@ -234,50 +249,11 @@ export class HardSearch {
 
   /** A datagram on one of our sockets that is no probe. */
   handleDatagram(path: Path, bytes: Uint8Array, effects: HardEffect[]): void {
-    const { stunServer } = this.#options
-    const message = isStun(bytes) ? decodeStun(bytes) : undefined
-    if (message === undefined || message.class !== 'success' || !isBinding(message)) return
-    if (stunServer === undefined || !equalEndpoint(path.remote, stunServer)) return
-    const place = this.#questions.get(formatHex(message.transactionId))
-    if (place === 'gate' && this.#gate !== undefined) {
-      this.#questions.clear()
-      this.#gate = gateAfter(this.#gate.at)
-      return
-    }
-    const port = mappedEndpoint(message)?.port
-    if (place === 'before') this.#before = port
-    if (place === 'after') this.#after = port
-    const [before, after] = [this.#before, this.#after]
-    if (before === undefined || after === undefined) return
+    this.#bracket?.handleDatagram(path, bytes, effects)
+    this.#meeting?.handleDatagram(path, bytes, effects)
+    if (this.#gate === undefined || this.#questions?.takeAnswer(path, bytes) === undefined) return
     this.#questions.clear()
-    // The two of the servers themselves are not it; a NAT that began anew at its lowest port is no bracket.
-    if (after - before >= 2 && after - before <= MAX_SWEEP)
-      effects.push({ kind: 'tell', ports: [before + 1, after - 1] })
-    else this.#isDone = true
-  }
-
-  /** In one burst: what is sent first is translated first. */
-  #bracket(effects: HardEffect[]): void {
-    const { stunServer, peerEndpoints, ping } = this.#options
-    const [first, middle, last] = this.#sockets
-    const [peer] = peerEndpoints
-    if (first === undefined || middle === undefined || last === undefined) return
-    if (stunServer === undefined || peer === undefined) {
-      this.#isDone = true
-      return
-    }
-    this.#ask('before', first, stunServer, effects)
-    effects.push({ kind: 'send', path: { socket: middle, remote: peer, local: undefined }, bytes: ping })
-    this.#probes += 1
-    this.#ask('after', last, stunServer, effects)
-    this.#fanned = this.#sockets.length
-  }
-
-  #ask(place: 'before' | 'after' | 'gate', socket: number, server: Endpoint, effects: HardEffect[]): void {
-    const transactionId = this.#options.random(TRANSACTION_ID_BYTES)
-    this.#questions.set(formatHex(transactionId), place)
-    const path: Path = { socket, remote: server, local: undefined }
-    effects.push({ kind: 'send', path, bytes: encodeBindingRequest(transactionId) })
+    this.#gate = gateAfter(this.#gate.at)
   }
 
   /** One more of our sockets sends to the peer's first endpoint; where both fan, sprays do it. */
@@ -296,15 +272,15 @@ export class HardSearch {
   #isHeldUp(nowMs: number, effects: HardEffect[]): boolean {
     const gate = this.#gate
     const socket = this.#sockets[this.#fanned]
-    const { stunServer } = this.#options
     if (gate === undefined || this.#fanned < gate.at || socket === undefined) return false
     gate.askedMs ??= nowMs
-    if (stunServer === undefined || nowMs >= gate.askedMs + GATE_PATIENCE_MS) {
-      if (stunServer !== undefined) effects.push({ kind: 'full', sockets: this.#fanned })
+    const questions = this.#questions
+    if (questions === undefined || nowMs >= gate.askedMs + GATE_PATIENCE_MS) {
+      if (questions !== undefined) effects.push({ kind: 'full', sockets: this.#fanned })
       this.#fanned = this.#sockets.length
     } else if (nowMs >= gate.nextAskMs) {
       gate.nextAskMs = nowMs + GATE_RESEND_AFTER_MS
-      this.#ask('gate', socket, stunServer, effects)
+      effects.push(questions.ask('gate', socket))
     }
     return true
   }

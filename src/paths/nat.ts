@@ -27,6 +27,8 @@ export interface Sighting {
 const MAX_PORT = 65535
 /** Samples that lie apart by more than this, one after the other, are no sequence. */
 const MAX_STEP = 1024
+/** A NAT may have begun anew at its lowest port in between; of fewer samples random ones may look so. */
+const MIN_SAMPLES_OVER_END = 12
 /** A range wider than this is probably one of those that systems take ports from by default. */
 const MAX_BLOCK_PORTS = 8192
 /** pf (pfSense, OPNsense, OpenBSD), IANA's ephemeral ports, everything unprivileged: narrowest first. */
@@ -65,8 +67,10 @@ function hasTwoPortsOfOneAddress(sightings: readonly Sighting[]): boolean {
 export function portChoiceOf(ports: readonly number[]): PortChoice | undefined {
   if (ports.length < 4) return undefined
   const steps = ports.slice(1).map((port, i) => port - (ports[i] as number))
-  if (steps.every((step) => step > 0 && step <= MAX_STEP)) {
-    return { kind: 'sequential', step: Math.min(...steps) }
+  const forward = steps.filter((step) => step > 0 && step <= MAX_STEP)
+  const isBegunAnew = ports.length >= MIN_SAMPLES_OVER_END && steps.filter((step) => step < 0).length === 1
+  if (forward.length === steps.length - (isBegunAnew ? 1 : 0)) {
+    return { kind: 'sequential', step: Math.min(...forward) }
   }
   const least = Math.min(...ports)
   const most = Math.max(...ports)

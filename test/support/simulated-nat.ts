@@ -21,6 +21,10 @@ export interface SimulatedNatOptions {
   readonly lifetime?: MappingLifetime
   /** What would be one more is dropped. */
   readonly maxSessions?: number
+  /** Between two ports in order; 1 if not given. */
+  readonly step?: number
+  /** Others behind it take so many ports in order, all the time. */
+  readonly foreignFlowsPerS?: number
 }
 
 export interface MappingLifetime {
@@ -32,6 +36,8 @@ export interface MappingLifetime {
 export function endpoint(address: string, port: number): Endpoint {
   return { address: ip(address), port, scopeId: 0 }
 }
+
+const FIRST_PORT = 20_000
 
 interface MappingEntry {
   readonly inside: Endpoint
@@ -48,7 +54,8 @@ export class SimulatedNat {
   readonly #nowMs: () => number
   readonly #entries = new Map<string, MappingEntry>()
   readonly #random = seededRandom(1)
-  #nextPort = 20_000
+  #nextPort = FIRST_PORT
+  #foreignFlows = 0
 
   /** `nowMs`: needed if mappings have a lifetime. */
   constructor(options: SimulatedNatOptions, nowMs: () => number = () => 0) {
@@ -105,14 +112,31 @@ export class SimulatedNat {
     return lifetime === undefined || this.#nowMs() - lastMs <= (isOld ? lifetime.ms : lifetime.youngMs)
   }
 
+  /** Others behind it take so many ports in order. */
+  skipPorts(count: number): void {
+    this.#nextPort += count * (this.#options.step ?? 1)
+  }
+
+  /** As one that has given out its last port. */
+  beginAnew(): void {
+    this.#nextPort = FIRST_PORT
+  }
+
   get turnsRound(): boolean {
     return this.#options.hairpin ?? false
   }
 
   #newPort(inside: Endpoint): number {
-    const { ports } = this.#options
+    const { ports, foreignFlowsPerS = 0 } = this.#options
     if (ports === 'preserved') return inside.port
-    if (ports === 'sequential') return this.#nextPort++
+    if (ports === 'sequential') {
+      const flows = Math.floor((this.#nowMs() * foreignFlowsPerS) / 1000)
+      this.skipPorts(flows - this.#foreignFlows)
+      this.#foreignFlows = flows
+      const port = this.#nextPort
+      this.skipPorts(1)
+      return port
+    }
     const [low, high] = ports
     const [a = 0, b = 0] = this.#random(2)
     return low + ((a * 256 + b) % (high - low + 1))

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { type Endpoint, equalEndpoint } from '../../../src/net/endpoint.js'
-import type { Dependence } from '../../../src/paths/nat.js'
+import { type Dependence, portChoiceOf } from '../../../src/paths/nat.js'
 import { NatSurvey, type SurveyReport, type SurveySend } from '../../../src/paths/nat-survey.js'
 import { encodeBindingAnswer } from '../../../src/paths/stun.js'
 import { ip } from '../../support/inner-packets.js'
@@ -146,6 +146,16 @@ describe('a survey of the NAT', () => {
       ports: 'sequential',
     })
     expect(survey({ nat }).report.ports).toEqual({ kind: 'sequential', step: 1 })
+  })
+
+  it('sees the order also where the NAT began anew meanwhile, if there are enough ports to tell', () => {
+    const upTo = (last: number): number[] =>
+      Array.from({ length: 24 }, (_, i) => last - 47 + 2 * i + (i < 20 ? 0 : -2000))
+    expect(portChoiceOf(upTo(22_047))).toEqual({ kind: 'sequential', step: 2 })
+    expect(portChoiceOf(upTo(22_047).slice(15))?.kind).toBe('random')
+    const twice = [...upTo(22_047), ...upTo(22_047)]
+    expect(portChoiceOf(twice)?.kind).toBe('random')
+    expect(portChoiceOf([...upTo(22_047), 60_000])?.kind).toBe('random')
   })
 
   it('sees that there is no NAT', () => {

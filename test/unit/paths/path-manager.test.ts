@@ -22,6 +22,9 @@ const SEQUENTIAL: NodeOptions = {
   nat: { ...HARD, ports: 'sequential' },
   ports: { kind: 'sequential', step: 1 },
 }
+function sequential(more: Partial<SimulatedNatOptions>): NodeOptions {
+  return { ...SEQUENTIAL, nat: { ...HARD, ports: 'sequential', ...more } }
+}
 const RANDOM: NodeOptions = {
   nat: { ...HARD, ports: [1024, 65_535] },
   ports: { kind: 'random', low: 1024, high: 65_535 },
@@ -73,6 +76,22 @@ describe('hard NATs', () => {
     ['random, against a port-restricted one', RANDOM, STRICT, 3000, 1500],
     ['of a carrier, against a port-restricted one', BLOCK, STRICT, 2000, 800],
     ['of two carriers', BLOCK, BLOCK, 3000, 3500],
+    ['sequential, both', SEQUENTIAL, SEQUENTIAL, 500, 140],
+    [
+      'sequential, busy',
+      sequential({ foreignFlowsPerS: 200 }),
+      sequential({ foreignFlowsPerS: 40 }),
+      500,
+      140,
+    ],
+    [
+      'sequential, in steps',
+      sequential({ step: 2 }),
+      sequential({ step: 7, foreignFlowsPerS: 100 }),
+      500,
+      140,
+    ],
+    ['sequential, by address', sequential({ mapping: 'addressDependent' }), SEQUENTIAL, 500, 140],
   ] as const)('%s', (_name, left, right, limitMs, budget) => {
     const world = new PathWorld(left, right)
     const before = world.a.sent + world.b.sent
@@ -80,6 +99,69 @@ describe('hard NATs', () => {
     expect(world.a.sent + world.b.sent - before).toBeLessThanOrEqual(budget + 200)
     world.run(3000, [world.a])
     expect(world.kindOf(world.a)).toBe(right === OPEN ? 'direct' : 'punched')
+  })
+
+  describe('sequential on both sides', () => {
+    function techniques(world: PathWorld): string[] {
+      return [world.a, world.b].flatMap((node) =>
+        (world.status(node)?.record.events ?? []).flatMap(
+          ({ text }) => /hard NATs: (.*)/.exec(text)?.[1] ?? [],
+        ),
+      )
+    }
+
+    /** Until both have asked for their ports, and the later one has not heard of them yet. */
+    function untilAsked(world: PathWorld): void {
+      while (techniques(world).length < 2) world.run(1, [world.a])
+      world.run(RTT_MS - 5, [world.a])
+    }
+
+    it('meet with few sockets, once', () => {
+      const world = new PathWorld(SEQUENTIAL, SEQUENTIAL)
+      world.run(10_000, [world.a, world.b])
+      expect(techniques(world)).toEqual(Array(2).fill('meet, 64 sockets'))
+      expect([world.kindOf(world.a), world.kindOf(world.b)]).toEqual(['punched', 'punched'])
+    })
+
+    it.each([
+      ['took more ports than were reckoned with', (world: PathWorld) => world.a.nat?.skipPorts(100)],
+      ['began anew at its lowest port', (world: PathWorld) => world.b.nat?.beginAnew()],
+    ])('meet in another round where one %s', (_name, disturb) => {
+      const world = new PathWorld(SEQUENTIAL, SEQUENTIAL)
+      untilAsked(world)
+      disturb(world)
+      const before = world.a.sent + world.b.sent
+      expect(world.untilDirect(400, [world.a])).toBeUndefined()
+      expect(world.untilDirect(1000, [world.a])).toBeDefined()
+      expect(world.a.sent + world.b.sent - before).toBeLessThan(4 * 64 + 100)
+      expect(techniques(world)).toHaveLength(2)
+    })
+
+    it('meet in the second round where others take more ports all the time than were reckoned with', () => {
+      const fast = sequential({ foreignFlowsPerS: 1000, step: 2 })
+      for (const [left, right] of [
+        [fast, SEQUENTIAL],
+        [SEQUENTIAL, fast],
+        [fast, fast],
+      ] as const) {
+        const world = new PathWorld(left, right)
+        expect(world.untilDirect(600, [world.a])).toBeUndefined()
+        expect(world.untilDirect(1000, [world.a])).toBeDefined()
+      }
+    })
+
+    it('end where nothing comes through, and are spared for a while', () => {
+      const world = new PathWorld(SEQUENTIAL, SEQUENTIAL)
+      world.maxBytes = 70 // questions to servers come through, pings do not
+      const before = world.a.sent
+      world.run(5000, [world.a])
+      const after = world.a.sent
+      expect(after - before).toBeGreaterThan(2 * 64)
+      expect(after - before).toBeLessThan(2 * 64 + 100)
+      world.run(50_000, [world.a])
+      expect(world.a.sent - after).toBeLessThan(100)
+      expect(techniques(world)).toHaveLength(2)
+    })
   })
 
   it('random on both sides, over all ports, end in silence and a reason', () => {
