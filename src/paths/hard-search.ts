@@ -33,7 +33,7 @@ const MAX_SOCKETS = 256
 /** A range so small that fewer sockets do; a carrier may give no more. */
 const SMALL_RANGE = 4096
 const SMALL_RANGE_SOCKETS = 64
-const MAX_PROBES = 1024
+const MAX_PROBES = 1180
 /** Both ranges small: so many probes of each side. */
 const BLOCK_PROBES = 1400
 /** The geometric mean of both ranges: above it chance is too small for the budget. */
