@@ -6,6 +6,7 @@ import { measureHubDeath, measureInterruptions, measureRelayDeath } from './inte
 import { measurePair, type PairOptions, type PairResult, percentile } from './matrix.js'
 import { LabNetwork } from './network.js'
 import type { RouterKind } from './routers.js'
+import { measureSessionTable } from './session-table.js'
 import { measureBesideRelay, measureTcpFlow } from './throughput.js'
 
 export interface BenchRow {
@@ -71,10 +72,17 @@ export async function runLabBench(
     onRow(rowOf(result, result.name.endsWith('again') ? '10 s' : 'gap 1 s'))
   }
   onRow(rowOf(await measureRelayDeath(INTERNET), 'gap 2 s'))
+  onRow(await benchSessionTable(tries))
   if (isLong) await benchHubDeath(onRow)
   onRow({ ...(await measureTcpFlow('relay')), aim: '400 Mbit/s' })
   onRow({ ...(await measureTcpFlow('tcp')), aim: 'not asked for' })
   onRow({ ...(await measureBesideRelay()), aim: 'as beside data that goes directly' })
+}
+
+async function benchSessionTable(tries: number): Promise<BenchRow> {
+  const { refused, lost, direct } = await measureSessionTable(INTERNET, tries)
+  const result = `${Math.max(...refused)} refused at most, ${lost} pings lost, ${direct} of ${tries} direct`
+  return { name: 'session table of 128', result, aim: '40 refused, none lost' }
 }
 
 async function benchHubDeath(onRow: (row: BenchRow) => void): Promise<void> {

@@ -3,7 +3,7 @@
  * wrong with each part.
  */
 
-import { chmodSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Internet } from '../../src/lab/internet.js'
@@ -168,6 +168,26 @@ requirement(
           expect(stdout).toBe(`over HTTP ${version}`)
         }
         expect((await pathOf(a, 'bob')) === 'relay').toBe(way === 'relayed')
+      })
+
+      test('an ssh session and a copy go on while relay becomes direct', async () => {
+        await relayed()
+        const host = 'root@bob.lab.overlay'
+        const [ended, file] = [join(internet.directory, 'ended'), join(internet.directory, 'slow')]
+        writeFileSync(file, 'x'.repeat(600_000))
+        // Namespaces share the disk: the far end sees when the path has changed.
+        const loop = `while [ ! -e ${ended} ]; do echo still; sleep 0.1; done; echo end`
+        const session = a.site.host.run([...sshWords('ssh'), host, loop])
+        // 600 kB at 400 kbit/s: longer than the path takes to change.
+        const copy = a.site.host.run([...sshWords('scp'), '-l', '400', file, `${host}:${file}.copy`])
+        expect(await pathOf(a, 'bob')).toBe('relay')
+        await direct()
+        expect(await pathOf(a, 'bob')).not.toBe('relay')
+        expect(existsSync(`${file}.copy`) && statSync(`${file}.copy`).size).not.toBe(600_000)
+        writeFileSync(ended, '')
+        expect((await session).stdout).toMatch(/^(still\n)+end\n$/)
+        expect((await copy).code).toBe(0)
+        expect(readFileSync(`${file}.copy`, 'utf8')).toHaveLength(600_000)
       })
 
       test('HTTP/1.1, HTTP/2, WebSocket and gRPC go on while relay becomes direct, and direct relay', async () => {

@@ -1,6 +1,7 @@
 /** Drives a Hub over WebSockets: a Noise session in each, messages sealed inside. */
 
 import type { WebSocket } from 'ws'
+import { TokenBucket } from '../../base/token-bucket.js'
 import {
   encodeMessage,
   type HubMessage,
@@ -46,9 +47,8 @@ interface Connection {
   readonly socket: WebSocket
   session: NoiseSession | undefined
   timer: NodeJS.Timeout
-  /** Messages that it may still send, as of a time. */
-  allowance: number
-  allowanceAtMs: number
+  /** Messages that it may still send. */
+  readonly bucket: TokenBucket
 }
 
 export class ControlServer {
@@ -77,13 +77,11 @@ export class ControlServer {
     }
     const id = this.#nextId++
     const timer = setTimeout(() => socket.terminate(), HELLO_TIMEOUT_MS)
-    const allowanceAtMs = this.#options.nowMs()
     const connection: Connection = {
       socket,
       session: undefined,
       timer,
-      allowance: MESSAGE_BURST,
-      allowanceAtMs,
+      bucket: new TokenBucket({ tokensPerS: MESSAGES_PER_S, burst: MESSAGE_BURST }, this.#options.nowMs()),
     }
     this.#connections.set(id, connection)
     this.#unproven.add(connection)
@@ -138,7 +136,7 @@ export class ControlServer {
       socket.terminate()
       return
     }
-    if (!this.#mayTalk(connection)) {
+    if (!connection.bucket.tryTake(1, this.#options.nowMs())) {
       this.#rateLimited += 1
       socket.terminate()
       return
@@ -160,15 +158,6 @@ export class ControlServer {
     this.#unproven.delete(oldest)
     this.#rateLimited += 1
     oldest.socket.terminate()
-  }
-
-  /** A token bucket. */
-  #mayTalk(connection: Connection): boolean {
-    const nowMs = this.#options.nowMs()
-    const earned = ((nowMs - connection.allowanceAtMs) * MESSAGES_PER_S) / 1000
-    connection.allowance = Math.min(MESSAGE_BURST, connection.allowance + earned) - 1
-    connection.allowanceAtMs = nowMs
-    return connection.allowance >= 0
   }
 
   #renew({ socket, timer }: Connection): NodeJS.Timeout {
