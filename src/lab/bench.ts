@@ -72,17 +72,20 @@ export async function runLabBench(
     onRow(rowOf(result, result.name.endsWith('again') ? '10 s' : 'gap 1 s'))
   }
   onRow(rowOf(await measureRelayDeath(INTERNET), 'gap 2 s'))
-  onRow(await benchSessionTable(tries))
+  onRow(await benchSessionTable(['symmetricRandom', 'portRestricted'], tries))
+  onRow(await benchSessionTable(['portRestricted', 'symmetricRandom'], tries))
   if (isLong) await benchHubDeath(onRow)
   onRow({ ...(await measureTcpFlow('relay')), aim: '400 Mbit/s' })
   onRow({ ...(await measureTcpFlow('tcp')), aim: 'not asked for' })
   onRow({ ...(await measureBesideRelay()), aim: 'as beside data that goes directly' })
 }
 
-async function benchSessionTable(tries: number): Promise<BenchRow> {
-  const { refused, lost, direct } = await measureSessionTable(INTERNET, tries)
-  const result = `${Math.max(...refused)} refused at most, ${lost} pings lost, ${direct} of ${tries} direct`
-  return { name: 'session table of 128', result, aim: '40 refused, none lost' }
+async function benchSessionTable(pair: readonly [RouterKind, RouterKind], tries: number): Promise<BenchRow> {
+  const { refused, lost, begun, connected, direct } = await measureSessionTable(pair, INTERNET, tries)
+  const left = `${connected} of ${begun} connections, ${lost} pings lost`
+  const result = `${left}, ${Math.max(...refused)} refused at most, ${direct} of ${tries} direct`
+  const name = `session table of 128: ${pair[0]} × ${pair[1]}`
+  return { name, result, aim: 'all connections, none lost, 64 refused' }
 }
 
 async function benchHubDeath(onRow: (row: BenchRow) => void): Promise<void> {

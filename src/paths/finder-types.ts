@@ -16,8 +16,8 @@ export interface OwnPosition {
   /** Of external ports where the mapping is hard; both 0 if not known. */
   readonly ports: readonly [low: number, high: number]
   readonly isSequential: boolean
-  /** Sockets that a search may have, where the router was seen to keep few sessions. */
-  readonly maxSockets: number | undefined
+  /** Sessions that a search may begin: few where the router was seen to be full; undefined if it is not known. */
+  readonly maxSessions: number | undefined
   /** Of an idle mapping, if that was found out. */
   readonly lifetimeMs: number | undefined
   /** Of a datagram of data with a full packet in it. */
@@ -50,7 +50,9 @@ export type FinderEffect =
   | { readonly kind: 'keepSocket'; readonly socket: number }
   /** The search is over: those that carry no path are not needed any more. */
   | { readonly kind: 'closeSockets' }
-  /** The router keeps no more sessions than about so many. */
+  /** Measure how many sessions the router here has left, answered by handleRoom. */
+  | { readonly kind: 'askRoom' }
+  /** It is full with about so many. */
   | { readonly kind: 'full'; readonly sockets: number }
   /** A path was lost: this node's own endpoints may be others by now. */
   | { readonly kind: 'lost' }

@@ -14,8 +14,9 @@
  *
  * Each has a budget of sockets, probes and time, and ends; then the sockets are closed.
  *
- * Some routers keep few sessions, and one whose table is full lets nobody begin anything for half a minute. So a
- * fan stops at its gates, and goes on only if a server answers the next socket: that one still got a session.
+ * Some routers keep few sessions, and one whose table is full lets nobody begin anything for half a minute. So
+ * before a large search it is measured how much room there is (room-survey.ts). Where it cannot be, a fan stops at
+ * its gates, and goes on only if a server answers the next socket: that one still got a session.
  */
 
 import type { Endpoint } from '../net/endpoint.js'
@@ -40,6 +41,8 @@ const BLOCK_PROBES = 1400
 const MAX_BLOCK_RANGE = 800
 /** Ports learnt by a bracket are fewer, unless the NAT is very busy. */
 const MAX_SWEEP = 96
+/** Sessions that any router keeps beside those of its owners. */
+const HARMLESS_SESSIONS = 64
 /** Sockets of a fan before each of which the router has to show that there is room. */
 const GATES: readonly number[] = [96, 128, 176]
 const GATE_RESEND_AFTER_MS = 150
@@ -59,8 +62,6 @@ export interface HardSide {
   /** Of external ports: a range, or nothing known. */
   readonly ports: readonly [low: number, high: number]
   readonly isSequential: boolean
-  /** How many sessions its router was seen to keep, if it is too few; known of ourselves only. */
-  readonly maxSockets?: number | undefined
 }
 
 export interface HardPlan {
@@ -92,20 +93,24 @@ export function planHardSearch(own: HardSide, peer: HardSide): HardPlan | undefi
   if (!isHard(peer.mapping)) {
     return own.isSequential
       ? { technique: 'bracket', sockets: BRACKET_SOCKETS, probes: 0, range }
-      : {
-          technique: 'fan',
-          sockets: Math.min(socketsFor(ownSize), own.maxSockets ?? MAX_SOCKETS),
-          probes: 0,
-          range,
-        }
+      : { technique: 'fan', sockets: socketsFor(ownSize), probes: 0, range }
   }
   if (own.isSequential && peer.isSequential) {
-    const sockets = Math.min(MEETING_SOCKETS, own.maxSockets ?? MEETING_SOCKETS)
     const meetAt = isKnown(peer.ports) ? peer.ports : undefined
-    return { technique: 'meet', sockets, probes: 0, range, meetAt }
+    return { technique: 'meet', sockets: MEETING_SOCKETS, probes: 0, range, meetAt }
   }
   if (own.isSequential || peer.isSequential || Math.sqrt(ownSize * size) > MAX_BLOCK_RANGE) return undefined
   return { technique: 'blocks', sockets: MAX_SOCKETS, probes: BLOCK_PROBES, range }
+}
+
+/** Whether it is to be known before how many sessions the router here has left. */
+export function needsRoom({ sockets, probes }: HardPlan): boolean {
+  return Math.max(sockets, probes) > HARMLESS_SESSIONS
+}
+
+/** Each socket of a fan is a session, and each probe to another port. */
+export function planWithin(plan: HardPlan, sessions: number): HardPlan {
+  return { ...plan, sockets: Math.min(plan.sockets, sessions), probes: Math.min(plan.probes, sessions) }
 }
 
 export function isHard(mapping: Mapping): boolean {
@@ -156,6 +161,8 @@ export interface HardSearchOptions {
   readonly peerAddresses: readonly IpAddress[]
   readonly peerEndpoints: readonly Endpoint[]
   readonly stunServer: Endpoint | undefined
+  /** There is room for all of the plan; else a fan has to find out. */
+  readonly hasRoom: boolean
   /** A sealed ping. Its answer is known by the transaction, wherever it comes from. */
   readonly ping: Uint8Array
   readonly random: RandomBytes
@@ -190,7 +197,7 @@ export class HardSearch {
     this.#endMs = nowMs + TIME_LIMIT_MS
     this.#nextStepMs = nowMs
     this.#ports = choosePorts(plan, random)
-    this.#gate = gateAfter(0)
+    this.#gate = options.hasRoom ? undefined : gateAfter(0)
   }
 
   get isDone(): boolean {

@@ -8,7 +8,7 @@ import type { RandomBytes } from '../wireguard/crypto.js'
 import type { Calls } from './calls.js'
 import type { FinderEffect, OwnPosition } from './finder-types.js'
 import { HardAttempts } from './hard-attempts.js'
-import type { HardEffect, HardPlan, HardSearch } from './hard-search.js'
+import { type HardEffect, type HardPlan, type HardSearch, needsRoom, planWithin } from './hard-search.js'
 import type { PathChoice } from './path-choice.js'
 import type { PathRecord } from './path-record.js'
 import type { PingBook } from './ping-book.js'
@@ -25,6 +25,8 @@ export interface CrossingOptions {
 export class NatCrossing {
   readonly #options: CrossingOptions
   readonly #attempts = new HardAttempts()
+  /** Waits for `askRoom`. */
+  #waiting: HardPlan | undefined
 
   constructor(options: CrossingOptions) {
     this.#options = options
@@ -34,6 +36,13 @@ export class NatCrossing {
   schedule(nowMs: number): void {
     const { calls, choice } = this.#options
     if (choice.isFar) this.#attempts.schedule(calls.planHardSearch(), nowMs)
+  }
+
+  /** What `askRoom` asked for: sessions that this search may begin, undefined if that could not be found out. */
+  handleRoom(sessions: number | undefined, nowMs: number, effects: FinderEffect[]): void {
+    const plan = this.#waiting
+    this.#waiting = undefined
+    if (plan !== undefined) this.#begin(plan, sessions, nowMs, effects)
   }
 
   /** What `openSockets` asked for is there. False if nobody wants it any more. */
@@ -59,7 +68,7 @@ export class NatCrossing {
 
   handleTimeout(nowMs: number, effects: FinderEffect[]): void {
     const plan = this.#attempts.takeDue(nowMs)
-    if (plan !== undefined) this.#begin(plan, nowMs, effects)
+    if (plan !== undefined) this.#prepare(plan, nowMs, effects)
     this.#run((search, list) => search.handleTimeout(nowMs, list), nowMs, effects)
   }
 
@@ -67,15 +76,29 @@ export class NatCrossing {
     if (this.#attempts.isRunning) effects.push({ kind: 'closeSockets' })
   }
 
-  #begin(plan: HardPlan, nowMs: number, effects: FinderEffect[]): void {
+  #prepare(plan: HardPlan, nowMs: number, effects: FinderEffect[]): void {
+    const { maxSessions, mapping } = this.#options.own()
+    const isRoomKnown = maxSessions !== undefined || mapping === 'none' || !needsRoom(plan)
+    if (isRoomKnown) {
+      this.#begin(plan, maxSessions ?? Number.POSITIVE_INFINITY, nowMs, effects)
+      return
+    }
+    if (this.#waiting === undefined) effects.push({ kind: 'askRoom' })
+    this.#waiting = plan
+  }
+
+  #begin(wanted: HardPlan, sessions: number | undefined, nowMs: number, effects: FinderEffect[]): void {
     const { random, own, calls, choice, pings, record } = this.#options
     const { sockets, stunServer } = own()
     const peerEndpoints = calls.natEndpoints
     const mainSocket = sockets.v4
     if (!choice.isFar || mainSocket === undefined || peerEndpoints.length === 0) return
     const ping = pings.createShared(nowMs)
-    this.#attempts.begin(plan, { mainSocket, peerEndpoints, stunServer, ping, random }, nowMs)
+    const hasRoom = sessions !== undefined
+    const plan = hasRoom ? planWithin(wanted, sessions) : wanted
+    this.#attempts.begin(plan, { mainSocket, peerEndpoints, stunServer, hasRoom, ping, random }, nowMs)
     record.tried(nowMs, plan)
+    if (plan.sockets < wanted.sockets || plan.probes < wanted.probes) record.limited(nowMs, sessions ?? 0)
     if (plan.sockets > 0) effects.push({ kind: 'openSockets', count: plan.sockets })
   }
 

@@ -156,6 +156,11 @@ export class PathFinder {
     if (this.#isInUse(nowMs)) this.#startSearch(nowMs, effects)
   }
 
+  /** What `askRoom` asked for: see NatCrossing. */
+  handleRoom(sessions: number | undefined, nowMs: number, effects: FinderEffect[]): void {
+    this.#crossing.handleRoom(sessions, nowMs, effects)
+  }
+
   /** What `openSockets` asked for is there. False if nobody wants it any more. */
   handleSockets(sockets: readonly number[], nowMs: number, effects: FinderEffect[]): boolean {
     return this.#crossing.handleSockets(sockets, nowMs, effects)

@@ -29,7 +29,9 @@ export type PeerId = number
 /** See FinderEffect; with the peer that it is about. */
 export type PathEffect =
   | Extract<FinderEffect, { kind: 'send' }>
-  | (Exclude<FinderEffect, { kind: 'send' | 'lost' | 'full' }> & {
+  /** How many sessions the router has left on the way to one of the servers, answered by handleRoom. */
+  | { readonly kind: 'measureRoom'; readonly servers: readonly Endpoint[] }
+  | (Exclude<FinderEffect, { kind: 'send' | 'lost' | 'full' | 'askRoom' }> & {
       readonly publicKey: PublicKey
       readonly peer: PeerId
     })
@@ -72,6 +74,8 @@ export class PathManager {
   readonly #deadlines = new DeadlineQueue<Entry>()
   readonly #whereabouts: Whereabouts
   #isRefreshDue = false
+  /** Whose searches wait for `measureRoom`. */
+  readonly #waiting = new Set<Entry>()
 
   constructor(options: PathManagerOptions) {
     this.#options = options
@@ -119,6 +123,7 @@ export class PathManager {
     this.#push(entry, list, effects)
     this.#peers.leave(entry)
     this.#deadlines.delete(entry)
+    this.#waiting.delete(entry)
     entry.pair.wipe()
   }
 
@@ -227,6 +232,16 @@ export class PathManager {
   /** Data is about to flow to this peer. */
   handleWanted(publicKey: PublicKey, nowMs: number, effects: PathEffect[]): void {
     this.#tell(publicKey, nowMs, effects, (finder, list) => finder.handleWanted(nowMs, list))
+  }
+
+  /** What `measureRoom` asked for: see RoomSurvey. */
+  handleRoom(room: number | undefined, nowMs: number, effects: PathEffect[]): void {
+    const waiting = [...this.#waiting]
+    this.#waiting.clear()
+    const sessions = this.#whereabouts.setRoom(room, waiting.length)
+    for (const entry of waiting) {
+      this.#collect(entry, nowMs, effects, (list) => entry.finder.handleRoom(sessions, nowMs, list))
+    }
   }
 
   /** What `openSockets` asked for. False if nobody wants them any more. */
@@ -351,7 +366,14 @@ export class PathManager {
     for (const effect of list) {
       if (effect.kind === 'lost') this.#isRefreshDue = true
       else if (effect.kind === 'full') this.#whereabouts.setFull(effect.sockets)
+      else if (effect.kind === 'askRoom') this.#askRoom(entry, effects)
       else effects.push(effect.kind === 'send' ? effect : { ...effect, publicKey, peer })
     }
+  }
+
+  /** One measurement for all that wait: two at once would be in each other's way. */
+  #askRoom(entry: Entry, effects: PathEffect[]): void {
+    if (this.#waiting.size === 0) effects.push({ kind: 'measureRoom', servers: this.servers })
+    this.#waiting.add(entry)
   }
 }

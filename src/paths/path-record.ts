@@ -96,6 +96,10 @@ export class PathRecord {
     this.#add(nowMs, `stopped at ${sockets} sockets: the router here keeps no more sessions`)
   }
 
+  limited(nowMs: number, sessions: number): void {
+    this.#add(nowMs, `the router here keeps few sessions: no more than ${sessions} are used`)
+  }
+
   triedTcp(nowMs: number, endpoints: readonly Endpoint[]): void {
     this.#add(nowMs, `tried TCP to ${endpoints.map(formatEndpoint).join(' and ')}`)
   }

@@ -2,7 +2,7 @@
  * Where this node is: from what its owner tells and servers answer, the position that it tells its peers.
  * Sans-IO.
  *
- * Some things are true of one network only: how its NAT chooses ports, and how many sockets its router bears.
+ * Some things are true of one network only: how its NAT chooses ports, and how many sessions its router bears.
  * A network is known by the external addresses that servers see.
  */
 
@@ -26,8 +26,10 @@ const MAX_WIDE_BYTES = 1472
 const MAX_NETWORKS = 16
 /** Of what a router was seen to keep: the rest is for whoever else is behind it. */
 const FULL_SHARE = 0.6
-/** An outage looks like a full router, and routers are replaced: it is looked at again. */
-const FULL_MS: number = 30 * 60_000
+/** Of what a router has left. */
+const ROOM_SHARE = 0.5
+/** An outage looks like a full router, routers are replaced, and others fill them: it is looked at again. */
+const KNOWN_MS: number = 30 * 60_000
 
 export interface DeviceSockets {
   readonly v4: number | undefined
@@ -65,8 +67,8 @@ export class Whereabouts {
   readonly #choices = new Map<string, PortChoice | undefined>()
   /** What was found is known again, and not yet part of the position. */
   #isChangeDue = false
-  /** How many sockets were too many, and of which external addresses that is true. */
-  #full: { readonly seenAs: string; readonly sockets: number; untilMs: number | undefined } | undefined
+  /** How many sessions a search may begin, and of which external addresses that is true. */
+  #sessions: { readonly seenAs: string; readonly max: number; untilMs: number | undefined } | undefined
   #lifetimeMs: number | undefined
   #position: OwnPosition
 
@@ -159,10 +161,18 @@ export class Whereabouts {
     this.#update()
   }
 
-  /** The router keeps no more sessions than about so many. */
+  /** The router is full with about so many sockets. */
   setFull(sockets: number): void {
-    this.#full = { seenAs: this.#seenAs(), sockets, untilMs: undefined }
-    this.#update()
+    this.#setSessions(Math.floor(sockets * FULL_SHARE))
+  }
+
+  /**
+   * The router has so many sessions left, see RoomSurvey: gives how many each of so many searches may begin. What is
+   * little changes with what others do, and is measured each time.
+   */
+  setRoom(room: number | undefined, searches: number): number | undefined {
+    if (room === Number.POSITIVE_INFINITY) this.#setSessions(room)
+    return room === undefined ? undefined : Math.floor((room * ROOM_SHARE) / searches)
   }
 
   /** A path was lost: servers tell whether our NAT maps us elsewhere now. */
@@ -185,10 +195,10 @@ export class Whereabouts {
 
   /** True if the position is another one now. */
   handleTimeout(nowMs: number, effects: ReflexiveEffect[]): boolean {
-    if (this.#full !== undefined) {
-      this.#full.untilMs ??= nowMs + FULL_MS
-      if (nowMs >= this.#full.untilMs) {
-        this.#full = undefined
+    if (this.#sessions !== undefined) {
+      this.#sessions.untilMs ??= nowMs + KNOWN_MS
+      if (nowMs >= this.#sessions.untilMs) {
+        this.#sessions = undefined
         this.#update()
       }
     }
@@ -219,11 +229,15 @@ export class Whereabouts {
       ports: this.#isSurveyDone ? portsToTell(this.#choice) : [0, 0],
       wideBytes: Math.min(MAX_WIDE_BYTES, this.#options.mtu() + MESSAGE_OVERHEAD_BYTES),
       lifetimeMs: this.#lifetimeMs,
-      maxSockets:
-        this.#full?.seenAs === this.#seenAs() ? Math.floor(this.#full.sockets * FULL_SHARE) : undefined,
+      maxSessions: this.#sessions?.seenAs === this.#seenAs() ? this.#sessions.max : undefined,
       isSequential: this.#choice?.kind === 'sequential',
       stunServer: this.#servers[0],
     }
+  }
+
+  #setSessions(max: number): void {
+    this.#sessions = { seenAs: this.#seenAs(), max, untilMs: undefined }
+    this.#update()
   }
 
   /** Names the network. */

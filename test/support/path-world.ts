@@ -11,6 +11,7 @@ import type { PathKind } from '../../src/paths/candidates.js'
 import type { PeerActivity } from '../../src/paths/finder-types.js'
 import type { PortChoice } from '../../src/paths/nat.js'
 import { type PathEffect, PathManager } from '../../src/paths/path-manager.js'
+import { RoomSurvey } from '../../src/paths/room-survey.js'
 import { nobleCrypto } from '../../src/wireguard/crypto-noble.js'
 import type { PublicKey } from '../../src/wireguard/keys.js'
 import { prefixOf } from './control.js'
@@ -31,6 +32,8 @@ export interface NodeOptions {
   readonly ports?: PortChoice
   /** TCP connections to this port come through to the node. */
   readonly tcpPort?: number
+  /** Servers do not refuse TCP connections, but say nothing. */
+  readonly areServersSilent?: boolean
 }
 
 /** A TCP connection, by its numbers at both ends. */
@@ -71,6 +74,8 @@ export class WorldNode {
   surveys = 0
   /** Datagrams for which the NAT had no session left. */
   refused = 0
+  /** Connections begun to measure how many it has left. */
+  connections = 0
   isUdpBlocked = false
   /** TCP connections of this node get nowhere. */
   isTcpBlocked = false
@@ -287,6 +292,9 @@ export class PathWorld {
         node.path = effect.path
         node.moves.push({ atMs: this.nowMs, kind: effect.pathKind })
         break
+      case 'measureRoom':
+        this.#measureRoom(node, new RoomSurvey())
+        break
       case 'openSockets': {
         const numbers = node.openSockets(effect.count)
         this.#at(2, () =>
@@ -323,6 +331,21 @@ export class PathWorld {
         node.givenBack.push(effect.kind === 'releaseSocket' ? effect.socket : 'search')
         break
     }
+  }
+
+  #measureRoom(node: WorldNode, survey: RoomSurvey): void {
+    const count = survey.next
+    if (count === undefined) {
+      this.turn(node, (list) => node.manager.handleRoom(survey.room, this.nowMs, list))
+      return
+    }
+    node.connections += count
+    const { areServersSilent = false } = node === this.a ? this.#nodeOptions.a : this.#nodeOptions.b
+    const refused = areServersSilent ? 0 : Math.min(count, node.nat?.room ?? count)
+    this.#at(RTT_MS, () => {
+      survey.handleBurst({ refused, isAtOnce: true })
+      this.#measureRoom(node, survey)
+    })
   }
 
   #receive(to: WorldNode, from: Endpoint, local: Endpoint, bytes: Uint8Array): void {

@@ -19,7 +19,7 @@ export interface SimulatedNatOptions {
   readonly address?: string
   /** Of idle mappings; for ever if not given. */
   readonly lifetime?: MappingLifetime
-  /** What would be one more is dropped. */
+  /** From one endpoint to another, within half a minute: what would be one more is dropped. */
   readonly maxSessions?: number
   /** Between two ports in order; 1 if not given. */
   readonly step?: number
@@ -38,6 +38,7 @@ export function endpoint(address: string, port: number): Endpoint {
 }
 
 const FIRST_PORT = 20_000
+const SESSION_MS = 30_000
 
 interface MappingEntry {
   readonly inside: Endpoint
@@ -53,6 +54,8 @@ export class SimulatedNat {
   readonly #options: SimulatedNatOptions
   readonly #nowMs: () => number
   readonly #entries = new Map<string, MappingEntry>()
+  /** When something went out last, if their number is limited. */
+  readonly #sessions = new Map<string, number>()
   readonly #random = seededRandom(1)
   #nextPort = FIRST_PORT
   #foreignFlows = 0
@@ -67,12 +70,19 @@ export class SimulatedNat {
     return this.#options.mapping !== 'endpointIndependent'
   }
 
+  /** Sessions that it would keep beside those that there are. */
+  get room(): number {
+    const { maxSessions } = this.#options
+    if (maxSessions === undefined) return Number.POSITIVE_INFINITY
+    for (const [key, atMs] of this.#sessions) {
+      if (this.#nowMs() - atMs > SESSION_MS) this.#sessions.delete(key)
+    }
+    return maxSessions - this.#sessions.size
+  }
+
   /** Whether it keeps one more session, or has this one already. */
   hasRoom(inside: Endpoint, remote: Endpoint): boolean {
-    const key = `${formatEndpoint(inside)} ${scopeOf(this.#options.mapping, remote)}`
-    return (
-      this.#entries.has(key) || this.#entries.size < (this.#options.maxSessions ?? Number.POSITIVE_INFINITY)
-    )
+    return this.room > 0 || this.#sessions.has(sessionOf(inside, remote))
   }
 
   /** The source that the outside sees. */
@@ -93,6 +103,7 @@ export class SimulatedNat {
     entry.lastMs = nowMs
     this.#entries.set(key, entry)
     entry.permitted.push(remote)
+    if (this.#options.maxSessions !== undefined) this.#sessions.set(sessionOf(inside, remote), nowMs)
     return entry.outside
   }
 
@@ -141,6 +152,10 @@ export class SimulatedNat {
     const [a = 0, b = 0] = this.#random(2)
     return low + ((a * 256 + b) % (high - low + 1))
   }
+}
+
+function sessionOf(inside: Endpoint, remote: Endpoint): string {
+  return `${formatEndpoint(inside)} ${formatEndpoint(remote)}`
 }
 
 function scopeOf(dependence: Dependence, remote: Endpoint): string {

@@ -17,6 +17,7 @@ import type { PublicKey } from '../../wireguard/keys.js'
 import { driveSurvey, ownAddresses } from '../drive-survey.js'
 import type { Engine, WakeUp } from '../engine.js'
 import { LifetimeLearner } from './lifetime-learner.js'
+import { measureRoom } from './measure-room.js'
 import { TcpLinks } from './tcp-links.js'
 
 /** Of all searches together. */
@@ -52,7 +53,7 @@ export class PathDriver {
   #nextNumber = -1
   /** Being opened for searches. */
   #opening = 0
-  #isStopped = false
+  readonly #stopping = new AbortController()
 
   constructor(options: PathDriverOptions) {
     this.#options = options
@@ -106,8 +107,12 @@ export class PathDriver {
     return result
   }
 
+  get #isStopped(): boolean {
+    return this.#stopping.signal.aborted
+  }
+
   stop(): void {
-    this.#isStopped = true
+    this.#stopping.abort()
     this.#learner.stop()
     this.#wakeUp.at(Number.POSITIVE_INFINITY)
     this.#tcp.stop()
@@ -128,6 +133,9 @@ export class PathDriver {
           engine.setPeerPath(effect.publicKey, effect.path)
           onPath(effect.publicKey, effect.pathKind)
         }
+        break
+      case 'measureRoom':
+        void this.#measureRoom(effect.servers)
         break
       case 'openSockets':
         void this.#open(effect.publicKey, effect.peer, effect.count)
@@ -222,6 +230,12 @@ export class PathDriver {
     const entry = this.#search.get(number)
     this.#search.delete(number)
     void entry?.socket.close()
+  }
+
+  async #measureRoom(servers: readonly Endpoint[]): Promise<void> {
+    const room = await measureRoom(servers, this.#stopping.signal)
+    if (this.#isStopped) return
+    this.turn((manager, nowMs, effects) => manager.handleRoom(room, nowMs, effects))
   }
 
   async #surveyPorts({

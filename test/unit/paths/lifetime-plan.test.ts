@@ -16,7 +16,7 @@ function behind(outside: readonly [address: string, port: number] | undefined, m
     mapping: 'endpointIndependent',
     ports: [0, 0],
     lifetimeMs: undefined,
-    maxSockets: undefined,
+    maxSessions: undefined,
     isSequential: false,
     wideBytes: 1452,
     stunServer: undefined,

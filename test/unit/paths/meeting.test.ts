@@ -17,6 +17,7 @@ function options(peer: string): HardSearchOptions {
     peerAddresses: [remote.address],
     peerEndpoints: [remote],
     stunServer: SERVER,
+    hasRoom: true,
     ping: new Uint8Array(100),
     random: seededRandom(7),
   }

@@ -354,36 +354,6 @@ describe('how a NAT chooses ports', () => {
   })
 })
 
-describe('a router that keeps few sessions', () => {
-  const SMALL: NodeOptions = {
-    nat: { ...HARD, ports: [1024, 65_535], maxSessions: 128 },
-    ports: { kind: 'random', low: 1024, high: 65_535 },
-  }
-
-  it('is not filled by more than one gate of sockets, and the reason is told', () => {
-    const world = new PathWorld(SMALL, STRICT)
-    world.maxBytes = 70 // questions to servers come through, pings do not
-    world.run(10_000, [world.a])
-    expect(world.a.refused).toBeGreaterThan(0)
-    expect(world.a.refused).toBeLessThan(48)
-    const texts = world.status(world.a)?.record.events.map(({ text }) => text)
-    expect(texts).toContain('stopped at 128 sockets: the router here keeps no more sessions')
-  })
-
-  it('is spared from the second attempt on', () => {
-    const world = new PathWorld(SMALL, STRICT)
-    world.maxBytes = 70 // questions to servers come through, pings do not
-    world.run(5000, [world.a])
-    const techniques = (): string[] =>
-      (world.status(world.a)?.record.events ?? [])
-        .map(({ text }) => text)
-        .filter((text) => text.includes('fan'))
-    expect(techniques()).toEqual([expect.stringContaining('256 sockets')])
-    world.run(120_000, [world.a])
-    expect(techniques()[1]).toContain('76 sockets')
-  })
-})
-
 describe('a path that is too narrow for data', () => {
   it('is left for the relay, and not taken again for a while', () => {
     const world = new PathWorld(STRICT, STRICT)

@@ -74,11 +74,11 @@ it('a full router is spared for half an hour, then looked at again', () => {
   wake(HOME)
   nowMs += 30 * 60_000 - 1
   wake(HOME)
-  expect(whereabouts.position.maxSockets).toBe(60)
+  expect(whereabouts.position.maxSessions).toBe(60)
   nowMs += 1
   wake(HOME)
-  const { maxSockets, candidates } = whereabouts.position
-  expect(maxSockets).toBeUndefined()
+  const { maxSessions, candidates } = whereabouts.position
+  expect(maxSessions).toBeUndefined()
   // It is the same network all the time.
   expect(candidates.map(({ endpoint }) => formatIp(endpoint.address))).toContain(HOME)
 })

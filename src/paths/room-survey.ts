@@ -1,0 +1,78 @@
+/**
+ * How many sessions more the router here would keep. Sans-IO.
+ *
+ * A connection to a closed TCP port takes a session of each router on the way until its refusal comes back, and
+ * leaves none: what has been answered by nothing but a reset is forgotten at once (Linux, tcp_packet() in
+ * nf_conntrack_proto_tcp.c). So many connections that were on the way at once and were all refused are so many
+ * sessions that were there at once, and nobody else behind the router waited for longer than a round trip.
+ *
+ * A connection that is not refused found no session, or was lost. Those that are lost are missing also when half as
+ * many are asked for, those that found no session are not.
+ */
+
+/** The first tells whether the port is closed. Each is little more than what is known to be there. */
+const STEPS = [1, 64, 128, 288] as const
+/** Fewer of those that are asked for may be lost without a meaning. */
+const MISSING_SHARE = 0.03
+/** Of the missing share, when half as many are asked for: more are missing because the way loses them. */
+const MAX_LOST = 1 / 3
+/** A busy machine may be too slow now, and not the next time. */
+const MAX_REPEATS = 3
+
+export interface BurstResult {
+  readonly refused: number
+  /** The last one left before the first answer came back. */
+  readonly isAtOnce: boolean
+}
+
+export class RoomSurvey {
+  #step = 0
+  #repeats = 0
+  /** When some were missing. */
+  #limit: { readonly refused: number; readonly missingShare: number } | undefined
+  #room: number | undefined
+  #isDone = false
+
+  /** Free sessions: Infinity if there is no lack of them; undefined if that could not be found out. */
+  get room(): number | undefined {
+    return this.#room
+  }
+
+  /** How many connections to begin now; undefined if no more are needed. */
+  get next(): number | undefined {
+    if (this.#isDone) return undefined
+    return this.#limit === undefined ? STEPS[this.#step] : Math.floor(this.#limit.refused / 2)
+  }
+
+  /** What became of `next` connections. */
+  handleBurst({ refused, isAtOnce }: BurstResult): void {
+    const asked = this.next
+    if (asked === undefined) return
+    const missingShare = 1 - refused / asked
+    const limit = this.#limit
+    if (limit !== undefined) {
+      this.#end(missingShare <= MAX_LOST * limit.missingShare ? limit.refused : undefined)
+    } else if (missingShare > MISSING_SHARE) this.#handleMissing(refused, missingShare)
+    else if (isAtOnce || this.#step === 0) this.#handleAll()
+    else {
+      this.#repeats += 1
+      if (this.#repeats > MAX_REPEATS) this.#end(undefined)
+    }
+  }
+
+  #handleAll(): void {
+    this.#step += 1
+    if (this.#step === STEPS.length) this.#end(Number.POSITIVE_INFINITY)
+  }
+
+  #handleMissing(refused: number, missingShare: number): void {
+    if (this.#step === 0) this.#end(undefined)
+    else if (refused < 2) this.#end(refused)
+    else this.#limit = { refused, missingShare }
+  }
+
+  #end(room: number | undefined): void {
+    this.#room = room
+    this.#isDone = true
+  }
+}
