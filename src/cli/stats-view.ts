@@ -37,6 +37,7 @@ const MEANINGS: Readonly<Record<DropReason | HandshakeDropReason, string>> = {
 /** Of a node's part in a network: src/daemon/network/membership.ts. */
 const NETWORK_MEANINGS: Readonly<Record<string, string>> = {
   probeUnknown: 'probes of nobody we know',
+  probeReplayed: 'calls played again',
   probeMalformed: 'probes that are not authentic',
   relayUnsent: 'messages for which no relay was connected',
   relayOverflow: 'messages that gave way because a relay took them too slowly',

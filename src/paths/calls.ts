@@ -25,6 +25,8 @@ export interface CallsOptions {
   readonly pair: DiscoPair
   readonly random: RandomBytes
   readonly relayPath: Path
+  /** TAI64N, each later than the one before. */
+  readonly timestamp: () => Uint8Array
   readonly own: () => OwnPosition
   readonly choice: PathChoice
   readonly tcp: TcpAttempts
@@ -103,11 +105,12 @@ export class Calls {
 
   /** `learnt`: ports of our NAT, as a bracket has just found them. */
   send(nowMs: number, effects: FinderEffect[], learnt?: readonly [low: number, high: number]): void {
-    const { pair, random, relayPath, own, choice, tcp } = this.#options
+    const { pair, random, relayPath, timestamp, own, choice, tcp } = this.#options
     const { candidates, mapping, isSequential, ports } = own()
     this.#lastSentMs = nowMs
     const call: Call = {
       kind: 'call',
+      timestamp: timestamp(),
       mapping,
       ports: learnt ?? ports,
       isSequential,

@@ -11,12 +11,15 @@
  * | type | body |
  * | 1 ping | txid 12 |
  * | 2 pong | txid 12 · endpoint 18 that the ping came from |
- * | 3 call | mapping 1, 0x80 set where ports come in order, 0x40 where a path was lost, 0x20 where TCP is tried · lowest port 2 · highest port 2 · count 1 · count × (kind 1 · endpoint 18) |
+ * | 3 call | TAI64N 12 · mapping 1, 0x80 set where ports come in order, 0x40 where a path was lost, 0x20 where TCP is tried · lowest port 2 · highest port 2 · count 1 · count × (kind 1 · endpoint 18) |
  *
  * An endpoint is an address of 16 bytes, v4-mapped if need be, and a port of 2; numbers are big-endian.
  * Pair key κ = KDF1("overlay disco v1", DH(tunnel keys)), the sender's tag Mac(κ, its public key) cut to 8
  * bytes: no public key is on the wire, and a stranger's datagram costs one look into a map. Nodes that change
  * their tunnel keys have several pair keys for a while: see disco-pair.ts.
+ *
+ * Each call is later than the one before it by its TAI64N, as initiations of WireGuard are: what a relay or a hub
+ * plays again is nothing.
  *
  * A longer body is read as far as it is known and an unknown type is nothing, so that later versions can
  * say more. An answer is never longer than its question: pings are padded to a pong at least.
@@ -25,6 +28,7 @@
 import { concatBytes, equalBytes, formatHex } from '../base/bytes.js'
 import type { Endpoint } from '../net/endpoint.js'
 import { ENDPOINT_BYTES, encodeEndpoint, tryDecodeEndpoint } from '../net/endpoint-bytes.js'
+import { TIMESTAMP_BYTES } from '../wireguard/constants.js'
 import { ENVELOPE_BYTES, MAGIC, TAG_END } from './disco-key.js'
 import type { Mapping } from './nat.js'
 
@@ -63,6 +67,8 @@ export type DiscoMessage =
   | { readonly kind: 'pong'; readonly transactionId: Uint8Array; readonly observed: Endpoint }
   | {
       readonly kind: 'call'
+      /** TAI64N, 12 bytes. */
+      readonly timestamp: Uint8Array
       readonly mapping: Mapping
       /** Of external ports; both 0 if not known. Where they come in order: those just learnt, if any. */
       readonly ports: readonly [low: number, high: number]
@@ -107,7 +113,8 @@ export function encodeDisco(message: DiscoMessage): Uint8Array {
         (message.isSequential ? SEQUENTIAL : 0) |
         (message.isLost ? LOST : 0) |
         (message.triesTcp ? TRIES_TCP : 0)
-      const head = Uint8Array.of(CALL, mapping, low >> 8, low, high >> 8, high)
+      const ports = Uint8Array.of(low >> 8, low, high >> 8, high)
+      const head = concatBytes(Uint8Array.of(CALL), message.timestamp, Uint8Array.of(mapping), ports)
       const entries = candidates.map(({ kind, endpoint }) =>
         concatBytes(Uint8Array.of(KINDS.indexOf(kind)), encodeEndpoint(endpoint)),
       )
@@ -136,7 +143,8 @@ export function tryDecodeDisco(plain: Uint8Array, sizeBytes: number): DiscoMessa
 
 /** Candidates of an unknown kind, and those that are no endpoint, are left out. */
 function tryDecodeCall(plain: Uint8Array): DiscoMessage | undefined {
-  const headBytes = 7
+  const mappingAt = 1 + TIMESTAMP_BYTES
+  const headBytes = mappingAt + 6
   const entryBytes = 1 + ENDPOINT_BYTES
   const count = plain[headBytes - 1]
   if (count === undefined || count > MAX_CANDIDATES) return undefined
@@ -148,18 +156,19 @@ function tryDecodeCall(plain: Uint8Array): DiscoMessage | undefined {
     const endpoint = tryDecodeEndpoint(plain, at + 1)
     if (kind !== undefined && endpoint !== undefined) candidates.push({ kind, endpoint })
   }
-  const first = plain[1] as number
+  const first = plain[mappingAt] as number
   const mapping = MAPPINGS[first & ~(SEQUENTIAL | LOST | TRIES_TCP)] ?? 'unknown'
   const isSequential = (first & SEQUENTIAL) !== 0
   const isLost = (first & LOST) !== 0
   const triesTcp = (first & TRIES_TCP) !== 0
   return {
     kind: 'call',
+    timestamp: plain.slice(1, mappingAt),
     mapping,
     isSequential,
     isLost,
     triesTcp,
-    ports: [view.getUint16(2), view.getUint16(4)],
+    ports: [view.getUint16(mappingAt + 1), view.getUint16(mappingAt + 3)],
     candidates,
   }
 }

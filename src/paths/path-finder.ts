@@ -50,6 +50,8 @@ export interface FinderOptions {
   readonly relayPath: Path
   readonly own: () => OwnPosition
   readonly activity: () => PeerActivity | undefined
+  /** TAI64N, each later than the one before. */
+  readonly timestamp: () => Uint8Array
 }
 
 export interface FinderStatus {

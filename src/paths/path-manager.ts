@@ -13,6 +13,7 @@ import type { Crypto, DhPrivateKey, RandomBytes } from '../wireguard/crypto.js'
 import { DeadlineQueue } from '../wireguard/deadline-queue.js'
 import type { PublicKey } from '../wireguard/keys.js'
 import type { OwnKeys } from '../wireguard/peer-keys.js'
+import { Tai64nClock } from '../wireguard/tai64n.js'
 import { discoTagOf, isDisco } from './disco.js'
 import { DiscoPair } from './disco-pair.js'
 import type { FinderEffect, OwnPosition, PeerActivity } from './finder-types.js'
@@ -43,6 +44,8 @@ export interface PathManagerOptions {
   readonly staticKey: DhPrivateKey
   /** Of the inner interface. */
   readonly mtu: () => number
+  /** For timestamps of calls only. */
+  readonly wallNowMs: () => number
 }
 
 export interface ManagedPeer {
@@ -57,6 +60,8 @@ export interface ManagedPeer {
 export interface ProbeCounters {
   unknown: number
   malformed: number
+  /** Calls that are not later than one before. */
+  replayed: number
 }
 
 interface Entry extends DirectoryEntry {
@@ -65,7 +70,7 @@ interface Entry extends DirectoryEntry {
 }
 
 export class PathManager {
-  readonly counters: ProbeCounters = { unknown: 0, malformed: 0 }
+  readonly counters: ProbeCounters = { unknown: 0, malformed: 0, replayed: 0 }
   readonly #options: PathManagerOptions
   readonly #peers = new PeerDirectory<Entry>()
   #ownKeys: OwnKeys
@@ -74,6 +79,7 @@ export class PathManager {
   readonly #deadlines = new DeadlineQueue<Entry>()
   readonly #whereabouts: Whereabouts
   #isRefreshDue = false
+  readonly #tai64n = new Tai64nClock()
   /** Whose searches wait for `measureRoom`. */
   readonly #waiting = new Set<Entry>()
 
@@ -101,12 +107,14 @@ export class PathManager {
 
   /** False for a key of low order, or of a peer that is there. */
   addPeer(peer: ManagedPeer, nowMs: number, effects: PathEffect[]): boolean {
-    const { crypto, random } = this.#options
+    const { crypto, random, wallNowMs } = this.#options
     const { publicKey, previousKey, relayPath, activity } = peer
     const isThere = this.#peers.get(publicKey) !== undefined
     const pair = isThere ? undefined : DiscoPair.tryCreate(crypto, this.#ownKeys.current, publicKey)
     if (pair === undefined) return false
-    const finder = new PathFinder({ pair, random, relayPath, activity, own: () => this.own }, nowMs)
+    const timestamp = (): Uint8Array => this.#tai64n.next(wallNowMs())
+    const options = { pair, random, relayPath, activity, timestamp, own: () => this.own }
+    const finder = new PathFinder(options, nowMs)
     const id = this.#nextId++
     const entry: Entry = { id, publicKey, previousKey, pair, finder }
     this.#peers.enter(entry, this.#ownKeys)
@@ -224,6 +232,10 @@ export class PathManager {
     const message = entry.pair.open(bytes)
     if (message === undefined) {
       this.counters.malformed += 1
+      return
+    }
+    if (message.kind === 'call' && !entry.pair.takeCall(message.timestamp)) {
+      this.counters.replayed += 1
       return
     }
     this.#collect(entry, nowMs, effects, (list) => entry.finder.handleMessage(path, message, nowMs, list))

@@ -96,6 +96,7 @@ export class WorldNode {
       random: seededRandom(number),
       staticKey: this.key,
       mtu: () => 1420,
+      wallNowMs: nowMs,
     })
     this.outsideAddress = `203.0.113.${number}`
     this.inside = endpoint(

@@ -95,8 +95,9 @@ export class Membership {
   constructor(options: MembershipOptions) {
     this.#options = options
     const { config, engine, identity, keys, proxy, crypto, random, createWakeUp, log, nowMs } = options
+    const { mtu, wallNowMs } = options
     const framePort = engine.openFramePort()
-    this.#manager = new PathManager({ crypto, random, staticKey: keys.own.current, mtu: options.mtu })
+    this.#manager = new PathManager({ crypto, random, staticKey: keys.own.current, mtu, wallNowMs })
     this.#manager.setOwnKeys(keys.own)
     const driver = new PathDriver({
       manager: this.#manager,
@@ -218,10 +219,11 @@ export class Membership {
 
   /** What was dropped since the start, by reason; those above zero only. */
   drops(): Record<string, number> {
-    const { unknown, malformed } = this.#manager.counters
+    const { unknown, malformed, replayed } = this.#manager.counters
     const all = {
       probeUnknown: unknown,
       probeMalformed: malformed,
+      probeReplayed: replayed,
       relayUnsent: this.#relays.unsent,
       relayOverflow: this.#relays.dropped,
       tcpUnproven: this.#driver.tcp.counters.unproven,

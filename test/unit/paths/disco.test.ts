@@ -22,6 +22,7 @@ const PONG: DiscoMessage = {
 }
 const CALL: DiscoMessage = {
   kind: 'call',
+  timestamp: countingBytes(12, 64),
   mapping: 'addressAndPortDependent',
   isSequential: true,
   isLost: false,
@@ -114,9 +115,10 @@ describe('a disco message', () => {
     const longer = hex('02 0102030405060708090a0b0c 00000000000000000000ffff cb007101 1234 ffffff')
     expect(pairOf(BOB, ALICE).open(sealed(longer))).toEqual(PONG)
     const call =
-      '03 02 0000 0000 02 ff 00000000000000000000ffff cb007101 1234 00 00000000000000000000ffff cb007102 0009'
+      '03 404142434445464748494a4b 02 0000 0000 02 ff 00000000000000000000ffff cb007101 1234 00 00000000000000000000ffff cb007102 0009'
     expect(pairOf(BOB, ALICE).open(sealed(hex(call)))).toEqual({
       kind: 'call',
+      timestamp: countingBytes(12, 64),
       mapping: 'endpointIndependent',
       isSequential: false,
       isLost: false,

@@ -6,6 +6,7 @@ import type { DiscoMessage } from '../../../src/paths/disco.js'
 import { DiscoPair } from '../../../src/paths/disco-pair.js'
 import type { PathEffect } from '../../../src/paths/path-manager.js'
 import { nobleCrypto } from '../../../src/wireguard/crypto-noble.js'
+import { encodeTai64n } from '../../../src/wireguard/tai64n.js'
 import { PathWorld } from '../../support/path-world.js'
 import { seededRandom } from '../../support/seeded-random.js'
 import { endpoint } from '../../support/simulated-nat.js'
@@ -84,5 +85,37 @@ describe('a ping of the peer', () => {
     expect(playOnAll()).toBe(0)
     world.nowMs += 1
     expect(playOnAll()).toBe(20)
+  })
+})
+
+describe('a call of the peer', () => {
+  const relay: Path = { socket: FRAME_PORT, remote: endpoint('192.0.2.99', 1), local: undefined }
+  const callAt = (wallMs: number): Uint8Array =>
+    sealed({
+      kind: 'call',
+      timestamp: encodeTai64n(wallMs),
+      mapping: 'none',
+      ports: [0, 0],
+      isSequential: false,
+      isLost: true,
+      triesTcp: false,
+      candidates: [{ kind: 'reflexive', endpoint: world.b.inside }],
+    })
+
+  beforeEach(() => {
+    expect(world.untilDirect(1000, [world.a])).toBeDefined()
+  })
+
+  it('that says that a path was lost is believed once, however often the relay plays it again', () => {
+    world.nowMs += 5000 // since anything answered
+    const news = callAt(world.nowMs + 2000)
+    effectsOf(relay, news)
+    expect(world.kindOf(world.a)).toBe('relay')
+    expect(world.untilDirect(1000, [world.a])).toBeDefined()
+    world.nowMs += 5000
+    for (const old of [news, callAt(world.nowMs - 5000), callAt(0)]) expect(effectsOf(relay, old)).toEqual([])
+    expect(world.kindOf(world.a)).toBe('direct')
+    expect(world.a.manager.counters.replayed).toBe(3)
+    expect(effectsOf(relay, callAt(world.nowMs + 3000))).not.toEqual([])
   })
 })

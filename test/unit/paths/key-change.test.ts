@@ -4,6 +4,7 @@ import { discoTagOf } from '../../../src/paths/disco.js'
 import { DiscoPair } from '../../../src/paths/disco-pair.js'
 import { type PathEffect, PathManager } from '../../../src/paths/path-manager.js'
 import { nodeCrypto } from '../../../src/wireguard/crypto-node.js'
+import { encodeTai64n } from '../../../src/wireguard/tai64n.js'
 import { countingBytes } from '../../support/hex.js'
 import { PathWorld } from '../../support/path-world.js'
 import { seededRandom } from '../../support/seeded-random.js'
@@ -17,6 +18,7 @@ type Key = ReturnType<typeof nodeCrypto.dhPrivateKey>
 const PING: DiscoMessage = { kind: 'ping', transactionId: countingBytes(12, 1), sizeBytes: 0 }
 const CALL: DiscoMessage = {
   kind: 'call',
+  timestamp: encodeTai64n(1000),
   mapping: 'none',
   isSequential: false,
   isLost: false,
@@ -117,7 +119,13 @@ describe('a path between nodes whose keys change', () => {
 
 describe('a path manager', () => {
   it('knows a peer under its previous key until the overlap ends, and no other peer by it', () => {
-    const manager = new PathManager({ crypto: nodeCrypto, random, staticKey: A1, mtu: () => 1420 })
+    const manager = new PathManager({
+      crypto: nodeCrypto,
+      random,
+      staticKey: A1,
+      mtu: () => 1420,
+      wallNowMs: () => 0,
+    })
     const relayPath = { socket: 9, remote: endpoint('192.0.2.99', 1), local: undefined }
     const add = (key: Key): boolean =>
       manager.addPeer({ publicKey: key.publicKey, relayPath, activity: () => undefined }, 0, [])
@@ -141,8 +149,8 @@ describe('a path manager', () => {
     expect(manager.status(B1.publicKey)).toBeUndefined()
     const ping = pairOf([B2], [A1]).seal(PING, random)
     manager.handleProbe(PATH, ping, 1, effects)
-    expect(manager.counters).toEqual({ unknown: 0, malformed: 0 })
+    expect(manager.counters).toEqual({ unknown: 0, malformed: 0, replayed: 0 })
     manager.handleProbe(PATH, pairOf([B1], [A1]).seal(PING, random), 1, effects)
-    expect(manager.counters).toEqual({ unknown: 1, malformed: 0 })
+    expect(manager.counters).toEqual({ unknown: 1, malformed: 0, replayed: 0 })
   })
 })

@@ -39,7 +39,13 @@ function createEngine(): Engine {
 beforeEach(() => {
   const staticKey = nobleCrypto.dhPrivateKey(countingBytes(32, 1))
   driver = new PathDriver({
-    manager: new PathManager({ crypto: nobleCrypto, random: seededRandom(2), staticKey, mtu: () => 1420 }),
+    manager: new PathManager({
+      crypto: nobleCrypto,
+      random: seededRandom(2),
+      staticKey,
+      mtu: () => 1420,
+      wallNowMs: nowMs,
+    }),
     engine: createEngine(),
     framePort: 9,
     createWakeUp,
