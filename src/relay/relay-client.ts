@@ -44,6 +44,7 @@ export type RelayClientEffect =
       readonly messages: Uint8Array
     }
   | { readonly kind: 'peerGone'; readonly identity: Uint8Array }
+  /** Once: all peers are told of it, and a relay is not to make a node talk for ever. */
   | { readonly kind: 'observed'; readonly endpoint: Endpoint }
   | { readonly kind: 'rtt'; readonly ms: number }
   | { readonly kind: 'rateLimited'; readonly delayMs: number }
@@ -68,6 +69,7 @@ export class RelayClient {
   #firstUnansweredSendMs = Number.POSITIVE_INFINITY
   #pingSentMs = Number.POSITIVE_INFINITY
   #lastPingMs = 0
+  #isObserved = false
 
   constructor(options: RelayClientOptions) {
     this.#options = options
@@ -158,7 +160,8 @@ export class RelayClient {
         effects.push({ kind: 'peerGone', identity: frame.identity.slice() })
         break
       case 'observed':
-        effects.push({ kind: 'observed', endpoint: frame.endpoint })
+        if (!this.#isObserved) effects.push({ kind: 'observed', endpoint: frame.endpoint })
+        this.#isObserved = true
         break
       case 'ping':
         effects.push({ kind: 'write', bytes: encodePong(frame.payload) })

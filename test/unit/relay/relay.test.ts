@@ -3,7 +3,13 @@ import { identityFromSeed } from '../../../src/control/identity.js'
 import { createTicket, isTicketValid } from '../../../src/control/ticket.js'
 import type { RelayEffect } from '../../../src/relay/forwarder.js'
 import { FrameReader } from '../../../src/relay/frame-reader.js'
-import { decodeFrame, encodeHello, encodeProof, type RelayFrame } from '../../../src/relay/frames.js'
+import {
+  decodeFrame,
+  encodeHello,
+  encodeObserved,
+  encodeProof,
+  type RelayFrame,
+} from '../../../src/relay/frames.js'
 import { admitOnly, Relay } from '../../../src/relay/relay.js'
 import { RelayClient, type RelayClientEffect } from '../../../src/relay/relay-client.js'
 import { countingBytes, hex } from '../../support/hex.js'
@@ -110,6 +116,13 @@ describe('admission', () => {
     expect(world.kinds(1).sort()).toEqual(['observed', 'rtt', 'usable', 'welcome'])
     expect(world.seen.get(1)).toContainEqual({ kind: 'observed', endpoint: REMOTE })
     expect(world.relay.clientCount).toBe(1)
+  })
+
+  it('tells a client once where it is seen, whatever a relay says later', () => {
+    world.connect(1)
+    const again = encodeObserved(endpoint('203.0.113.8', 1))
+    world.turn(1, (client, list) => client.handleBytes(again, world.nowMs, list))
+    expect(world.kinds(1).filter((kind) => kind === 'observed')).toHaveLength(1)
   })
 
   it('is refused with a reason', () => {
