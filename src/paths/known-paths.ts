@@ -4,6 +4,7 @@ import { formatEndpoint } from '../net/endpoint.js'
 import type { Path } from '../net/path.js'
 import { PATH_KINDS, type PathKind } from './candidates.js'
 import { MAX_KEEPALIVE_MS } from './keepalive.js'
+import { PathWidth } from './path-width.js'
 
 const MAX_PATHS = 16
 /**
@@ -17,15 +18,6 @@ const MIN_GAIN_MS = 5
 /** Weight of the latest ping in what is known of loss. */
 const LOSS_WEIGHT = 0.2
 
-/** How often it was asked, when last, and whether it was answered. */
-interface Width {
-  readonly isProven: boolean
-  readonly tries: number
-  readonly lastMs: number
-}
-
-const UNKNOWN_WIDTH: Width = { isProven: false, tries: 0, lastMs: Number.NEGATIVE_INFINITY }
-
 export interface KnownPath {
   key: string
   path: Path
@@ -36,8 +28,7 @@ export interface KnownPath {
   lastHeardMs: number
   /** Of pings, of the last few: 0 to 1. */
   loss: number
-  /** Whether datagrams as long as those of data come through. */
-  width: Width
+  readonly width: PathWidth
 }
 
 export class KnownPaths {
@@ -70,7 +61,7 @@ export class KnownPaths {
       lastPongMs: nowMs,
       lastHeardMs: nowMs,
       loss: 0,
-      width: UNKNOWN_WIDTH,
+      width: new PathWidth(),
     }
     this.#paths.set(known.key, known)
     known.path = path

@@ -10,9 +10,11 @@ import type { KnownPath } from './known-paths.js'
 /** Silence that makes suspect: not less, and not less than three round trips. */
 const SUSPICION_MS = 200
 const SUSPICION_RTTS = 3
-const SUSPECT_PINGS = 3
-const SUSPECT_PING_INTERVAL_MS = 60
-/** After the last ping: not less, and not less than so many round trips. */
+/** So many that a way which loses a third of them is not taken for dead. */
+const SUSPECT_PINGS = 6
+const SUSPECT_PING_INTERVAL_MS = 15
+/** After the first ping, for on most ways that is enough; and after the last, where it is so many round trips at least. */
+const PATIENCE_MS = 60
 const LAST_PATIENCE_RTTS = 1.5
 /** Heartbeats keep the NAT open and notice what silence does not show. */
 const HEARTBEAT_BUSY_MS = 5000
@@ -84,8 +86,9 @@ export class Liveness {
     if (suspect.pings === SUSPECT_PINGS) return 'dead'
     suspect.pings += 1
     const isLast = suspect.pings === SUSPECT_PINGS
-    const lastMs = Math.max(SUSPECT_PING_INTERVAL_MS, LAST_PATIENCE_RTTS * active.rttMs)
-    suspect.nextMs = nowMs + (isLast ? lastMs : SUSPECT_PING_INTERVAL_MS)
+    const lastMs = Math.max(PATIENCE_MS, LAST_PATIENCE_RTTS * active.rttMs)
+    const nextMs = suspect.pings === 1 ? PATIENCE_MS : SUSPECT_PING_INTERVAL_MS
+    suspect.nextMs = nowMs + (isLast ? lastMs : nextMs)
     return 'ping'
   }
 }

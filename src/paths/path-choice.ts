@@ -13,11 +13,9 @@ import type { FinderEffect, OwnPosition, PeerActivity } from './finder-types.js'
 import { isBetter, type KnownPath, KnownPaths, keyOf } from './known-paths.js'
 import { heartbeatMs, Liveness } from './liveness.js'
 import type { PathRecord } from './path-record.js'
-import type { PingBook } from './ping-book.js'
+import type { PingBook, PingRole } from './ping-book.js'
 import type { Targets } from './targets.js'
 
-const WIDE_TRIES = 4
-const WIDE_INTERVAL_MS = 300
 /** A path that is so late with an answer is not believed in any more. */
 const PROOF_GRACE_MS = 21_000
 /** A pong within this time, and two round trips, is newer than what the peer says of the path. */
@@ -37,8 +35,7 @@ export interface Proof {
   readonly path: Path
   readonly kind: PathKind
   readonly rttMs: number
-  /** The ping was as long as datagrams of data get. */
-  readonly isWide: boolean
+  readonly role: PingRole
 }
 
 export class PathChoice {
@@ -111,13 +108,11 @@ export class PathChoice {
   }
 
   /** True if data moves there now. */
-  proven({ path, kind, rttMs, isWide }: Proof, nowMs: number, effects: FinderEffect[]): boolean {
+  proven({ path, kind, rttMs, role }: Proof, nowMs: number, effects: FinderEffect[]): boolean {
     const { known, dropped } = this.#paths.proven(path, kind, rttMs, nowMs, this.#active)
     if (dropped !== undefined) this.#drop(dropped, effects)
-    if (isWide) {
-      known.width = { ...known.width, isProven: true }
-      if (known.kind !== 'tcp') this.#options.record.isNarrow = false
-    }
+    if (role !== 'plain') known.width.handleAnswer(role === 'long')
+    if (role === 'long' && known.kind !== 'tcp') this.#options.record.isNarrow = false
     if (this.#active === known) this.#liveness.clear()
     return this.#choose(known, nowMs, effects)
   }
@@ -211,24 +206,16 @@ export class PathChoice {
     this.#sinceMs = nowMs
     this.#options.record.moved(nowMs, candidate.kind, candidate.path.remote)
     effects.push({ kind: 'usePath', path: candidate.path, pathKind: candidate.kind })
-    if (!candidate.width.isProven) this.#pingWide(candidate, nowMs, effects)
+    if (!candidate.width.isProven) this.#askWidth(candidate, nowMs, effects)
     return true
   }
 
   /** A path over which short pings come through and full datagrams do not would swallow data. */
   #isNarrow(active: KnownPath, nowMs: number, effects: FinderEffect[]): boolean {
-    const { isProven, tries, lastMs } = active.width
-    if (isProven || this.#liveness.isSuspect) return false
-    if (nowMs - lastMs < Math.max(WIDE_INTERVAL_MS, 3 * active.rttMs)) return false
-    if (tries < WIDE_TRIES) {
-      this.#pingWide(active, nowMs, effects)
-      return false
-    }
-    // Only if short ones do come through: else it is liveness's to judge.
-    if (nowMs - active.lastPongMs > WIDE_TRIES * WIDE_INTERVAL_MS + 3 * active.rttMs) {
-      this.#ping(active.path, nowMs, effects)
-      return false
-    }
+    // A path that answers nothing at all is liveness's to judge.
+    const verdict = this.#liveness.isSuspect ? 'nothing' : active.width.check(active.rttMs, nowMs)
+    if (verdict === 'ask') this.#askWidth(active, nowMs, effects)
+    if (verdict !== 'narrow') return false
     const { targets, record, own } = this.#options
     const { remote } = active.path
     targets.bar(remote, nowMs)
@@ -238,11 +225,11 @@ export class PathChoice {
     return true
   }
 
-  #pingWide(known: KnownPath, nowMs: number, effects: FinderEffect[]): void {
+  #askWidth({ path, width }: KnownPath, nowMs: number, effects: FinderEffect[]): void {
     const { pings, own } = this.#options
-    known.width = { isProven: false, tries: known.width.tries + 1, lastMs: nowMs }
-    const bytes = pings.create(known.path, nowMs, own().wideBytes)
-    effects.push({ kind: 'send', path: known.path, bytes })
+    width.asked(nowMs)
+    effects.push({ kind: 'send', path, bytes: pings.create(path, nowMs, 'long', own().wideBytes) })
+    effects.push({ kind: 'send', path, bytes: pings.create(path, nowMs, 'beside') })
   }
 
   #ping(path: Path, nowMs: number, effects: FinderEffect[]): void {

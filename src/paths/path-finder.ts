@@ -328,7 +328,7 @@ export class PathFinder {
     if (this.#choice.isStream(path)) effects.push({ kind: 'keepStream', path })
     else this.#targets.answered(path.remote)
     const kind = this.#choice.isStream(path) ? 'tcp' : this.#calls.kindOf(path)
-    const proof = { path, kind, rttMs, isWide: pending.isWide }
+    const proof = { path, kind, rttMs, role: pending.role }
     if (!this.#choice.proven(proof, nowMs, effects)) return
     this.#tcp.forgive()
     this.#tcp.end(effects)

@@ -12,12 +12,14 @@ const PATIENCE_MS = 2000
 const SHARED_PATIENCE_MS = 5000
 const TRANSACTION_ID_BYTES = 12
 
+/** `long`: as a datagram of data gets; `beside`: a short one that went out with a long one. */
+export type PingRole = 'plain' | 'long' | 'beside'
+
 export interface Pending {
   readonly key: string
   readonly path: Path
   readonly sentMs: number
-  /** It was as long as a datagram of data gets. */
-  readonly isWide: boolean
+  readonly role: PingRole
 }
 
 export class PingBook {
@@ -33,10 +35,9 @@ export class PingBook {
   }
 
   /** Gives the sealed ping. `sizeBytes`: of the datagram; 0 for a short one. */
-  create(path: Path, nowMs: number, sizeBytes = 0): Uint8Array {
+  create(path: Path, nowMs: number, role: PingRole = 'plain', sizeBytes = 0): Uint8Array {
     const transactionId = this.#random(TRANSACTION_ID_BYTES)
-    const isWide = sizeBytes > 0
-    this.#pending.set(formatHex(transactionId), { key: keyOf(path), path, sentMs: nowMs, isWide })
+    this.#pending.set(formatHex(transactionId), { key: keyOf(path), path, sentMs: nowMs, role })
     if (this.#pending.size > MAX_PENDING) {
       const [oldest] = this.#pending.keys()
       if (oldest !== undefined) this.#pending.delete(oldest)
@@ -64,7 +65,7 @@ export class PingBook {
     if (pending !== undefined) return pending
     const shared = this.#shared
     return shared?.id === id && nowMs - shared.sentMs < SHARED_PATIENCE_MS
-      ? { key: keyOf(path), path, sentMs: shared.sentMs, isWide: false }
+      ? { key: keyOf(path), path, sentMs: shared.sentMs, role: 'plain' }
       : undefined
   }
 

@@ -26,8 +26,9 @@ const MAX_WIDE_BYTES = 1472
 const MAX_NETWORKS = 16
 /** Of what a router was seen to keep: the rest is for whoever else is behind it. */
 const FULL_SHARE = 0.6
-/** Of what a router has left. */
+/** Of what a router has left, for one search, and what is left to others however many searches there are. */
 const ROOM_SHARE = 0.5
+const MIN_ROOM_LEFT = 48
 /** An outage looks like a full router, routers are replaced, and others fill them: it is looked at again. */
 const KNOWN_MS: number = 30 * 60_000
 
@@ -172,7 +173,8 @@ export class Whereabouts {
    */
   setRoom(room: number | undefined, searches: number): number | undefined {
     if (room === Number.POSITIVE_INFINITY) this.#setSessions(room)
-    return room === undefined ? undefined : Math.floor((room * ROOM_SHARE) / searches)
+    if (room === undefined) return undefined
+    return Math.floor(Math.max(0, Math.min(room * ROOM_SHARE, room - MIN_ROOM_LEFT)) / searches)
   }
 
   /** A path was lost: servers tell whether our NAT maps us elsewhere now. */

@@ -4,6 +4,7 @@ import { MAX_KEEPALIVE_MS } from '../../../src/paths/keepalive.js'
 import { KnownPaths } from '../../../src/paths/known-paths.js'
 import type { Dependence } from '../../../src/paths/nat.js'
 import { type NodeOptions, PathWorld, RTT_MS } from '../../support/path-world.js'
+import { seededRandom } from '../../support/seeded-random.js'
 import { endpoint, type MappingLifetime, type SimulatedNatOptions } from '../../support/simulated-nat.js'
 
 function cone(filtering: Dependence): NodeOptions {
@@ -53,6 +54,18 @@ describe('easy NATs', () => {
     const world = new PathWorld(STRICT, STRICT)
     world.isLost = (count) => count % 5 === 0
     expect(world.untilDirect(3000, [world.a])).toBeLessThan(1500)
+  })
+
+  it('keep a path that loses every fifth datagram, though nothing but answers to pings comes back', () => {
+    const world = new PathWorld(STRICT, STRICT)
+    const random = seededRandom(9)
+    world.isLost = () => (random(1)[0] ?? 0) < 0.2 * 256
+    expect(world.untilDirect(3000, [world.a])).toBeDefined()
+    const before = world.a.moves.length
+    world.run(60_000, [world.a])
+    const lost = world.a.moves.slice(before).filter(({ kind }) => kind === 'relay')
+    // It is asked after five times a second.
+    expect(lost.length).toBeLessThanOrEqual(2)
   })
 
   it('cost nothing while nobody talks', () => {

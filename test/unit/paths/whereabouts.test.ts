@@ -82,3 +82,27 @@ it('a full router is spared for half an hour, then looked at again', () => {
   // It is the same network all the time.
   expect(candidates.map(({ endpoint }) => formatIp(endpoint.address))).toContain(HOME)
 })
+
+describe('what a router has left', () => {
+  it.each([
+    [116, 1, 58],
+    [116, 2, 29],
+    [58, 1, 10],
+    [48, 1, 0],
+    [3, 1, 0],
+  ])('of %i sessions, each of %i searches may begin %i', (room, searches, each) => {
+    moveTo(HOME)
+    expect(whereabouts.setRoom(room, searches)).toBe(each)
+    expect(whereabouts.position.maxSessions).toBeUndefined()
+  })
+
+  it('is known of a network only if there is no lack, and of no other network', () => {
+    moveTo(HOME)
+    expect(whereabouts.setRoom(undefined, 1)).toBeUndefined()
+    expect(whereabouts.position.maxSessions).toBeUndefined()
+    expect(whereabouts.setRoom(Number.POSITIVE_INFINITY, 3)).toBe(Number.POSITIVE_INFINITY)
+    expect(whereabouts.position.maxSessions).toBe(Number.POSITIVE_INFINITY)
+    moveTo(CAFE)
+    expect(whereabouts.position.maxSessions).toBeUndefined()
+  })
+})
