@@ -19,7 +19,7 @@ const MAX_LOST = 1 / 3
 /** A busy machine may be too slow now, and not the next time. */
 const MAX_REPEATS = 3
 
-export interface BurstResult {
+interface BurstResult {
   readonly refused: number
   /** The last one left before the first answer came back. */
   readonly isAtOnce: boolean

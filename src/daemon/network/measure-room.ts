@@ -3,7 +3,7 @@
 import { connect, type Socket } from 'node:net'
 import type { Endpoint } from '../../net/endpoint.js'
 import { formatIp } from '../../net/ip.js'
-import { type BurstResult, RoomSurvey } from '../../paths/room-survey.js'
+import { RoomSurvey } from '../../paths/room-survey.js'
 
 /** Of STUN, which servers speak over UDP there: as TCP it is closed, and more likely let through than others. */
 const CLOSED_PORT = 3478
@@ -25,7 +25,7 @@ export async function measureRoom(
     for (let count = survey.next; count !== undefined && !signal.aborted; count = survey.next) {
       const burst = await connectAtOnce({ host, port }, count, signal)
       rttMs = Math.min(rttMs, burst.tookMs)
-      survey.handleBurst({ refused: burst.refused, isAtOnce: burst.spreadMs < rttMs } satisfies BurstResult)
+      survey.handleBurst({ refused: burst.refused, isAtOnce: burst.spreadMs < rttMs })
     }
     if (survey.room !== undefined || signal.aborted) return survey.room
   }

@@ -2,22 +2,12 @@
 
 import { describe, expect, it } from 'vitest'
 import { RoomSurvey } from '../../../src/paths/room-survey.js'
+import { BLOCK, RANDOM, STRICT, withSessions } from '../../support/nat-kinds.js'
 import { type NodeOptions, PathWorld, type WorldNode } from '../../support/path-world.js'
 
 const SESSIONS = 128
-const HARD = {
-  mapping: 'addressAndPortDependent',
-  filtering: 'addressAndPortDependent',
-  ports: [1024, 65_535],
-} as const
-const STRICT = {
-  mapping: 'endpointIndependent',
-  filtering: 'addressAndPortDependent',
-  ports: [30_000, 60_000],
-} as const
-const ports = { kind: 'random', low: 1024, high: 65_535 } as const
-const RANDOM: NodeOptions = { nat: HARD, ports }
-const SMALL_RANDOM: NodeOptions = { nat: { ...HARD, maxSessions: SESSIONS }, ports }
+const SMALL_RANDOM = withSessions(RANDOM, SESSIONS)
+const SMALL_STRICT = withSessions(STRICT, SESSIONS)
 
 /** Questions to servers come through, pings do not. */
 function createWorld(a: NodeOptions, b: NodeOptions): PathWorld {
@@ -37,8 +27,8 @@ function attempts(world: PathWorld, node: WorldNode): string[] {
 
 describe('a search through a router of 128 sessions', () => {
   it.each([
-    ['with hard mappings', SMALL_RANDOM, { nat: STRICT }],
-    ['with easy ones', { nat: { ...STRICT, maxSessions: SESSIONS } }, RANDOM],
+    ['with hard mappings', SMALL_RANDOM, STRICT],
+    ['with easy ones', SMALL_STRICT, RANDOM],
   ])('%s leaves half of what there is, at every attempt', (_, small, other) => {
     const world = createWorld(small, other)
     const { nat } = world.a
@@ -58,13 +48,13 @@ describe('a search through a router of 128 sessions', () => {
   })
 
   it('still finds a path now and then', () => {
-    const world = new PathWorld(SMALL_RANDOM, { nat: STRICT })
+    const world = new PathWorld(SMALL_RANDOM, STRICT)
     expect(world.untilDirect(10 * 60_000, [world.a])).toBeDefined()
     expect(world.a.refused).toBe(0)
   })
 
   it('that cannot be measured stops at a gate, and the reason is told', () => {
-    const world = createWorld({ ...SMALL_RANDOM, areServersSilent: true }, { nat: STRICT })
+    const world = createWorld({ ...SMALL_RANDOM, areServersSilent: true }, STRICT)
     world.run(10_000, [world.a])
     expect(world.a.refused).toBeGreaterThan(0)
     expect(world.a.refused).toBeLessThan(48)
@@ -77,7 +67,7 @@ describe('a search through a router of 128 sessions', () => {
 
 describe('a router of many sessions', () => {
   it('is measured once, and the search has all that it wants', () => {
-    const world = createWorld(RANDOM, { nat: STRICT })
+    const world = createWorld(RANDOM, STRICT)
     world.run(200_000, [world.a])
     expect(attempts(world, world.a).length).toBeGreaterThan(1)
     for (const text of attempts(world, world.a)) expect(text).toContain('256 sockets')
@@ -86,11 +76,7 @@ describe('a router of many sessions', () => {
   })
 
   it('is not measured for what any router bears', () => {
-    const ofCarrier: NodeOptions = {
-      nat: { ...HARD, ports: [5120, 5631] },
-      ports: { kind: 'random', low: 5110, high: 5640 },
-    }
-    const world = new PathWorld(ofCarrier, { nat: STRICT })
+    const world = new PathWorld(BLOCK, STRICT)
     expect(world.untilDirect(3000, [world.a])).toBeDefined()
     expect([world.a.connections, world.b.connections]).toEqual([0, 0])
   })

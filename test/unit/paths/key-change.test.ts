@@ -6,6 +6,7 @@ import { type PathEffect, PathManager } from '../../../src/paths/path-manager.js
 import { nodeCrypto } from '../../../src/wireguard/crypto-node.js'
 import { encodeTai64n } from '../../../src/wireguard/tai64n.js'
 import { countingBytes } from '../../support/hex.js'
+import { STRICT } from '../../support/nat-kinds.js'
 import { PathWorld } from '../../support/path-world.js'
 import { seededRandom } from '../../support/seeded-random.js'
 import { endpoint } from '../../support/simulated-nat.js'
@@ -80,10 +81,6 @@ describe('a pair whose keys change', () => {
     expect(a.remoteTags).not.toContain(discoTagOf(datagram))
   })
 })
-
-const STRICT = {
-  nat: { mapping: 'endpointIndependent', filtering: 'addressAndPortDependent', ports: [30_000, 60_000] },
-} as const
 
 describe('a path between nodes whose keys change', () => {
   it('stays, and is tried and found by the new key', () => {

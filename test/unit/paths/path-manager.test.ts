@@ -1,39 +1,19 @@
+/** How paths through NATs of all kinds are found, and what is told and kept of them. */
+
 import { describe, expect, it } from 'vitest'
 import { formatEndpoint } from '../../../src/net/endpoint.js'
-import { MAX_KEEPALIVE_MS } from '../../../src/paths/keepalive.js'
-import { KnownPaths } from '../../../src/paths/known-paths.js'
-import type { Dependence } from '../../../src/paths/nat.js'
-import { type NodeOptions, PathWorld, RTT_MS } from '../../support/path-world.js'
+import {
+  BLOCK,
+  FULL,
+  OPEN,
+  RANDOM,
+  RESTRICTED,
+  SEQUENTIAL,
+  STRICT,
+  sequential,
+} from '../../support/nat-kinds.js'
+import { PathWorld, RTT_MS } from '../../support/path-world.js'
 import { seededRandom } from '../../support/seeded-random.js'
-import { endpoint, type MappingLifetime, type SimulatedNatOptions } from '../../support/simulated-nat.js'
-
-function cone(filtering: Dependence): NodeOptions {
-  return { nat: { mapping: 'endpointIndependent', filtering, ports: [30_000, 60_000] } }
-}
-
-const OPEN: NodeOptions = {}
-const FULL = cone('endpointIndependent')
-const RESTRICTED = cone('addressDependent')
-const STRICT = cone('addressAndPortDependent')
-const HARD: Omit<SimulatedNatOptions, 'ports'> = {
-  mapping: 'addressAndPortDependent',
-  filtering: 'addressAndPortDependent',
-}
-const SEQUENTIAL: NodeOptions = {
-  nat: { ...HARD, ports: 'sequential' },
-  ports: { kind: 'sequential', step: 1 },
-}
-function sequential(more: Partial<SimulatedNatOptions>): NodeOptions {
-  return { ...SEQUENTIAL, nat: { ...HARD, ports: 'sequential', ...more } }
-}
-const RANDOM: NodeOptions = {
-  nat: { ...HARD, ports: [1024, 65_535] },
-  ports: { kind: 'random', low: 1024, high: 65_535 },
-}
-const BLOCK: NodeOptions = {
-  nat: { ...HARD, ports: [5120, 5631] },
-  ports: { kind: 'random', low: 5110, high: 5640 },
-}
 
 describe('easy NATs', () => {
   const kinds = { open: OPEN, 'full cone': FULL, 'address-restricted': RESTRICTED, 'port-restricted': STRICT }
@@ -213,144 +193,6 @@ describe('hard NATs', () => {
   })
 })
 
-describe('a path that is lost', () => {
-  function direct(): PathWorld {
-    const world = new PathWorld(STRICT, STRICT)
-    expect(world.untilDirect(2000, [world.a])).toBeDefined()
-    world.run(3000, [world.a, world.b])
-    return world
-  }
-
-  it('is left for the relay within a second, on both sides, and found again', () => {
-    const world = direct()
-    const startMs = world.nowMs
-    world.b.isUdpBlocked = true
-    world.run(1000, [world.a, world.b])
-    expect([world.kindOf(world.a), world.kindOf(world.b)]).toEqual(['relay', 'relay'])
-    for (const { moves } of [world.a, world.b]) expect((moves.at(-1)?.atMs ?? 0) - startMs).toBeLessThan(700)
-    world.run(5000, [world.a, world.b])
-    expect(world.status(world.b)?.record.code).toMatch(/FILTERED|UDP_BLOCKED/)
-    world.b.isUdpBlocked = false
-    expect(world.untilDirect(10_000, [world.a, world.b])).toBeDefined()
-  })
-
-  it('is kept through silence, as long as its pings are answered', () => {
-    const world = direct()
-    // One side only sends: nothing comes back but answers to pings.
-    world.run(20_000, [world.a])
-    expect(world.kindOf(world.a)).toBe('punched')
-    expect(world.a.moves.filter(({ kind }) => kind === 'relay')).toHaveLength(1)
-  })
-
-  it('is given up when nobody talks, without a word', () => {
-    const world = direct()
-    world.run(400_000)
-    expect(world.kindOf(world.a)).toBe('relay')
-    const before = world.a.sent
-    world.run(100_000)
-    expect(world.a.sent - before).toBeLessThan(20)
-  })
-
-  it('of a node that moved is found anew', () => {
-    const world = direct()
-    world.turn(world.a, (effects) => {
-      world.a.manager.setSockets({ v4: 1, v6: undefined, port: 40_001 }, world.nowMs, effects)
-    })
-    expect(world.kindOf(world.a)).toBe('relay')
-    expect(world.untilDirect(5000, [world.a, world.b])).toBeDefined()
-  })
-})
-
-describe('a path over NATs that forget', () => {
-  const TRUSTING = { ms: 115_000, youngMs: 30_000 }
-  const SHORT = { ms: 32_000, youngMs: 30_000 }
-
-  function behind(lifetime: MappingLifetime): NodeOptions {
-    return { nat: { ...HARD, mapping: 'endpointIndependent', ports: [30_000, 60_000], lifetime } }
-  }
-
-  /** A word and its answer each 110 s: idle, but in use. */
-  function keepInUse(world: PathWorld, times: number): void {
-    for (let i = 0; i < times; i++) {
-      world.talk(world.a)
-      world.run(RTT_MS)
-      world.talk(world.b)
-      world.run(RTT_MS)
-      world.b.activity.firstUnansweredSendMs = 0
-      world.run(110_000)
-    }
-  }
-
-  it.each([
-    ['longer on one side', TRUSTING, SHORT],
-    ['longer on the other side', SHORT, TRUSTING],
-    ['longer on both sides', TRUSTING, TRUSTING],
-  ])('is held by heartbeats as seldom as each NAT allows: %s', (_where, left, right) => {
-    const world = new PathWorld(behind(left), behind(right))
-    for (const [node, lifetime] of [
-      [world.a, left],
-      [world.b, right],
-    ] as const) {
-      if (lifetime === TRUSTING) node.manager.setLifetime(110_000)
-    }
-    expect(world.untilDirect(2000, [world.a])).toBeDefined()
-    const before = world.a.moves.length + world.b.moves.length
-    keepInUse(world, 6)
-    expect([world.kindOf(world.a), world.kindOf(world.b)]).toEqual(['punched', 'punched'])
-    expect(world.a.moves.length + world.b.moves.length).toBe(before)
-  })
-
-  it('is held from its first moment, when a NAT does not trust it yet', () => {
-    const world = new PathWorld({ nat: { ...HARD, ports: [30_000, 60_000], lifetime: TRUSTING } }, OPEN)
-    for (const { manager, activity } of [world.a, world.b]) {
-      manager.setLifetime(110_000)
-      // Data flowed a while ago, over another path.
-      activity.lastDataReceiveMs = world.nowMs - 10_500
-    }
-    expect(world.untilDirect(2000, [])).toBeDefined()
-    world.run(105_000)
-    for (const { moves } of [world.a, world.b]) {
-      expect(moves.map(({ kind }) => kind)).toEqual(['relay', 'direct'])
-    }
-  })
-
-  it('costs a fraction once the lifetime is known, and the same as before when it is not any more', () => {
-    const world = new PathWorld(behind(TRUSTING), behind(TRUSTING))
-    world.untilDirect(2000, [world.a])
-    const nodes = [world.a, world.b]
-    function costOf(lifetimeMs: number | undefined): number {
-      for (const { manager } of nodes) manager.setLifetime(lifetimeMs)
-      keepInUse(world, 1)
-      const before = world.a.sent
-      keepInUse(world, 4)
-      return world.a.sent - before
-    }
-    const usual = costOf(undefined)
-    expect(costOf(110_000)).toBeLessThan(usual / 3)
-    expect(costOf(undefined)).toBeGreaterThan(0.9 * usual)
-  })
-
-  it('is not forgotten where the peer alone uses it, and speaks seldom', () => {
-    const paths = new KnownPaths()
-    const path = { socket: 1, remote: endpoint('203.0.113.2', 40_000), local: undefined }
-    const { known } = paths.proven(path, 'punched', 40, 0, undefined)
-    expect(paths.silent(MAX_KEEPALIVE_MS + 2000, undefined)).toEqual([])
-    expect(paths.silent(10 * MAX_KEEPALIVE_MS, undefined)).toEqual([known])
-  })
-
-  it('leaves questions to servers as seldom, and the first of a place as usual', () => {
-    const world = new PathWorld(behind(TRUSTING), OPEN)
-    world.a.manager.setLifetime(110_000)
-    world.run(200_000)
-    const before = world.a.sent
-    world.run(880_000)
-    expect(world.a.sent - before).toBe(2 * 10)
-    world.a.manager.setLifetime(undefined)
-    world.run(88_000)
-    expect(world.a.sent - before).toBe(2 * 10 + 2 * 4)
-  })
-})
-
 describe('how a NAT chooses ports', () => {
   it('is asked once for each network, and known again when the node comes back', () => {
     const world = new PathWorld(RANDOM, STRICT)
@@ -364,26 +206,6 @@ describe('how a NAT chooses ports', () => {
     expect(world.a.surveys).toBe(2)
     expect(world.a.manager.own.ports).toEqual([1024, 65_535])
     expect(world.untilDirect(3000, [world.a])).toBeDefined()
-  })
-})
-
-describe('a path that is too narrow for data', () => {
-  it('is left for the relay, and not taken again for a while', () => {
-    const world = new PathWorld(STRICT, STRICT)
-    world.maxBytes = 1400
-    world.a.isTcpBlocked = true
-    expect(world.untilDirect(2000, [world.a])).toBeDefined()
-    world.run(20_000, [world.a, world.b])
-    expect([world.kindOf(world.a), world.kindOf(world.b)]).toEqual(['relay', 'relay'])
-    expect(
-      world.status(world.a)?.record.events.some(({ text }) => text.includes('no datagrams of 1452 bytes')),
-    ).toBe(true)
-    expect(world.status(world.a)?.record.code).toBe('PATH_NARROW')
-    world.maxBytes = Number.POSITIVE_INFINITY
-    world.run(60_000, [world.a, world.b])
-    expect(world.kindOf(world.a)).toBe('relay')
-    world.run(10 * 60_000, [world.a, world.b])
-    expect(world.kindOf(world.a)).toBe('punched')
   })
 })
 

@@ -1,13 +1,7 @@
 import { describe, expect, it } from 'vitest'
+import { STRICT } from '../../support/nat-kinds.js'
 import { type NodeOptions, PathWorld } from '../../support/path-world.js'
 
-const STRICT: NodeOptions = {
-  nat: {
-    mapping: 'endpointIndependent',
-    filtering: 'addressAndPortDependent',
-    ports: [30_000, 60_000],
-  },
-}
 const LISTENING: NodeOptions = { tcpPort: 40_001 }
 
 function blocked(a: NodeOptions, b: NodeOptions): PathWorld {

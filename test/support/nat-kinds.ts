@@ -1,0 +1,38 @@
+/** Nodes behind the kinds of NATs that there are, for PathWorld. */
+
+import type { Dependence } from '../../src/paths/nat.js'
+import type { NodeOptions } from './path-world.js'
+import type { SimulatedNatOptions } from './simulated-nat.js'
+
+/** The NAT of a node keeps no more sessions. */
+export function withSessions(options: NodeOptions, maxSessions: number): NodeOptions {
+  return options.nat === undefined ? options : { ...options, nat: { ...options.nat, maxSessions } }
+}
+
+function cone(filtering: Dependence): NodeOptions {
+  return { nat: { mapping: 'endpointIndependent', filtering, ports: [30_000, 60_000] } }
+}
+
+export const OPEN: NodeOptions = {}
+export const FULL: NodeOptions = cone('endpointIndependent')
+export const RESTRICTED: NodeOptions = cone('addressDependent')
+export const STRICT: NodeOptions = cone('addressAndPortDependent')
+export const HARD: Omit<SimulatedNatOptions, 'ports'> = {
+  mapping: 'addressAndPortDependent',
+  filtering: 'addressAndPortDependent',
+}
+export const SEQUENTIAL: NodeOptions = {
+  nat: { ...HARD, ports: 'sequential' },
+  ports: { kind: 'sequential', step: 1 },
+}
+export function sequential(more: Partial<SimulatedNatOptions>): NodeOptions {
+  return { ...SEQUENTIAL, nat: { ...HARD, ports: 'sequential', ...more } }
+}
+export const RANDOM: NodeOptions = {
+  nat: { ...HARD, ports: [1024, 65_535] },
+  ports: { kind: 'random', low: 1024, high: 65_535 },
+}
+export const BLOCK: NodeOptions = {
+  nat: { ...HARD, ports: [5120, 5631] },
+  ports: { kind: 'random', low: 5110, high: 5640 },
+}
