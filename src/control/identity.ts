@@ -5,9 +5,9 @@
  * takes, and a hub verifies for all of its nodes.
  */
 
-import { Buffer } from 'node:buffer'
-import { createPrivateKey, createPublicKey, sign, verify } from 'node:crypto'
+import { sign, verify } from 'node:crypto'
 import { concatBytes, formatBase64, tryParseBase64 } from '../base/bytes.js'
+import { importPrivateKey, importPublicKey, publicBytesOf } from '../wireguard/curve-keys.js'
 
 export const IDENTITY_KEY_BYTES = 32
 const SIGNATURE_BYTES = 64
@@ -22,10 +22,8 @@ export interface Identity {
 
 /** `seed`: 32 random bytes; the secret. */
 export function identityFromSeed(seed: Uint8Array): Identity {
-  const d = Buffer.from(seed).toString('base64url')
-  const privateKey = createPrivateKey({ key: { kty: 'OKP', crv: 'Ed25519', x: '', d }, format: 'jwk' })
-  const { x = '' } = createPublicKey(privateKey).export({ format: 'jwk' })
-  const publicKey = new Uint8Array(Buffer.from(x, 'base64url'))
+  const privateKey = importPrivateKey('Ed25519', seed)
+  const publicKey = publicBytesOf(privateKey)
   return {
     publicKey,
     text: formatBase64(publicKey),
@@ -41,10 +39,8 @@ export function isSignedBy(
   ...parts: readonly Uint8Array[]
 ): boolean {
   if (publicKey.length !== IDENTITY_KEY_BYTES || signature.length !== SIGNATURE_BYTES) return false
-  const x = Buffer.from(publicKey).toString('base64url')
   try {
-    const key = createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x }, format: 'jwk' })
-    return verify(null, labelled(label, parts), key, signature)
+    return verify(null, labelled(label, parts), importPublicKey('Ed25519', publicKey), signature)
   } catch {
     return false // node throws if the bytes are no point of the curve
   }

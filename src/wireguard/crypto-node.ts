@@ -2,18 +2,16 @@
  * The cryptographic provider over `node:crypto`, for everything it does faster than TypeScript can.
  *
  * Keyed BLAKE2s and XChaCha20-Poly1305 come from crypto-noble.ts: OpenSSL has no XChaCha, and
- * `createHash` ignores a BLAKE2 key without saying so. The only file that may import `node:crypto`.
+ * `createHash` ignores a BLAKE2 key without saying so. Beside curve-keys.ts the only file here that may import `node:crypto`.
  */
 
-import { Buffer } from 'node:buffer'
+import type { Buffer } from 'node:buffer'
 import {
   type CipherChaCha20Poly1305Types,
   createCipheriv,
   createDecipheriv,
   createHash,
   createHmac,
-  createPrivateKey,
-  createPublicKey,
   diffieHellman,
   type KeyObject,
 } from 'node:crypto'
@@ -21,6 +19,7 @@ import { wipe } from '../base/bytes.js'
 import { KEY_BYTES, TAG_BYTES } from './constants.js'
 import type { Aead, Crypto, DhPrivateKey } from './crypto.js'
 import { nobleCrypto } from './crypto-noble.js'
+import { importPrivateKey, importPublicKey, publicBytesOf } from './curve-keys.js'
 import { keyFromBytes, type PrivateKey, type PublicKey } from './keys.js'
 import { clampPrivateKey, counterNonce, writeCounterNonce } from './primitives.js'
 
@@ -95,16 +94,15 @@ class NodeDhPrivateKey implements DhPrivateKey {
   /** `bytes`: clamped; handed over. */
   constructor(bytes: PrivateKey) {
     this.bytes = bytes
-    const key = importPrivateKey(bytes)
+    const key = importPrivateKey('X25519', bytes)
     this.#key = key
-    const { x = '' } = createPublicKey(key).export({ format: 'jwk' })
-    this.publicKey = keyFromBytes<PublicKey>(new Uint8Array(Buffer.from(x, 'base64url')))
+    this.publicKey = keyFromBytes<PublicKey>(publicBytesOf(key))
   }
 
   sharedSecret(remote: PublicKey): Uint8Array | undefined {
     const privateKey = this.#key
     if (privateKey === undefined || remote.length !== KEY_BYTES) return undefined
-    const publicKey = importPublicKey(remote)
+    const publicKey = importPublicKey('X25519', remote)
     try {
       return plain(diffieHellman({ privateKey, publicKey }))
     } catch {
@@ -117,20 +115,6 @@ class NodeDhPrivateKey implements DhPrivateKey {
     wipe(this.bytes)
     this.#key = undefined
   }
-}
-
-/**
- * By way of JWK, because node imports it about ten times faster than DER (bench/handshake.bench.ts
- * feels it: one ephemeral key per handshake). `x` is demanded by the format and not looked at.
- */
-function importPrivateKey(bytes: Uint8Array): KeyObject {
-  const d = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('base64url')
-  return createPrivateKey({ key: { kty: 'OKP', crv: 'X25519', x: '', d }, format: 'jwk' })
-}
-
-function importPublicKey(bytes: Uint8Array): KeyObject {
-  const x = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('base64url')
-  return createPublicKey({ key: { kty: 'OKP', crv: 'X25519', x }, format: 'jwk' })
 }
 
 class NodeAead implements Aead {
