@@ -36,6 +36,18 @@ export const MAX_ASKING_PER_MESSAGE = 200
 export const MAX_ASKING = 1000
 /** That one node may give, so that none fills a store. */
 export const MAX_CONSENTS = 4096
+const MAX_RETRY_AFTER_S = 3600
+const REFUSAL_CODES = [
+  'token',
+  'name',
+  'pending',
+  'removed',
+  'address',
+  'malformed',
+  'busy',
+  'rateLimited',
+  'elsewhere',
+] as const
 const MAX_RELAY_RTTS = 8
 const MAX_RELAY_RTT_MS = 60_000
 
@@ -126,11 +138,23 @@ export interface Welcome {
   readonly needsConsent?: boolean | undefined
 }
 
+/**
+ * `rateLimited`: the node said hello, or something else, too often. It keeps its links, its netmap and its
+ * keys, and waits. `elsewhere`: a later session proved the same identity. If the node dialled that one itself,
+ * nothing is wrong; else its key file was copied: it waits, and tells its user that another machine is this node.
+ * `busy`: the hub has too much to do, or cannot store anything. The node waits. After the others nothing changes by asking again
+ * soon: `message` and `hint` say what a person has to do.
+ */
 export interface Refusal {
   readonly type: 'refused'
-  readonly code: 'token' | 'name' | 'pending' | 'removed' | 'address' | 'malformed' | 'busy'
+  readonly code: (typeof REFUSAL_CODES)[number]
   readonly message: string
   readonly hint: string
+  /**
+   * Seconds. Before them a hello is refused again, and costs another refusal: a node waits for them and for
+   * up to half as long again, at random, whatever else tells it to hurry. Without it, it backs off by itself.
+   */
+  readonly retryAfterS?: number | undefined
 }
 
 export interface NodesMessage {
@@ -257,9 +281,10 @@ export const hubMessage: z.ZodType<HubMessage> = z.discriminatedUnion('type', [
   z.object({ type: z.literal('pong') }),
   z.object({
     type: z.literal('refused'),
-    code: z.enum(['token', 'name', 'pending', 'removed', 'address', 'malformed', 'busy']),
+    code: z.enum(REFUSAL_CODES),
     message: z.string().max(500),
     hint: z.string().max(500),
+    retryAfterS: z.number().int().min(0).max(MAX_RETRY_AFTER_S).optional(),
   }),
 ])
 

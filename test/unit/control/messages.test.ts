@@ -106,6 +106,17 @@ describe('messages of a control session', () => {
     expect(tryDecodeMessage(hubMessage, bytes)).toBeUndefined()
   })
 
+  it('say for how long a refusal holds, within an hour', () => {
+    const refusal = { type: 'refused', code: 'rateLimited', message: 'too often', hint: '' } as const
+    for (const retryAfterS of [undefined, 0, 3600]) {
+      const said = { ...refusal, ...(retryAfterS !== undefined && { retryAfterS }) }
+      expect(tryDecodeMessage(hubMessage, encodeMessage(said))).toEqual(said)
+    }
+    for (const retryAfterS of [-1, 0.5, 3601]) {
+      expect(tryDecodeMessage(hubMessage, encodeMessage({ ...refusal, retryAfterS }))).toBeUndefined()
+    }
+  })
+
   it('are refused when they are too long, or no JSON', () => {
     const signal = { type: 'signal' as const, to: testNode(1).identity.text, body: 'x'.repeat(4097) }
     expect(tryDecodeMessage(nodeMessage, encodeMessage(signal))).toBeUndefined()
