@@ -5,7 +5,6 @@ import type { ZodType } from 'zod'
 import { AppError, ERROR_CODES } from '../base/errors.js'
 import { createLogger, type Logger } from '../base/log.js'
 import { formatJoinToken } from '../control/join-token.js'
-import { isTicketValid } from '../control/ticket.js'
 import type { HubEffect } from '../hub/effects.js'
 import { Hub } from '../hub/hub.js'
 import { ControlServer } from '../hub/io/control-server.js'
@@ -18,6 +17,7 @@ import { tryParseIp } from '../net/ip.js'
 import { bootNowMs, wallNowMs } from '../platform/clock.js'
 import { notifyServiceManager } from '../platform/notify.js'
 import { programVersion } from '../platform/version.js'
+import { TicketDirectory } from '../relay/directory.js'
 import { RelayServer } from '../relay/io/relay-server.js'
 import { nodeCrypto } from '../wireguard/crypto-node.js'
 import { type Route, startApiServer } from './api-server.js'
@@ -148,7 +148,7 @@ class HubHost {
       {
         identity,
         random,
-        isAdmitted: (client, ticket) => isTicketValid(identity.publicKey, ticket, client, wallNowMs()),
+        directory: new TicketDirectory({ hubs: [identity.publicKey], allowed: [], wallNowMs }),
         maxBytesPerS: request.maxBytesPerS,
       },
       bootNowMs,
@@ -159,7 +159,7 @@ class HubHost {
       random,
       key: secrets.session,
       nowMs: bootNowMs,
-      onRevoked: (client) => this.#relay.revoke(client),
+      onRevoked: (client) => this.#relay.handleDirectoryChange(new Set([client])),
       onFault: (error) => parts.log.error('hub.failed', { reason: String(error) }),
     })
   }

@@ -4,15 +4,14 @@ import { randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { createLogger } from '../base/log.js'
-import { isTicketValid } from '../control/ticket.js'
 import { createCertificate } from '../hub/io/certificate.js'
 import { FrontDoor } from '../hub/io/front-door.js'
 import { StunServer } from '../hub/io/stun-server.js'
 import { bootNowMs, wallNowMs } from '../platform/clock.js'
 import { notifyServiceManager } from '../platform/notify.js'
 import { toPlatformError } from '../platform/system-error.js'
+import { TicketDirectory } from '../relay/directory.js'
 import { RelayServer } from '../relay/io/relay-server.js'
-import { admitOnly } from '../relay/relay.js'
 import { standardErrorLog } from './log-file.js'
 import { createIdentityFile, readIdentityFile } from './network/identity-file.js'
 
@@ -40,13 +39,11 @@ export async function runRelay(request: RelayRequest): Promise<void> {
     wallNowMs,
   })
   const identity = openIdentity(directory)
-  const isListed = admitOnly(allowed)
   const server = new RelayServer(
     {
       identity,
       random: (length) => new Uint8Array(randomBytes(length)),
-      isAdmitted: (client, ticket) =>
-        isListed(client, ticket) || hubs.some((hub) => isTicketValid(hub, ticket, client, wallNowMs())),
+      directory: new TicketDirectory({ hubs, allowed, wallNowMs }),
       maxBytesPerS,
     },
     bootNowMs,

@@ -6,11 +6,12 @@
  * when there are too many: strangers can keep out strangers, not clients.
  */
 
-import { equalBytes, formatBase64 } from '../base/bytes.js'
+import { formatBase64 } from '../base/bytes.js'
 import { TokenBucket } from '../base/token-bucket.js'
 import { type Identity, isSignedBy } from '../control/identity.js'
 import type { Endpoint } from '../net/endpoint.js'
 import type { RandomBytes } from '../wireguard/crypto.js'
+import type { RelayDirectory } from './directory.js'
 import { type ClientId, Forwarder, type RelayCounters, type RelayEffect } from './forwarder.js'
 import {
   CHALLENGE_BYTES,
@@ -35,8 +36,7 @@ export interface RelayOptions {
   /** The relay's own. */
   readonly identity: Identity
   readonly random: RandomBytes
-  /** Whether this identity may come in, by its ticket or by a list. */
-  readonly isAdmitted: (identity: Uint8Array, ticket: Uint8Array) => boolean
+  readonly directory: RelayDirectory
   /** Bytes a second that one client may send; Infinity for no limit. */
   readonly maxBytesPerS: number
 }
@@ -140,15 +140,18 @@ export class Relay {
     }
   }
 
-  /** Lets go all connections of an identity that is no longer welcome. */
-  revoke(identity: string, effects: RelayEffect[]): void {
-    for (const [id, known] of this.#identities)
-      if (known === identity) effects.push({ kind: 'close', client: id })
+  /**
+   * The directory says something else than before. `revoked`: identities (base64) that are no longer
+   * welcome; their connections are let go.
+   */
+  handleDirectoryChange(revoked: ReadonlySet<string>, effects: RelayEffect[]): void {
+    for (const [id, identity] of this.#identities)
+      if (revoked.has(identity)) effects.push({ kind: 'close', client: id })
   }
 
   #handleClaim(candidate: Candidate, raw: RawFrame, effects: RelayEffect[]): void {
     const { id, claim, remote } = candidate
-    const { identity: own, random: randomBytes, isAdmitted } = this.#options
+    const { identity: own, random: randomBytes, directory } = this.#options
     const frame = decodeFrame(raw)
     if (frame?.kind === 'hello' && claim === undefined) {
       const random = randomBytes(CHALLENGE_BYTES)
@@ -163,7 +166,7 @@ export class Relay {
     const { identity, random } = claim
     const isProven = isSignedBy(identity, frame.signature, RELAY_PROOF_LABEL, random, own.publicKey)
     if (!isProven) this.#refuse(id, 'proof', effects)
-    else if (!isAdmitted(identity, frame.ticket)) this.#refuse(id, 'ticket', effects)
+    else if (!directory.mayEnter(identity, frame.ticket)) this.#refuse(id, 'ticket', effects)
     else if (this.clientCount >= MAX_CLIENTS) this.#refuse(id, 'full', effects)
     else {
       this.#candidates.delete(id)
@@ -206,9 +209,4 @@ export class Relay {
     this.#allowances.set(id, allowance)
     return allowance
   }
-}
-
-/** Admission by a list of identities. */
-export function admitOnly(allowed: readonly Uint8Array[]): RelayOptions['isAdmitted'] {
-  return (identity) => allowed.some((known) => equalBytes(known, identity))
 }

@@ -57,10 +57,10 @@ export class RelayServer {
     this.#carryOut(effects)
   }
 
-  /** Lets go all connections of an identity. */
-  revoke(identity: string): void {
+  /** See Relay.handleDirectoryChange. */
+  handleDirectoryChange(revoked: ReadonlySet<string>): void {
     const effects: RelayEffect[] = []
-    this.#relay.revoke(identity, effects)
+    this.#relay.handleDirectoryChange(revoked, effects)
     this.#carryOut(effects)
   }
 

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import { identityFromSeed } from '../../../src/control/identity.js'
-import { createTicket, isTicketValid } from '../../../src/control/ticket.js'
+import { createTicket } from '../../../src/control/ticket.js'
+import { TicketDirectory } from '../../../src/relay/directory.js'
 import type { RelayEffect } from '../../../src/relay/forwarder.js'
 import { FrameReader } from '../../../src/relay/frame-reader.js'
 import {
@@ -10,7 +11,7 @@ import {
   encodeProof,
   type RelayFrame,
 } from '../../../src/relay/frames.js'
-import { admitOnly, Relay } from '../../../src/relay/relay.js'
+import { Relay } from '../../../src/relay/relay.js'
 import { RelayClient, type RelayClientEffect } from '../../../src/relay/relay-client.js'
 import { countingBytes, hex } from '../../support/hex.js'
 import { seededRandom } from '../../support/seeded-random.js'
@@ -37,7 +38,7 @@ class World {
     this.relay = new Relay({
       identity: RELAY,
       random: seededRandom(3),
-      isAdmitted: (identity, ticket) => isTicketValid(HUB.publicKey, ticket, identity, 0),
+      directory: new TicketDirectory({ hubs: [HUB.publicKey], allowed: [], wallNowMs: () => 0 }),
       maxBytesPerS,
     })
   }
@@ -141,7 +142,7 @@ describe('admission', () => {
     const relay = new Relay({
       identity: RELAY,
       random: seededRandom(1),
-      isAdmitted: () => true,
+      directory: { mayEnter: () => true, mayTalk: () => true },
       maxBytesPerS: 1e9,
     })
     const effects: RelayEffect[] = []
@@ -181,18 +182,17 @@ describe('admission', () => {
   })
 
   it('may be by a list', () => {
-    const isListed = admitOnly([ALICE.publicKey])
-    expect([
-      isListed(ALICE.publicKey, new Uint8Array(0)),
-      isListed(BOB.publicKey, new Uint8Array(0)),
-    ]).toEqual([true, false])
+    const list = new TicketDirectory({ hubs: [], allowed: [ALICE.publicKey], wallNowMs: () => 0 })
+    expect([ALICE, BOB].map(({ publicKey }) => list.mayEnter(publicKey, new Uint8Array(0)))).toEqual([
+      true,
+      false,
+    ])
   })
 
   it('ends when the hub says so', () => {
     world.connect(1)
     const effects: RelayEffect[] = []
-    world.relay.revoke(ALICE.text, effects)
-    world.relay.revoke(BOB.text, effects)
+    world.relay.handleDirectoryChange(new Set([ALICE.text, BOB.text]), effects)
     expect(effects).toEqual([{ kind: 'close', client: 1 }])
   })
 })
