@@ -25,17 +25,35 @@ export interface CommandInput {
   readonly output: Output
 }
 
-export interface Command {
+/** What a command and a group of them have in common. */
+interface Entry {
   readonly name: string
-  /** Positional arguments in yargs' notation, such as `[target]` or `<servers..>`; empty if there are none. */
-  readonly positionals: string
   readonly about: string
+  /** Of a group: every command in it takes them too. */
   readonly options: Readonly<Record<string, CommandOption>>
   /** Command line and what it does. */
   readonly examples: readonly (readonly [line: string, about: string])[]
+}
+
+export interface Command extends Entry {
+  /** Positional arguments in yargs' notation, such as `[target]` or `<servers..>`; empty if there are none. */
+  readonly positionals: string
+  /** Words that begin with one dash are arguments, such as `-tag`; short options are not taken then. */
+  readonly takesDashWords?: boolean
+  /** A part of another command that runs as a program of its own; the help does not show it. */
+  readonly isInternal?: boolean
   /** Gives the exit code, 0 if undefined. */
   readonly run: (input: CommandInput) => Promise<number | undefined>
 }
+
+/** Commands behind one word, as in `overlay hub nodes`. */
+export interface CommandGroup extends Entry {
+  readonly commands: readonly CommandEntry[]
+  /** Runs where the next word names none of `commands`. */
+  readonly otherwise?: Command
+}
+
+export type CommandEntry = Command | CommandGroup
 
 /** Every command takes these. */
 export const GLOBAL_OPTIONS: Readonly<Record<string, CommandOption>> = {

@@ -1,6 +1,6 @@
 /** All commands, in the order of the help. */
 
-import type { Command } from './command.js'
+import type { CommandEntry } from './command.js'
 import { device } from './commands/device.js'
 import { down } from './commands/down.js'
 import { check, strip } from './commands/files.js'
@@ -17,7 +17,7 @@ import { trust } from './commands/trust.js'
 import { up } from './commands/up.js'
 import { why } from './commands/why.js'
 
-export const COMMANDS: readonly Command[] = [
+export const COMMANDS: readonly CommandEntry[] = [
   up,
   down,
   status,

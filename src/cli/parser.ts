@@ -1,29 +1,48 @@
 /**
- * Words of the command line -> the command and its input. Strict: an unknown command or option is a
- * usage error that names the nearest one there is.
+ * Words of the command line -> the command and its input. Strict: an unknown command or option, a value where
+ * none belongs, and an option that is given twice are usage errors that say what would be right.
  */
 
 import yargs, { type Argv, type Options } from 'yargs'
 import { UsageError } from '../base/errors.js'
 import { nearest } from '../config/nearest.js'
 import { programVersion } from '../platform/version.js'
-import { type Command, type CommandInput, type CommandOption, GLOBAL_OPTIONS } from './command.js'
+import {
+  type Command,
+  type CommandEntry,
+  type CommandInput,
+  type CommandOption,
+  GLOBAL_OPTIONS,
+} from './command.js'
+import { type CommandPath, findCommand, isGroup, optionOf, pathName } from './command-path.js'
 
 export interface Invocation {
   readonly command: Command
   readonly input: CommandInput
 }
 
+/** Stands for the dash of a word that is no option: no argument of a program can hold it. */
+const SHELTERED_DASH = '\0'
+const COMPLETION_OPTION = '--get-yargs-completions'
+
 /** Undefined if the help, the version or the completion was asked for, and printed. */
 export async function parseCommandLine(
   words: readonly string[],
-  commands: readonly Command[],
+  commands: readonly CommandEntry[],
 ): Promise<Invocation | undefined> {
-  requireKnownCommand(words, commands)
+  const path = findCommand(words, commands)
+  requireKnownCommand(words, path, commands)
+  requireValues(words, path)
   const found: Invocation[] = []
-  const parser = yargs([...words])
+  const parser = yargs(shelterDashes(words, path))
     .scriptName('overlay')
     .usage('$0 <command>\n\nAn encrypted peer-to-peer network; on the wire it is WireGuard.')
+    // A node may be called 1e3.
+    .parserConfiguration({
+      'parse-numbers': false,
+      'parse-positional-numbers': false,
+      'boolean-negation': false,
+    })
     .options(toYargsOptions(GLOBAL_OPTIONS))
     .completion('completion', 'print a script for bash: source <(overlay completion)')
     .help()
@@ -34,36 +53,55 @@ export async function parseCommandLine(
     .strict()
     .exitProcess(false)
     .fail((message, error) => {
-      throw error ?? usageError(message, words, commands)
+      throw error ?? usageError(message, path, commands)
     })
-  for (const command of commands) addCommand(parser, command, found)
+  for (const command of commands) addEntry(parser, command, found)
   await parser.parseAsync()
   return found[0]
 }
 
-function addCommand(parser: Argv, command: Command, found: Invocation[]): void {
-  const form = command.positionals === '' ? command.name : `${command.name} ${command.positionals}`
-  parser.command(
-    form,
-    command.about,
-    (sub) => {
-      sub.options(toYargsOptions(command.options))
-      for (const [line, about] of command.examples) sub.example(line, about)
-      return sub
-    },
-    (args) => {
+function addEntry(parser: Argv, entry: CommandEntry, found: Invocation[]): void {
+  if (!isGroup(entry)) {
+    addCommand(parser, entry, { word: entry.name, found })
+    return
+  }
+  parser.command(entry.name, entry.about, (sub) => {
+    describe(sub, entry)
+    for (const command of entry.commands) addEntry(sub, command, found)
+    if (entry.otherwise === undefined) return sub.demandCommand(1)
+    addCommand(sub, entry.otherwise, { word: '$0', found })
+    return sub
+  })
+}
+
+function addCommand(
+  parser: Argv,
+  command: Command,
+  { word, found }: { readonly word: string; readonly found: Invocation[] },
+): void {
+  parser.command({
+    command: command.positionals === '' ? word : `${word} ${command.positionals}`,
+    describe: command.isInternal ? false : command.about,
+    builder: (sub: Argv) => describe(sub, command),
+    handler: (args) => {
       const positionals = positionalNames(command).flatMap((name) => args[name] ?? [])
       found.push({
         command,
         input: {
-          words: positionals.map(String),
+          words: positionals.map((value) => String(value).replace(SHELTERED_DASH, '-')),
           has: (option) => isGiven(args[option]),
-          value: (option) => lastText(args[option]),
+          value: (option) => textOf(args[option]),
           output: { isJson: isGiven(args.json), isVerbose: isGiven(args.verbose) },
         },
       })
     },
-  )
+  })
+}
+
+function describe(parser: Argv, { options, examples }: CommandEntry): Argv {
+  parser.options(toYargsOptions(options))
+  for (const [line, about] of examples) parser.example(line, about)
+  return parser
 }
 
 /** `<servers..>` and `[target]` -> servers, target. */
@@ -76,9 +114,8 @@ function isGiven(value: unknown): boolean {
   return Array.isArray(value) ? value.at(-1) === true : value === true
 }
 
-function lastText(value: unknown): string | undefined {
-  const last: unknown = Array.isArray(value) ? value.at(-1) : value
-  return typeof last === 'string' ? last : undefined
+function textOf(value: unknown): string | undefined {
+  return typeof value === 'string' ? value : undefined
 }
 
 function toYargsOptions(options: Readonly<Record<string, CommandOption>>): Record<string, Options> {
@@ -95,26 +132,98 @@ function toYargsOptions(options: Readonly<Record<string, CommandOption>>): Recor
   return Object.fromEntries(entries)
 }
 
-/** Before yargs looks: it would call a mistyped command an argument too many. */
-function requireKnownCommand(words: readonly string[], commands: readonly Command[]): void {
-  const word = words.find((candidate) => !candidate.startsWith('-'))
-  const names = [...commands.map((command) => command.name), 'completion']
-  if (word === undefined || names.includes(word) || words.includes('--get-yargs-completions')) return
-  const near = nearest(word, names)
-  throw new UsageError(`there is no command "${word}"`, {
-    hint: near === undefined ? 'see all of them: overlay --help' : `did you mean: overlay ${near}`,
-  })
+// --- before yargs looks ------------------------------------------------------------------------
+
+/** Yargs would call a mistyped command an argument too many. */
+function requireKnownCommand(
+  words: readonly string[],
+  path: CommandPath,
+  commands: readonly CommandEntry[],
+): void {
+  if (words.includes(COMPLETION_OPTION)) return
+  const last = path.entries.at(-1)
+  const name = pathName(path)
+  if (path.unknown === undefined) {
+    const isComplete = last === undefined || !isGroup(last) || last.otherwise !== undefined
+    if (isComplete || words.some((word) => word === '--help' || word === '-h')) return
+    throw new UsageError(`overlay ${name} needs a command`, { hint: `it has: ${namesOf(last.commands)}` })
+  }
+  if (last === undefined && path.unknown === 'completion') return
+  const choices = last !== undefined && isGroup(last) ? last.commands : commands
+  const near = nearest(path.unknown, namesOf(choices).split(', '))
+  const prefix = name === '' ? 'overlay' : `overlay ${name}`
+  const all = last === undefined ? 'see all of them: overlay --help' : `it has: ${namesOf(choices)}`
+  throw new UsageError(
+    last === undefined
+      ? `there is no command "${path.unknown}"`
+      : `${prefix} has no command "${path.unknown}"`,
+    { hint: near === undefined ? all : `did you mean: ${prefix} ${near}` },
+  )
 }
 
-function usageError(message: string, words: readonly string[], commands: readonly Command[]): UsageError {
-  const command = commands.find((candidate) => words.includes(candidate.name))
-  const help = `see: overlay ${command === undefined ? '' : `${command.name} `}--help`
-  if (command !== undefined && message.startsWith('Not enough')) {
-    return new UsageError(`overlay ${command.name} needs ${command.positionals}`, { hint: help })
+function namesOf(commands: readonly CommandEntry[]): string {
+  return commands
+    .filter((command) => isGroup(command) || command.isInternal !== true)
+    .map(({ name }) => name)
+    .join(', ')
+}
+
+/** Yargs takes `--flag=yes` for no, and of two values the last: both would be swallowed. */
+function requireValues(words: readonly string[], { options }: CommandPath): void {
+  const seen = new Set<string>()
+  for (const word of words) {
+    if (word === '--') return
+    const known = word.startsWith('-') ? optionOf(word, options) : undefined
+    if (known === undefined) continue
+    const { name, option } = known
+    if (option.value === undefined) {
+      if (!word.includes('=')) continue
+      throw new UsageError(`--${name} takes no value`, { hint: `write --${name} alone, or leave it out` })
+    }
+    if (seen.has(name)) {
+      throw new UsageError(`--${name} is given twice`, {
+        hint: 'give it once; several values, where it takes them, with commas',
+      })
+    }
+    seen.add(name)
+  }
+}
+
+function shelterDashes(words: readonly string[], { entries, end }: CommandPath): string[] {
+  const command = entries.at(-1)
+  if (command === undefined || isGroup(command) || command.takesDashWords !== true) return [...words]
+  return words.map((word, at) => (at >= end && /^-[^-]/.test(word) ? SHELTERED_DASH + word.slice(1) : word))
+}
+
+// --- what yargs finds --------------------------------------------------------------------------
+
+function usageError(message: string, path: CommandPath, commands: readonly CommandEntry[]): UsageError {
+  const name = pathName(path)
+  const help = `see: overlay ${name === '' ? '' : `${name} `}--help`
+  const command = path.entries.at(-1)
+  if (command !== undefined && !isGroup(command) && message.startsWith('Not enough non-option')) {
+    return new UsageError(`overlay ${name} needs ${command.positionals}`, { hint: help })
   }
   const unknown = /^Unknown arguments?: ([^,]+)/.exec(message)?.[1]
   if (unknown === undefined) return new UsageError(message, { hint: help })
-  const known = [...Object.keys(command?.options ?? {}), ...Object.keys(GLOBAL_OPTIONS), 'help']
-  const near = nearest(unknown, known)
+  const owners = ownersOf(
+    unknown,
+    commands.filter((entry) => entry === path.entries[0]),
+  )
+  if (owners.length > 0) {
+    return new UsageError(`overlay ${name} does not take --${unknown}`, {
+      hint: `it belongs to: overlay ${owners.join(', overlay ')}`,
+    })
+  }
+  const near = nearest(unknown, [...Object.keys(path.options), 'help'])
   return new UsageError(message, { hint: near === undefined ? help : `did you mean --${near}? ${help}` })
+}
+
+/** Commands of the same group that take the option. */
+function ownersOf(option: string, entries: readonly CommandEntry[], prefix = ''): string[] {
+  return entries.flatMap((entry) => {
+    const name = prefix + entry.name
+    if (isGroup(entry)) return ownersOf(option, entry.commands, `${name} `)
+    return Object.hasOwn(entry.options, option) && prefix !== '' ? [name] : []
+  })
 }

@@ -73,6 +73,57 @@ describe('the command line', () => {
     await expect(parse(line)).rejects.toBeInstanceOf(UsageError)
   })
 
+  it('leads to commands behind a word, wherever the options of the group stand', async () => {
+    for (const line of ['hub --state /s token create --uses 3', 'hub token create --state=/s --uses 3']) {
+      const invocation = await parse(line)
+      expect(invocation?.command.name).toBe('create')
+      expect(invocation?.input.value('state')).toBe('/s')
+      expect(invocation?.input.value('uses')).toBe('3')
+    }
+    expect((await parse('hub rename a b'))?.input.words).toEqual(['a', 'b'])
+  })
+
+  it('takes words where a group has no such command, if it says so', async () => {
+    const invocation = await parse('lab portRestricted fullCone --tries 3')
+    expect(invocation?.input.words).toEqual(['portRestricted', 'fullCone'])
+    expect(invocation?.input.value('tries')).toBe('3')
+    expect((await parse('lab'))?.command.name).toBe('pairs')
+    expect((await parse('lab bench --long'))?.command.name).toBe('bench')
+  })
+
+  it('swallows nothing: what a command does not take is refused, with who takes it', async () => {
+    expect(await hintOf('hub nodes --consent')).toBe('it belongs to: overlay hub init')
+    expect(await hintOf('hub start --port 9544')).toBe('it belongs to: overlay hub init')
+    expect(await hintOf('lab bench --rtt 3')).toContain('overlay lab faults')
+  })
+
+  it.each([
+    'hub nodes planner',
+    'hub start home',
+    'hub status extra',
+    'hub token create planner',
+    'hub remove a b',
+    'lab faults --v6',
+    'lab bench extra',
+    'hub init --approve=yes',
+    'hub init --no-port',
+    'hub init --port 1 --port 2',
+    'up wg0 --foreground=1',
+  ])('refuses "%s" instead of doing half of it', async (line) => {
+    await expect(parse(line)).rejects.toBeInstanceOf(UsageError)
+  })
+
+  it('names the commands of a group', async () => {
+    expect(await hintOf('hub')).toContain('init, start')
+    expect(await hintOf('hub nodez')).toBe('did you mean: overlay hub nodes')
+    expect(await hintOf('hub token')).toContain('create')
+  })
+
+  it('takes a name that looks like a number as it is written', async () => {
+    expect((await parse('hub remove 1e3'))?.input.words).toEqual(['1e3'])
+    expect((await parse('hub remove 0x10'))?.input.words).toEqual(['0x10'])
+  })
+
   it.each(COMMANDS.map((command) => command.name))('helps with %s by an example', async (name) => {
     expect(await parse(`${name} --help`)).toBeUndefined()
     expect(printed).toContain('Examples:')

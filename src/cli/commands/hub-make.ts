@@ -1,0 +1,101 @@
+/** `overlay hub init` and `overlay hub start`. */
+
+import { networkInterfaces } from 'node:os'
+import { AppError, ERROR_CODES, UsageError } from '../../base/errors.js'
+import { tryParseInteger } from '../../config/values.js'
+import type { Command, CommandInput } from '../command.js'
+import { askHub, hubPathsOf, schemaOf } from '../hub-client.js'
+import { listOf, megabitsOf, portOf } from '../options.js'
+import { printJson, printLine } from '../output.js'
+
+const DEFAULT_PORT = 443
+const DEFAULT_STUN_PORT = 3478
+
+export const init: Command = {
+  name: 'init',
+  positionals: '[network]',
+  about: 'make the hub of a new network; once',
+  options: {
+    address: { about: 'host name or address under which nodes reach it', value: 'this machine’s' },
+    port: { about: 'TCP port of everything', value: `${DEFAULT_PORT}` },
+    'stun-port': { about: 'first of two UDP ports for STUN', value: `${DEFAULT_STUN_PORT}` },
+    'stun-address': { about: 'addresses for STUN, with commas; two tell more about a NAT', value: 'all' },
+    relay: { about: 'other relays, as host:port:key, with commas', value: 'none' },
+    approve: { about: 'new nodes wait for approval' },
+    consent: { about: 'two nodes reach each other only when both have said yes: overlay trust' },
+  },
+  examples: [['sudo overlay hub init home --address hub.example.org', 'then: sudo overlay hub start']],
+  async run(input) {
+    const { initHub } = await import('../../daemon/hub-process.js')
+    const [name = 'overlay'] = input.words
+    const settings = {
+      address: input.value('address') ?? guessAddress(),
+      port: portOf(input, 'port', DEFAULT_PORT),
+      stunPort: portOf(input, 'stun-port', DEFAULT_STUN_PORT),
+      stunAddresses: listOf(input.value('stun-address')),
+      relays: listOf(input.value('relay')).map(parseRelay),
+    }
+    const network = { name, needsApproval: input.has('approve'), needsConsent: input.has('consent') }
+    const paths = await hubPathsOf(input)
+    await initHub(paths, settings, network)
+    if (input.output.isJson) printJson({ network: name, ...settings, state: paths.directory })
+    else
+      printLine(
+        `hub of the network ${name}, for nodes at ${settings.address}:${settings.port}; now: overlay hub start`,
+      )
+    return 0
+  },
+}
+
+export const start: Command = {
+  name: 'start',
+  positionals: '',
+  about: 'run the hub, until it is ended',
+  options: {
+    'rate-limit': { about: 'Mbit/s that a node may send through the relay', value: 'none' },
+  },
+  examples: [['sudo overlay hub start', 'for service managers: configs/overlay-hub.service']],
+  async run(input) {
+    const { runHub } = await import('../../daemon/hub-process.js')
+    await requireNotRunning(input)
+    await runHub({
+      paths: await hubPathsOf(input),
+      isVerbose: input.output.isVerbose,
+      maxBytesPerS: megabitsOf(input, 'rate-limit') * (1e6 / 8),
+      onReady: (ready) => {
+        if (input.output.isJson) printLine(JSON.stringify(ready))
+        else printLine(`the hub of ${ready.network} runs; make a token: overlay hub token create`)
+      },
+    })
+    return 0
+  },
+}
+
+async function requireNotRunning(input: CommandInput): Promise<void> {
+  try {
+    await askHub(input, { method: 'GET', path: '/v1/hub', answer: await schemaOf('hubStatus') })
+  } catch (error) {
+    if (error instanceof AppError && error.code === ERROR_CODES.notRunning) return
+    throw error
+  }
+  const { directory } = await hubPathsOf(input)
+  throw new AppError(ERROR_CODES.alreadyRunning, `the hub in ${directory} runs already`)
+}
+
+/** The first address that is neither loopback nor of this link alone, v4 before v6. */
+function guessAddress(): string {
+  const all = Object.values(networkInterfaces()).flatMap((list) => list ?? [])
+  const usable = all.filter(({ internal, address }) => !internal && !address.startsWith('fe80:'))
+  const address = (usable.find(({ family }) => family === 'IPv4') ?? usable[0])?.address
+  if (address !== undefined) return address
+  throw new UsageError('this machine has no address', { hint: 'say where nodes reach it: --address HOST' })
+}
+
+function parseRelay(text: string): { host: string; port: number; key: string } {
+  const [, host = '', port = '', key = ''] = /^\[?([^\]]+?)\]?:(\d+):([A-Za-z0-9+/]{43}=)$/.exec(text) ?? []
+  const number = tryParseInteger(port, 1, 65535)
+  if (number !== undefined) return { host, port: number, key }
+  throw new UsageError(`--relay cannot be "${text}"`, {
+    hint: 'write host:port:key as overlay relay prints it',
+  })
+}

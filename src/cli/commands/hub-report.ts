@@ -1,0 +1,88 @@
+/** `overlay hub status`, `audit` and `backup`. */
+
+import { resolve } from 'node:path'
+import type { HubStatus } from '../../daemon/hub-schema.js'
+import type { Command } from '../command.js'
+import { askHub, hubPathsOf, schemaOf } from '../hub-client.js'
+import { printJson, printLine } from '../output.js'
+import { formatTable } from '../units.js'
+
+export const status: Command = {
+  name: 'status',
+  positionals: '',
+  about: 'how the hub is doing',
+  options: {},
+  examples: [['sudo overlay hub status', 'network, addresses, nodes, what was refused']],
+  async run(input) {
+    const question = { method: 'GET', path: '/v1/hub', answer: await schemaOf('hubStatus') } as const
+    const answer = await askHub(input, question)
+    if (input.output.isJson) printJson(answer)
+    else printLine(formatHubStatus(answer))
+    return 0
+  },
+}
+
+function formatHubStatus(answer: HubStatus): string {
+  const rows: [string, string][] = [
+    ['network', `${answer.network}  ${answer.prefix4}  ${answer.prefix6}`],
+    [
+      'address',
+      `${answer.address}:${answer.port}, STUN at UDP ports ${answer.stunPort} and ${answer.stunPort + 1}`,
+    ],
+    [
+      'nodes',
+      `${answer.nodes}, ${answer.online} online${answer.needsApproval ? '; new ones wait for approval' : ''}`,
+    ],
+    [
+      'relay',
+      `${answer.relayClients} connected, ${answer.counters['relay.forwarded'] ?? 0} frames forwarded`,
+    ],
+    ['relay key', answer.relayKey],
+    ['memory', `${Math.round(answer.memoryBytes / 1e6)} MB`],
+  ]
+  if (answer.needsConsent) rows.push(['consent', 'two nodes reach each other when both have said yes'])
+  const odd = Object.entries(answer.counters).filter(
+    ([name, value]) => value > 0 && /malformed|refused|turnedAway|rateLimited|ignored|overflow/.test(name),
+  )
+  if (odd.length > 0) rows.push(['refused', odd.map(([name, value]) => `${name} ${value}`).join(', ')])
+  return rows.map(([label, value]) => `${label.padEnd(11)}${value}`).join('\n')
+}
+
+export const audit: Command = {
+  name: 'audit',
+  positionals: '',
+  about: 'what changed and when, newest first',
+  options: {},
+  examples: [['sudo overlay hub audit', 'the last thousand changes']],
+  async run(input) {
+    const question = { method: 'GET', path: '/v1/audit', answer: await schemaOf('auditEntries') } as const
+    const answer = await askHub(input, question)
+    if (input.output.isJson) printJson(answer)
+    else printLine(formatTable(answer.map(({ at, event, subject, detail }) => [at, event, subject, detail])))
+    return 0
+  },
+}
+
+export const backup: Command = {
+  name: 'backup',
+  positionals: '<file>',
+  about: 'copy the store to a new file, while the hub runs',
+  options: {},
+  examples: [['sudo overlay hub backup /root/hub-backup.db', 'keep hub.key and hub.json with it']],
+  async run(input) {
+    const body = { path: resolve(input.words[0] ?? '') }
+    const question = {
+      method: 'POST',
+      path: '/v1/backup',
+      body,
+      answer: await schemaOf('backupOrder'),
+    } as const
+    const answer = await askHub(input, question)
+    if (input.output.isJson) printJson(answer)
+    else {
+      const { directory } = await hubPathsOf(input)
+      printLine(`wrote ${answer.path}; keep hub.key and hub.json of ${directory} with it`)
+    }
+    return 0
+  },
+}

@@ -1,0 +1,40 @@
+/** What the commands of `overlay hub` share: where the hub's state is, and how its process is asked. */
+
+import { resolve } from 'node:path'
+import type { ZodType } from 'zod'
+import { AppError, ERROR_CODES } from '../base/errors.js'
+import type { HubPaths } from '../daemon/hub-state.js'
+import type { CommandInput } from './command.js'
+
+const TIMEOUT_MS = 10_000
+
+export async function hubPathsOf(input: CommandInput): Promise<HubPaths> {
+  const { HUB_STATE_DIRECTORY, hubPaths } = await import('../daemon/hub-state.js')
+  return hubPaths(resolve(input.value('state') ?? HUB_STATE_DIRECTORY))
+}
+
+export async function schemaOf<K extends keyof typeof import('../daemon/hub-schema.js')>(
+  name: K,
+): Promise<typeof import('../daemon/hub-schema.js')[K]> {
+  return (await import('../daemon/hub-schema.js'))[name]
+}
+
+export interface HubQuestion<T> {
+  readonly method: 'GET' | 'POST'
+  readonly path: string
+  readonly body?: unknown
+  readonly answer: ZodType<T>
+}
+
+/** Throws AppError: what the hub answered, or NOT_RUNNING. */
+export async function askHub<T>(input: CommandInput, question: HubQuestion<T>): Promise<T> {
+  const { callApi } = await import('./api-client.js')
+  const paths = await hubPathsOf(input)
+  try {
+    return await callApi({ ...question, socket: paths.socket, timeoutMs: TIMEOUT_MS })
+  } catch (error) {
+    if (!(error instanceof AppError) || error.code !== ERROR_CODES.notRunning) throw error
+    const hint = 'start it: overlay hub start'
+    throw new AppError(ERROR_CODES.notRunning, `no hub runs in ${paths.directory}`, { hint, cause: error })
+  }
+}
