@@ -60,7 +60,7 @@ export function hubPaths(directory: string): HubPaths {
   }
 }
 
-export function isHubInitialised(paths: HubPaths): boolean {
+function isHubInitialised(paths: HubPaths): boolean {
   return existsSync(paths.settings) && existsSync(paths.key)
 }
 
