@@ -55,14 +55,15 @@ function familyLines(name: string, report: FamilyReport | null): string[] {
     return [`${name}: UDP does not come through, or nobody answers at ${servers}`]
   }
   const rows: [string, string][] = [
-    ['seen as', report.mapped ?? ''],
+    ['seen as', report.mapped ?? 'not known: no server has said it'],
     ['NAT', MAPPINGS[report.mapping]],
     ['filtering', FILTERINGS[report.filtering]],
   ]
   if (report.ports !== null) rows.push(['ports', describePorts(report.ports)])
   if (report.hairpin !== null) rows.push(['hairpin', report.hairpin ? 'yes' : 'no'])
-  for (const { endpoint, rttMs } of report.servers) {
-    rows.push(['server', `${endpoint} ${rttMs === null ? 'does not answer' : `answers in ${rttMs} ms`}`])
+  for (const { endpoint, rttMs, fault } of report.servers) {
+    const silence = fault === null ? 'does not answer' : `does not answer as it should: ${fault}`
+    rows.push(['server', `${endpoint} ${rttMs === null ? silence : `answers in ${rttMs} ms`}`])
   }
   return [`${name}: UDP works`, ...rows.map(([title, text]) => `  ${`${title}:`.padEnd(11)}${text}`)]
 }

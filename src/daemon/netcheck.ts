@@ -20,7 +20,7 @@ import { resolveServers } from './resolve-servers.js'
 
 /** What is known of one family of addresses. */
 export interface FamilyReport {
-  /** Whether any server answered over UDP. */
+  /** Whether anything came back over UDP. */
   readonly udp: boolean
   /** `address:port` as the world saw it, or null. */
   readonly mapped: string | null
@@ -28,7 +28,13 @@ export interface FamilyReport {
   readonly filtering: Filtering
   readonly ports: PortChoice | null
   readonly hairpin: boolean | null
-  readonly servers: readonly { readonly endpoint: string; readonly rttMs: number | null }[]
+  readonly servers: readonly {
+    readonly endpoint: string
+    /** Null if it did not answer. */
+    readonly rttMs: number | null
+    /** What came instead of an answer, or null. */
+    readonly fault: string | null
+  }[]
 }
 
 /** What the next router speaks. */
@@ -128,15 +134,16 @@ async function surveyFamily(family: 4 | 6, servers: readonly Endpoint[]): Promis
   if (!isAvailable) return null
   const report = survey.report()
   return {
-    udp: report.mapped !== undefined,
+    udp: report.isHeard,
     mapped: report.mapped === undefined ? null : formatEndpoint(report.mapped),
     mapping: report.mapping,
     filtering: report.filtering,
     ports: report.ports ?? null,
     hairpin: report.hairpin ?? null,
-    servers: report.servers.map(({ server, rttMs }) => ({
+    servers: report.servers.map(({ server, rttMs, fault }) => ({
       endpoint: formatEndpoint(server),
       rttMs: rttMs === undefined ? null : roundMs(rttMs),
+      fault: fault ?? null,
     })),
   }
 }

@@ -10,7 +10,7 @@
  */
 
 import { formatHex } from '../base/bytes.js'
-import { type Endpoint, equalEndpoint, formatEndpoint } from '../net/endpoint.js'
+import { type Endpoint, equalEndpoint } from '../net/endpoint.js'
 import { equalIp, type IpAddress } from '../net/ip.js'
 import type { RandomBytes } from '../wireguard/crypto.js'
 import {
@@ -25,11 +25,14 @@ import {
   type ChangeRequest,
   decodeStun,
   encodeBindingRequest,
+  errorCode,
   isBinding,
+  isStun,
   mappedEndpoint,
   otherEndpoint,
   type StunMessage,
   TRANSACTION_ID_BYTES,
+  transactionIdOf,
 } from './stun.js'
 
 /** When a question is sent again, in ms after it was first sent. */
@@ -67,11 +70,15 @@ interface ServerSurvey {
   readonly server: Endpoint
   /** Undefined if it did not answer. */
   readonly rttMs: number | undefined
+  /** What came instead of an answer; undefined if nothing did. */
+  readonly fault: string | undefined
 }
 
 export interface SurveyReport {
   readonly servers: readonly ServerSurvey[]
-  /** Undefined if nobody answered: UDP is blocked, or no server lives. */
+  /** Something came back over UDP, if only a refusal. */
+  readonly isHeard: boolean
+  /** Undefined if no server said it. */
   readonly mapped: Endpoint | undefined
   readonly mapping: Mapping
   readonly filtering: Filtering
@@ -91,6 +98,7 @@ interface Question {
   readonly firstSentMs: number
   resends: number
   answer: { readonly mapped: Endpoint | undefined; readonly rttMs: number } | undefined
+  fault: string | undefined
 }
 
 type Round = 'notStarted' | 'mapping' | 'rest' | 'done'
@@ -128,10 +136,14 @@ export class NatSurvey {
     nowMs: number,
     sends: SurveySend[],
   ): void {
-    const message = decodeStun(bytes)
-    if (message === undefined || !isBinding(message)) return
-    const question = this.#questions.get(formatHex(message.transactionId))
+    if (!isStun(bytes)) return
+    const question = this.#questions.get(formatHex(transactionIdOf(bytes)))
     if (question === undefined || question.answer !== undefined) return
+    const message = decodeStun(bytes)
+    if (message === undefined || !isBinding(message) || message.class === 'error') {
+      if (socket === question.socket && equalEndpoint(from, question.to)) question.fault = faultOf(message)
+      return
+    }
     if (!this.#isAnswer(question, message, socket, from)) return
     const mapped = mappedEndpoint(message)
     question.answer = { mapped, rttMs: nowMs - question.firstSentMs }
@@ -164,7 +176,11 @@ export class NatSurvey {
     const [hairpin] = this.#all('hairpin')
     const asked = this.#options.servers.slice(0, MAX_SERVERS)
     return {
-      servers: asked.map((server) => ({ server, rttMs: this.#rttOf(server) })),
+      servers: asked.map((server) => {
+        const { answer, fault } = this.#questionTo(server) ?? {}
+        return { server, rttMs: answer?.rttMs, fault: answer === undefined ? fault : undefined }
+      }),
+      isHeard: [...this.#questions.values()].some(({ answer, fault }) => (answer ?? fault) !== undefined),
       mapped: this.#sightings()[0]?.mapped,
       mapping,
       filtering: this.#filtering(),
@@ -192,6 +208,7 @@ export class NatSurvey {
       firstSentMs: nowMs,
       resends: 0,
       answer: undefined,
+      fault: undefined,
     }
     this.#questions.set(formatHex(id), question)
     sends.push(question)
@@ -287,8 +304,12 @@ export class NatSurvey {
     return byPort.answer === undefined ? 'addressAndPortDependent' : 'addressDependent'
   }
 
-  #rttOf(server: Endpoint): number | undefined {
-    const text = formatEndpoint(server)
-    return this.#all('mapping').find(({ to }) => formatEndpoint(to) === text)?.answer?.rttMs
+  #questionTo(server: Endpoint): Question | undefined {
+    return this.#all('mapping').find(({ to }) => equalEndpoint(to, server))
   }
+}
+
+function faultOf(message: StunMessage | undefined): string {
+  if (message?.class !== 'error') return 'what it says is not understood'
+  return `it refuses (error ${errorCode(message) ?? 'without a number'})`
 }

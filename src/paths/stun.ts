@@ -3,7 +3,7 @@
  *
  * | offset | size | field |
  * | 0  | 2  | class and method, mixed (section 5); the upper two bits are 0 |
- * | 2  | 2  | length of what follows the header, a multiple of 4 |
+ * | 2  | 2  | length of what follows the header |
  * | 4  | 4  | magic cookie 21 12 a4 42 |
  * | 8  | 12 | transaction id |
  * | 20 | n  | attributes: type 2, length 2, value, padding to 4 bytes |
@@ -11,6 +11,7 @@
  * A decoded message keeps its bytes: integrity and fingerprint are computed over what came, never over
  * an encoding of it anew, because padding may hold anything. Of an attribute that stands twice the first
  * counts; what follows MESSAGE-INTEGRITY is ignored but for FINGERPRINT (sections 14.5, 14.7).
+ * Some servers leave out the padding of the last attribute, and count it in the length or not: that is understood.
  */
 
 import { hmac } from '@noble/hashes/hmac.js'
@@ -85,12 +86,15 @@ export function isStun(bytes: Uint8Array): boolean {
   return COOKIE.every((byte, i) => bytes[4 + i] === byte)
 }
 
+/** Also of a message that is not well-formed. `bytes`: isStun. */
+export function transactionIdOf(bytes: Uint8Array): Uint8Array {
+  return bytes.subarray(8, HEADER_BYTES)
+}
+
 /** Undefined if `bytes` is no whole, well-formed message, or its fingerprint is wrong. */
 export function decodeStun(bytes: Uint8Array): StunMessage | undefined {
   if (!isStun(bytes)) return undefined
   const view = viewOf(bytes)
-  const length = view.getUint16(2)
-  if (length % 4 !== 0 || length + HEADER_BYTES !== bytes.length) return undefined
   const attributes = tryReadAttributes(bytes, view)
   if (attributes === undefined) return undefined
   const type = view.getUint16(0)
@@ -98,7 +102,7 @@ export function decodeStun(bytes: Uint8Array): StunMessage | undefined {
   const message: StunMessage = {
     class: CLASSES[kind] as StunClass,
     method: (type & 0x000f) | ((type >> 1) & 0x0070) | ((type >> 2) & 0x0f80),
-    transactionId: bytes.subarray(8, HEADER_BYTES),
+    transactionId: transactionIdOf(bytes),
     attributes,
     bytes,
   }
@@ -189,6 +193,8 @@ export function responsePort(message: StunMessage): number | undefined {
 
 function tryReadAttributes(bytes: Uint8Array, view: DataView): Map<number, Attribute> | undefined {
   const attributes = new Map<number, Attribute>()
+  const claimedEnd = HEADER_BYTES + view.getUint16(2)
+  let paddedEnd = HEADER_BYTES
   let isProtected = false
   let count = 0
   for (let offset = HEADER_BYTES; offset < bytes.length; ) {
@@ -196,16 +202,17 @@ function tryReadAttributes(bytes: Uint8Array, view: DataView): Map<number, Attri
     const type = view.getUint16(offset)
     const end = offset + 4 + view.getUint16(offset + 2)
     if (end > bytes.length) return undefined
-    const next = (end + 3) & ~3
+    paddedEnd = (end + 3) & ~3
     const isFingerprint = type === ATTRIBUTE.fingerprint
-    if (isFingerprint && next !== bytes.length) return undefined
+    if (isFingerprint && paddedEnd !== bytes.length) return undefined
     if ((!isProtected || isFingerprint) && !attributes.has(type)) {
       attributes.set(type, { offset, value: bytes.subarray(offset + 4, end) })
     }
     isProtected ||= type === ATTRIBUTE.messageIntegrity
-    offset = next
+    offset = paddedEnd
   }
-  return attributes
+  // Of the last one the padding may be missing, and be counted all the same.
+  return claimedEnd === bytes.length || claimedEnd === paddedEnd ? attributes : undefined
 }
 
 function isFingerprintWrong({ attributes, bytes }: StunMessage): boolean {

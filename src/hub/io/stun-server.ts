@@ -7,11 +7,9 @@ import { createSocket, type Socket } from 'node:dgram'
 import type { Endpoint } from '../../net/endpoint.js'
 import { formatIp, type IpAddress, tryParseIp } from '../../net/ip.js'
 import { toPlatformError } from '../../platform/system-error.js'
-import { RateLimiter } from '../../wireguard/rate-limiter.js'
 import { answerStun } from '../stun-answer.js'
+import { StunBudget } from '../stun-budget.js'
 
-/** Of one source: a survey of a NAT asks about 40 times. */
-const LIMIT = { tokensPerS: 50, burst: 200 }
 const ANY_V4 = '0.0.0.0'
 const ANY_V6 = '::'
 
@@ -33,7 +31,7 @@ interface Corner {
 
 export class StunServer {
   readonly #corners: Corner[] = []
-  readonly #limiter = new RateLimiter(LIMIT)
+  readonly #budget = new StunBudget()
   readonly #nowMs: () => number
   #answered = 0
   #ignored = 0
@@ -111,7 +109,7 @@ export class StunServer {
   #answer(corner: Corner, from: Endpoint, bytes: Uint8Array): void {
     const { family } = corner.endpoint.address
     const corners = this.#corners.filter(({ endpoint }) => endpoint.address.family === family)
-    const isAllowed = this.#limiter.isAllowed(from.address, this.#nowMs())
+    const isAllowed = this.#budget.take(from, this.#nowMs())
     const answer = isAllowed
       ? answerStun(
           bytes,

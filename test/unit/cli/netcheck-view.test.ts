@@ -10,8 +10,8 @@ const HARD: FamilyReport = {
   ports: { kind: 'random', low: 5120, high: 5631 },
   hairpin: false,
   servers: [
-    { endpoint: '198.51.100.1:3478', rttMs: 20.4 },
-    { endpoint: '198.51.100.2:3478', rttMs: null },
+    { endpoint: '198.51.100.1:3478', rttMs: 20.4, fault: null },
+    { endpoint: '198.51.100.2:3478', rttMs: null, fault: null },
   ],
 }
 

@@ -1,8 +1,10 @@
 import { describe, expect, it } from 'vitest'
+import { concatBytes } from '../../../src/base/bytes.js'
 import { type Endpoint, equalEndpoint } from '../../../src/net/endpoint.js'
 import { type Dependence, portChoiceOf } from '../../../src/paths/nat.js'
 import { NatSurvey, type SurveyReport, type SurveySend } from '../../../src/paths/nat-survey.js'
 import { encodeBindingAnswer } from '../../../src/paths/stun.js'
+import { hex } from '../../support/hex.js'
 import { ip } from '../../support/inner-packets.js'
 import { seededRandom } from '../../support/seeded-random.js'
 import { endpoint, SimulatedNat, SimulatedStunServer } from '../../support/simulated-nat.js'
@@ -99,7 +101,7 @@ describe('a survey of the NAT', () => {
     const { report, tookMs, sent } = survey({ nat })
     expect(report.mapped).toEqual(endpoint('203.0.113.1', 40_000))
     expect(report.hairpin).toBe(true)
-    expect(report.servers).toEqual([{ server: SERVER, rttMs: RTT_MS }])
+    expect(report.servers).toEqual([{ server: SERVER, rttMs: RTT_MS, fault: undefined }])
     expect(tookMs).toBe(3 * RTT_MS)
     expect(sent).toBe(7)
   })
@@ -199,10 +201,30 @@ describe('a survey of the NAT', () => {
 
   it('ends with nothing, after a bounded number of packets, where UDP is blocked', () => {
     const { report, tookMs, sent } = survey({ servers: [] })
-    expect(report).toMatchObject({ mapped: undefined, mapping: 'unknown' })
-    expect(report.servers).toEqual([{ server: SERVER, rttMs: undefined }])
+    expect(report).toMatchObject({ mapped: undefined, mapping: 'unknown', isHeard: false })
+    expect(report.servers).toEqual([{ server: SERVER, rttMs: undefined, fault: undefined }])
     expect(tookMs).toBeLessThanOrEqual(3000)
     expect(sent).toBe(5)
+  })
+
+  it.each([
+    ['does not understand', '0101 0008', '0009 0040 00000000', 'what it says is not understood'],
+    ['is a refusal', '0111 0008', '0009 0004 00000500', 'it refuses (error 500)'],
+  ])('tells silence from an answer that it %s, and asks again', (_what, head, body, fault) => {
+    const machine = new NatSurvey({ servers: [SERVER], ownAddresses: [], random: seededRandom(7) })
+    const sends: SurveySend[] = []
+    machine.start(0, sends)
+    const id = sends[0]?.bytes.subarray(4, 20) ?? new Uint8Array(16)
+    const answer = concatBytes(hex(head), id, hex(body))
+    machine.handleDatagram(0, endpoint('198.51.100.66', 3478), answer, 10, sends)
+    expect(machine.report()).toMatchObject({ isHeard: false, servers: [{ fault: undefined }] })
+    machine.handleDatagram(0, SERVER, answer, 10, sends)
+    expect(machine.report()).toMatchObject({ isHeard: true, mapped: undefined, servers: [{ fault }] })
+    machine.handleTimeout(100, sends)
+    expect(sends).toHaveLength(2)
+    const good = { transactionId: id.subarray(4), mapped: endpoint('203.0.113.1', 40_000) }
+    machine.handleDatagram(0, SERVER, encodeBindingAnswer(good), 120, sends)
+    expect(machine.report()).toMatchObject({ isHeard: true, servers: [{ rttMs: 120, fault: undefined }] })
   })
 
   it('takes no answer from whom it did not ask, and none to what it did not ask', () => {

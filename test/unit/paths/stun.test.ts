@@ -82,6 +82,17 @@ describe('a STUN message', () => {
     })
   })
 
+  it.each([
+    ['and not counted', '0101 0011'],
+    ['and counted', '0101 0014'],
+  ])('may lack the padding of its last attribute: left out %s', (_what, head) => {
+    const id = '2112a442 0102030405060708090a0b0c'
+    const message = decodeStun(hex(`${head} ${id} 0001 0008 0001 1234 c0000207 8022 0001 61`))
+    expect(message && mappedEndpoint(message)?.port).toBe(0x1234)
+    expect(decodeStun(hex(`0101 0010 ${id} 0001 0008 0001 1234 c0000207 8022 0001 61`))).toBeUndefined()
+    expect(decodeStun(hex(`0101 0018 ${id} 0001 0008 0001 1234 c0000207 8022 0001 61`))).toBeUndefined()
+  })
+
   it('gives the code of an error', () => {
     const message = decodeStun(hex('0111 0008 2112a442 0102030405060708090a0b0c 0009 0004 0000 0414'))
     expect(message?.class).toBe('error')
