@@ -1,6 +1,7 @@
 /**
  * Noise_NK_25519_ChaChaPoly_BLAKE2s (Noise specification, revision 34): the session between a node and
- * its hub. The node knows the hub's static key, the hub learns who the node is inside.
+ * its hub or a relay, the server here. The node knows the server's static key; the server learns who the
+ * node is inside.
  *
  *   <- s
  *   ...
@@ -18,9 +19,16 @@ import { keyFromBytes, type PublicKey } from '../wireguard/keys.js'
 import { SymmetricState } from '../wireguard/symmetric-state.js'
 
 const PROTOCOL = new TextEncoder().encode('Noise_NK_25519_ChaChaPoly_BLAKE2s')
-const PROLOGUE = new TextEncoder().encode('overlay control v1')
 const NOTHING = new Uint8Array(0)
 const HANDSHAKE_BYTES: number = KEY_BYTES + TAG_BYTES
+
+/** Makes sessions of one kind: a handshake of one kind never completes as another. */
+export interface NoiseKind {
+  readonly crypto: Crypto
+  readonly random: RandomBytes
+  /** In words, with a version. */
+  readonly prologue: 'overlay control v1' | 'overlay relay v1'
+}
 
 /** Both ends of one session have the mirror image of it. */
 export class NoiseSession {
@@ -51,6 +59,11 @@ export class NoiseSession {
     return plaintext
   }
 
+  /** The next message of the other end is not looked at. */
+  skip(): void {
+    this.#received += 1
+  }
+
   wipe(): void {
     this.#sendKey.fill(0)
     this.#receiveKey.fill(0)
@@ -71,18 +84,19 @@ export class NoiseInitiator {
     this.message = message
   }
 
-  /** Undefined for a hub key of low order. */
-  static tryCreate(crypto: Crypto, random: RandomBytes, hubKey: PublicKey): NoiseInitiator | undefined {
-    const state = startState(crypto, hubKey)
+  /** Undefined for a server key of low order. */
+  static tryCreate(kind: NoiseKind, serverKey: PublicKey): NoiseInitiator | undefined {
+    const { crypto, random } = kind
+    const state = startState(kind, serverKey)
     const ephemeral = crypto.dhPrivateKey(random(KEY_BYTES))
     state.mixHash(ephemeral.publicKey)
-    const secret = ephemeral.sharedSecret(hubKey)
+    const secret = ephemeral.sharedSecret(serverKey)
     if (secret === undefined) return undefined
     const tag = state.seal(state.mixKeyAndDerive(secret), NOTHING)
     return new NoiseInitiator(crypto, state, ephemeral, concatBytes(ephemeral.publicKey, tag))
   }
 
-  /** Undefined if whoever answered does not hold the hub's key. */
+  /** Undefined if whoever answered does not hold the server's key. */
   finish(answer: Uint8Array): NoiseSession | undefined {
     if (answer.length !== HANDSHAKE_BYTES) return undefined
     const remote = keyFromBytes<PublicKey>(answer.slice(0, KEY_BYTES))
@@ -97,15 +111,15 @@ export class NoiseInitiator {
   }
 }
 
-/** The hub's half: one call. Undefined if `message` was not made for the key `own`. */
+/** The server's half: one call. Undefined if `message` was not made for the key `own`. */
 export function respondNoise(
-  crypto: Crypto,
-  random: RandomBytes,
+  kind: NoiseKind,
   own: DhPrivateKey,
   message: Uint8Array,
 ): { readonly session: NoiseSession; readonly answer: Uint8Array } | undefined {
   if (message.length !== HANDSHAKE_BYTES) return undefined
-  const state = startState(crypto, own.publicKey)
+  const { crypto, random } = kind
+  const state = startState(kind, own.publicKey)
   const remote = keyFromBytes<PublicKey>(message.slice(0, KEY_BYTES))
   state.mixHash(remote)
   const staticSecret = own.sharedSecret(remote)
@@ -125,10 +139,10 @@ export function respondNoise(
 }
 
 /** The name is longer than a hash, so it is hashed (section 5.2); then the prologue and the pre-message. */
-function startState(crypto: Crypto, hubKey: PublicKey): SymmetricState {
+function startState({ crypto, prologue }: NoiseKind, serverKey: PublicKey): SymmetricState {
   const start = crypto.hash(PROTOCOL)
   const state = new SymmetricState(crypto, { chainingKey: start, hash: start })
-  state.mixHash(PROLOGUE)
-  state.mixHash(hubKey)
+  state.mixHash(new TextEncoder().encode(prologue))
+  state.mixHash(serverKey)
   return state
 }

@@ -237,7 +237,7 @@ async function establish(
     perMessageDeflate: false,
     maxPayload: MAX_PAYLOAD_BYTES,
   })
-  const initiator = NoiseInitiator.tryCreate(crypto, random, hubKey)
+  const initiator = NoiseInitiator.tryCreate({ crypto, random, prologue: 'overlay control v1' }, hubKey)
   return await new Promise<Established>((resolve, reject) => {
     const fail = (error: Error): void => {
       signal.removeEventListener('abort', onAbort)

@@ -118,7 +118,7 @@ export class ControlServer {
     const { crypto, random, key, hub } = this.#options
     const { session, socket } = connection
     if (session === undefined) {
-      const response = respondNoise(crypto, random, key, bytes)
+      const response = respondNoise({ crypto, random, prologue: 'overlay control v1' }, key, bytes)
       if (response === undefined) {
         hub.counters.malformed += 1
         socket.terminate()
