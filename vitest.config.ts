@@ -8,7 +8,7 @@ const config: ViteUserConfig = defineConfig({
     reporters:
       results === undefined
         ? ['default']
-        : ['default', ['json', { outputFile: `${results}/${process.pid}.json` }]],
+        : ['default', ['json', { outputFile: `${results}/${process.version}-${process.pid}.json` }]],
     projects: [
       {
         test: {
@@ -25,6 +25,13 @@ const config: ViteUserConfig = defineConfig({
           fileParallelism: false,
           testTimeout: 300_000,
           hookTimeout: 120_000,
+        },
+      },
+      {
+        test: {
+          name: 'demo',
+          include: ['test/demo/**/*.test.ts'],
+          testTimeout: 180_000,
         },
       },
       {

@@ -5,12 +5,13 @@
  *
  *   node bin/setup.mjs         packages, dist/ and the addon
  *   node bin/setup.mjs addon   the addon only; `npm install` calls this
- *   node bin/setup.mjs test    as the first; in CI as root also the programs that tests use
+ *   node bin/setup.mjs test    as the first, and the other Node that tests run on; in CI as root also the
+ *                              programs that tests use
  */
 
 import { spawnSync } from 'node:child_process'
 import { existsSync, readdirSync, statSync, utimesSync } from 'node:fs'
-import { createRequire } from 'node:module'
+import { createRequire, isBuiltin } from 'node:module'
 import { connect, createServer } from 'node:net'
 import { delimiter, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -53,7 +54,10 @@ async function main() {
       buildSqlite()
       buildDist()
     }
-    if (task === 'test') installTestPrograms()
+    if (task === 'test') {
+      installOtherNode()
+      installTestPrograms()
+    }
   } finally {
     unlock()
   }
@@ -147,8 +151,9 @@ function buildAddon() {
   utimesSync(built, now, now)
 }
 
-/** The hub's store. Only a hub needs it, and a machine that cannot build it can still be a node. */
+/** The hub's store, where this Node has no SQLite of its own. */
 function buildSqlite() {
+  if (isBuiltin('node:sqlite')) return
   const directory = join(ROOT, 'node_modules', 'better-sqlite3')
   const built = join(directory, 'build', 'Release', 'better_sqlite3.node')
   if (!existsSync(directory) || (existsSync(built) && isLoadable(built))) return
@@ -222,7 +227,19 @@ function readNpmNodeDir() {
   return text === '' || text === 'undefined' || text === 'null' ? undefined : text
 }
 
-// --- programs for tests ------------------------------------------------------------------------
+// --- for tests ---------------------------------------------------------------------------------
+
+/** Node 24, for bin/on-node-24. The package has a lock file of its own: nobody but tests wants it. */
+function installOtherNode() {
+  if (process.platform !== 'linux' || process.arch !== 'x64') return
+  const directory = join(ROOT, 'test', 'node-24')
+  const lock = join(directory, 'package-lock.json')
+  const installed = join(directory, 'node_modules', '.package-lock.json')
+  if (!existsSync(lock) || modifiedMs(installed) >= modifiedMs(lock)) return
+  say('installing Node 24, for tests')
+  const failure = 'installing Node 24 failed; see above'
+  run('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund'], failure, { cwd: directory })
+}
 
 function installTestPrograms() {
   if (!process.env.CI || process.getuid?.() !== 0) return

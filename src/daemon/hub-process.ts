@@ -258,7 +258,7 @@ class HubHost {
       ],
       ['POST /v1/nodes/approve', changeNode((node, effects) => this.#hub.approve(node, effects))],
       ['POST /v1/nodes/rename', (body) => this.#rename(body)],
-      ['POST /v1/backup', async (body) => await this.#backup(body)],
+      ['POST /v1/backup', (body) => this.#backup(body)],
     ])
   }
 
@@ -284,10 +284,10 @@ class HubHost {
     return this.#describe(this.#control.carryOut((effects) => this.#hub.rename(node, name, effects)))
   }
 
-  async #backup(body: unknown): Promise<{ path: string }> {
+  #backup(body: unknown): { path: string } {
     const { path } = checked(backupOrder, body)
     try {
-      await this.#registry.backup(path)
+      this.#registry.backup(path)
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error)
       throw new AppError(ERROR_CODES.platform, `cannot write a backup to ${path}: ${reason}`, {

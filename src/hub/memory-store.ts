@@ -77,7 +77,7 @@ export class MemoryStore implements Store {
     return work()
   }
 
-  async backup(): Promise<void> {
+  backup(): void {
     throw new RangeError('a store in memory has no file to copy')
   }
 

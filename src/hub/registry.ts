@@ -120,8 +120,8 @@ export class Registry {
     return this.#options.store.audit(limit)
   }
 
-  async backup(path: string): Promise<void> {
-    await this.#options.store.backup(path)
+  backup(path: string): void {
+    this.#options.store.backup(path)
   }
 
   // --- enrolment -------------------------------------------------------------------------------

@@ -82,6 +82,6 @@ export interface Store {
   /** All or nothing. */
   transaction<T>(work: () => T): T
   /** A copy that can be opened as a store, in a new file. */
-  backup(path: string): Promise<void>
+  backup(path: string): void
   close(): void
 }

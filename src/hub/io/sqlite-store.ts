@@ -1,17 +1,17 @@
 /**
  * The store in one SQLite file. The write-ahead log and full synchronisation make every transaction whole
  * and lasting, also when the process is killed in the middle of one.
- *
- * better-sqlite3 is loaded here and only here: a node that is no hub runs without it.
  */
 
 import { chmodSync } from 'node:fs'
-import type Database from 'better-sqlite3'
 import { AppError, ERROR_CODES } from '../../base/errors.js'
 import type { AuditRecord, ConsentRecord, NetworkRecord, NodeRecord, Store, TokenRecord } from '../store.js'
+import { loadSqlite, type SqliteDatabase, type SqliteStatement } from './sqlite-driver.js'
 
 const FILE_MODE = 0o600
 const MAX_AUDIT_RECORDS = 100_000
+/** Calls are synchronous, so all of the hub waits meanwhile. */
+const LOCK_PATIENCE_MS = 100
 
 /** Each takes the store one version further; none is ever changed once released. */
 const MIGRATIONS: readonly string[] = [
@@ -26,15 +26,15 @@ const MIGRATIONS: readonly string[] = [
    UPDATE network SET record = json_set(record, '$.needsConsent', json('false'));`,
 ]
 
-/** Throws AppError: the file is none of ours, or the package is missing. */
+/** Throws AppError: the file is none of ours, or this Node has no SQLite. */
 export async function openSqliteStore(path: string): Promise<Store> {
-  const create = await loadSqlite()
-  let database: Database.Database | undefined
+  const open = await loadSqlite()
+  let database: SqliteDatabase | undefined
   try {
-    database = new create(path)
+    database = open(path)
     chmodSync(path, FILE_MODE)
-    database.pragma('journal_mode = WAL')
-    database.pragma('synchronous = FULL')
+    database.exec(`PRAGMA busy_timeout = ${LOCK_PATIENCE_MS}`)
+    database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL')
     migrate(database)
     return new SqliteStore(database)
   } catch (error) {
@@ -47,43 +47,47 @@ export async function openSqliteStore(path: string): Promise<Store> {
   }
 }
 
-async function loadSqlite(): Promise<typeof Database> {
-  try {
-    const { default: create } = await import('better-sqlite3')
-    // The binding is loaded with the first database only.
-    new create(':memory:').close()
-    return create
-  } catch (error) {
-    throw new AppError(ERROR_CODES.addon, 'the package better-sqlite3 is missing or not built', {
-      hint: 'type: npm install better-sqlite3',
-      cause: error,
-    })
-  }
-}
-
-function migrate(database: Database.Database): void {
-  const version = Number(database.pragma('user_version', { simple: true }))
+function migrate(database: SqliteDatabase): void {
+  const { user_version: version } = database.prepare('PRAGMA user_version').get() as { user_version: number }
   if (version > MIGRATIONS.length) {
     throw new AppError(ERROR_CODES.config, `the store is of version ${version}, newer than this program`, {
       hint: 'run the newer program',
     })
   }
   for (let next = version; next < MIGRATIONS.length; next++) {
-    database.transaction(() => {
+    inTransaction(database, () => {
       database.exec(MIGRATIONS[next] ?? '')
-      database.pragma(`user_version = ${next + 1}`)
-    })()
+      database.exec(`PRAGMA user_version = ${next + 1}`)
+    })
+  }
+}
+
+/** Whole: with the lock from its beginning on, and taken back if `work` throws or the end of it fails. */
+function inTransaction<T>(database: SqliteDatabase, work: () => T): T {
+  database.exec('BEGIN IMMEDIATE')
+  try {
+    const result = work()
+    database.exec('COMMIT')
+    return result
+  } catch (error) {
+    try {
+      database.exec('ROLLBACK')
+    } catch {
+      // A full disk makes SQLite roll back by itself, and then there is none.
+    }
+    throw error
   }
 }
 
 class SqliteStore implements Store {
-  readonly #database: Database.Database
-  readonly #putNode: Database.Statement
-  readonly #putToken: Database.Statement
-  readonly #findToken: Database.Statement
-  readonly #putAudit: Database.Statement
+  readonly #database: SqliteDatabase
+  readonly #putNode: SqliteStatement
+  readonly #putToken: SqliteStatement
+  readonly #findToken: SqliteStatement
+  readonly #putAudit: SqliteStatement
+  #isInTransaction = false
 
-  constructor(database: Database.Database) {
+  constructor(database: SqliteDatabase) {
     this.#database = database
     this.#putNode = database.prepare('INSERT OR REPLACE INTO nodes VALUES (?, ?)')
     this.#putToken = database.prepare('INSERT OR REPLACE INTO tokens VALUES (?, ?)')
@@ -116,7 +120,8 @@ class SqliteStore implements Store {
   }
 
   consents(): readonly ConsentRecord[] {
-    return this.#database.prepare('SELECT giver, receiver FROM consents').all() as ConsentRecord[]
+    const rows = this.#database.prepare('SELECT giver, receiver FROM consents').all() as ConsentRecord[]
+    return rows.map(({ giver, receiver }) => ({ giver, receiver }))
   }
 
   putConsent({ giver, receiver }: ConsentRecord): void {
@@ -159,11 +164,17 @@ class SqliteStore implements Store {
   }
 
   transaction<T>(work: () => T): T {
-    return this.#database.inTransaction ? work() : this.#database.transaction(work)()
+    if (this.#isInTransaction) return work()
+    this.#isInTransaction = true
+    try {
+      return inTransaction(this.#database, work)
+    } finally {
+      this.#isInTransaction = false
+    }
   }
 
-  async backup(path: string): Promise<void> {
-    await this.#database.backup(path)
+  backup(path: string): void {
+    this.#database.prepare('VACUUM INTO ?').run(path)
     chmodSync(path, FILE_MODE)
   }
 
