@@ -1,26 +1,28 @@
-/** Composes and runs one hub: store, control sessions, relay, STUN, and its administration. */
+/**
+ * Composes and runs one hub: store, control sessions, and its administration. What listens for the world, relays
+ * and answers STUN is a process of its own (hub-front.ts).
+ */
 
 import { randomBytes } from 'node:crypto'
 import type { ZodType } from 'zod'
 import { AppError, ERROR_CODES } from '../base/errors.js'
 import { createLogger, type Logger } from '../base/log.js'
+import { type Identity, identityFromSeed } from '../control/identity.js'
 import { formatJoinToken } from '../control/join-token.js'
 import type { HubEffect } from '../hub/effects.js'
 import { Hub } from '../hub/hub.js'
+import { type ChannelListener, listenForChannels } from '../hub/io/control-channel.js'
 import { ControlServer } from '../hub/io/control-server.js'
-import { FrontDoor } from '../hub/io/front-door.js'
 import { openSqliteStore } from '../hub/io/sqlite-store.js'
-import { StunServer } from '../hub/io/stun-server.js'
 import { createNetwork, Registry, type RegistryOptions } from '../hub/registry.js'
 import type { NodeRecord, Store } from '../hub/store.js'
-import { tryParseIp } from '../net/ip.js'
 import { bootNowMs, wallNowMs } from '../platform/clock.js'
 import { notifyServiceManager } from '../platform/notify.js'
 import { programVersion } from '../platform/version.js'
-import { TicketDirectory } from '../relay/directory.js'
-import { RelayServer } from '../relay/io/relay-server.js'
 import { nodeCrypto } from '../wireguard/crypto-node.js'
 import { type Route, startApiServer } from './api-server.js'
+import { FrontProcess } from './front-process.js'
+import type { FrontStatus } from './front-protocol.js'
 import {
   type AuditEntry,
   backupOrder,
@@ -39,6 +41,7 @@ import {
   writeHubState,
 } from './hub-state.js'
 import { standardErrorLog } from './log-file.js'
+import { processUsage } from './process-usage.js'
 
 const AUDIT_ENTRIES = 1000
 const SWEEP_INTERVAL_MS = 10_000
@@ -66,6 +69,8 @@ export interface HubRequest {
   readonly isVerbose: boolean
   /** Bytes a second that one client of the relay may send. */
   readonly maxBytesPerS: number
+  /** Starts this program as the front of the hub: executable and arguments. */
+  readonly frontCommand: readonly string[]
   readonly onReady: (status: HubStatus) => void
 }
 
@@ -85,7 +90,7 @@ export async function runHub(request: HubRequest): Promise<void> {
     const host = new HubHost(request, { settings, secrets, store, log })
     stack.push(() => host.stop())
     await host.start(stack)
-    request.onReady(host.status())
+    request.onReady(await host.status())
     notifyServiceManager('READY=1')
     await untilSignal()
     notifyServiceManager('STOPPING=1')
@@ -117,9 +122,9 @@ class HubHost {
   readonly #registry: Registry
   readonly #hub: Hub
   readonly #control: ControlServer
-  readonly #relay: RelayServer
-  #door: FrontDoor | undefined
-  #stun: StunServer | undefined
+  readonly #relayIdentity: Identity
+  #channels: ChannelListener | undefined
+  #front: FrontProcess | undefined
   readonly #timers: NodeJS.Timeout[] = []
 
   constructor(request: HubRequest, parts: Parts) {
@@ -127,13 +132,15 @@ class HubHost {
     this.#parts = parts
     const { settings, secrets, store } = parts
     const { identity } = secrets
+    this.#relayIdentity = identityFromSeed(secrets.relaySeed)
+    const relayKey = this.#relayIdentity.text
     this.#registry = new Registry(registryOptions(store))
     const { address: host, port, stunPort } = settings
     this.#hub = new Hub({
       registry: this.#registry,
       crypto: nodeCrypto,
       identity,
-      relays: () => [{ key: identity.text, host, port }, ...settings.relays],
+      relays: () => [{ key: relayKey, host, port }, ...settings.relays],
       // Two addresses tell more about a NAT than two ports of one.
       stun:
         settings.stunAddresses.length > 1
@@ -144,45 +151,41 @@ class HubHost {
             ],
       wallNowMs,
     })
-    this.#relay = new RelayServer(
-      {
-        identity,
-        random,
-        directory: new TicketDirectory({ hubs: [identity.publicKey], allowed: [], wallNowMs }),
-        maxBytesPerS: request.maxBytesPerS,
-      },
-      bootNowMs,
-    )
     this.#control = new ControlServer({
       hub: this.#hub,
       crypto: nodeCrypto,
       random,
       key: secrets.session,
       nowMs: bootNowMs,
-      onRevoked: (client) => this.#relay.handleDirectoryChange(new Set([client])),
+      onRevoked: (client) => this.#front?.send({ kind: 'revoke', identity: client }),
       onFault: (error) => parts.log.error('hub.failed', { reason: String(error) }),
     })
   }
 
   async start(stack: (() => unknown)[]): Promise<void> {
     const { settings, secrets, log } = this.#parts
-    this.#door = await FrontDoor.open({
-      host: undefined,
-      port: settings.port,
-      certificate: secrets.certificate,
-      onRelay: (stream, remote) => this.#relay.accept(stream, remote),
-      onControl: (socket, remote) => this.#control.accept(socket, remote),
-    })
-    stack.push(async () => await this.#door?.close())
-    this.#stun = await StunServer.open({
-      addresses: settings.stunAddresses.flatMap((text) => tryParseIp(text) ?? []),
-      ports: [settings.stunPort, settings.stunPort + 1],
-      // Where UDP to other ports is blocked, that one may not be; and relays have no other.
-      sparePort: settings.port,
-      hint: 'choose another with --stun-port',
+    const { control: controlPath } = this.#request.paths
+    this.#channels = await listenForChannels(controlPath, (channel, remote) =>
+      this.#control.accept(channel, remote),
+    )
+    stack.push(async () => await this.#channels?.stop())
+    const { port, stunPort, stunAddresses } = settings
+    this.#front = await FrontProcess.start({
+      command: this.#request.frontCommand,
+      plan: {
+        port,
+        stunPort,
+        stunAddresses,
+        certificate: secrets.certificate,
+        relaySeed: secrets.relaySeed,
+        ticketKey: secrets.identity.publicKey,
+        maxBytesPerS: this.#request.maxBytesPerS,
+        controlPath,
+      },
+      log,
       nowMs: bootNowMs,
     })
-    stack.push(async () => await this.#stun?.close())
+    stack.push(async () => await this.#front?.stop())
     const api = await startApiServer({ path: this.#request.paths.socket, routes: this.#routes(), log })
     stack.push(async () => await api.stop())
     this.#every(SWEEP_INTERVAL_MS, (effects) => this.#hub.handleTimeout(effects))
@@ -193,10 +196,10 @@ class HubHost {
   stop(): void {
     for (const timer of this.#timers) clearInterval(timer)
     this.#control.stop()
-    this.#relay.stop()
   }
 
-  status(): HubStatus {
+  async status(): Promise<HubStatus> {
+    const front = await this.#front?.report()
     const { settings } = this.#parts
     const { name, prefix4, prefix6, needsApproval, needsConsent } = this.#registry.network
     return {
@@ -211,25 +214,29 @@ class HubHost {
       relayKey: this.#parts.secrets.identity.text,
       nodes: this.#registry.nodeCount,
       online: this.#hub.onlineCount,
-      relayClients: this.#relay.clientCount,
+      relayClients: front?.relayClients ?? 0,
       pid: process.pid,
       version: programVersion(),
-      memoryBytes: process.memoryUsage().rss,
-      counters: this.#counters(),
+      memoryBytes: processUsage().memoryBytes,
+      processes: this.#processes(front),
+      counters: this.#counters(front),
     }
   }
 
-  #counters(): Record<string, number> {
-    const relay = Object.entries(this.#relay.totals()).map(([name, value]) => [`relay.${name}`, value])
+  #processes(front: FrontStatus | undefined): HubStatus['processes'] {
+    const hub = { name: 'hub', ...processUsage(), restarts: 0 }
+    if (front === undefined) return [hub]
+    const { pid, memoryBytes, cpuS } = front
+    return [hub, { name: 'front', pid, memoryBytes, cpuS, restarts: this.#front?.restarts ?? 0 }]
+  }
+
+  #counters(front: FrontStatus | undefined): Record<string, number> {
     const control = Object.entries(this.#hub.counters).map(([name, value]) => [`control.${name}`, value])
     return Object.fromEntries([
       ...control,
       ['control.deltas', this.#hub.deltas],
       ['control.rateLimited', this.#control.rateLimited],
-      ['connections.turnedAway', this.#door?.turnedAway ?? 0],
-      ['stun.answered', this.#stun?.answered ?? 0],
-      ['stun.ignored', this.#stun?.ignored ?? 0],
-      ...relay,
+      ...Object.entries(front?.counters ?? {}),
     ])
   }
 
@@ -245,7 +252,7 @@ class HubHost {
         return this.#describe(this.#control.carryOut((effects) => change(node, effects)) ?? node)
       }
     return new Map<string, Route>([
-      ['GET /v1/hub', () => this.status()],
+      ['GET /v1/hub', async () => await this.status()],
       ['GET /v1/nodes', () => [...this.#registry.nodes].map((node) => this.#describe(node))],
       ['GET /v1/audit', () => this.#registry.audit(AUDIT_ENTRIES).map(describeAudit)],
       ['POST /v1/tokens', (body) => this.#createToken(body)],

@@ -30,9 +30,23 @@ export interface HubStatus {
   readonly relayClients: number
   readonly pid: number
   readonly version: string
+  /** Of the hub itself, resident. */
   readonly memoryBytes: number
+  /** The hub, and its front, which listens and relays; that is missing while it does not run. */
+  readonly processes: readonly HubProcess[]
   /** Since the start. */
   readonly counters: Readonly<Record<string, number>>
+}
+
+export interface HubProcess {
+  readonly name: string
+  readonly pid: number
+  /** Resident. */
+  readonly memoryBytes: number
+  /** Seconds of processor time since its start. */
+  readonly cpuS: number
+  /** How often it had to be started again. */
+  readonly restarts: number
 }
 
 export interface HubNode {
@@ -84,6 +98,7 @@ export const hubStatus: z.ZodType<HubStatus> = z.object({
   pid: count,
   version: text,
   memoryBytes: count,
+  processes: z.array(z.object({ name: text, pid: count, memoryBytes: count, cpuS: count, restarts: count })),
   counters: z.record(z.string(), count),
 })
 

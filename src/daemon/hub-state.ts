@@ -1,6 +1,7 @@
 /**
  * What a hub keeps in its state directory: settings (hub.json), secret (hub.key), certificate (hub.pem),
- * store (hub.db), and the socket of its administration (hub.sock). The directory is the owner's alone.
+ * store (hub.db), the socket of its administration (hub.sock), and that of the control connections that its
+ * front brings (control.sock). The directory is the owner's alone.
  */
 
 import { randomBytes } from 'node:crypto'
@@ -20,6 +21,7 @@ export const HUB_STATE_DIRECTORY = '/var/lib/overlay/hub'
 const SEED_BYTES = 32
 const SESSION_LABEL = new TextEncoder().encode('overlay hub session key v1')
 const SIGNING_LABEL = new TextEncoder().encode('overlay hub signing key v1')
+const RELAY_LABEL = new TextEncoder().encode('overlay hub relay key v1')
 
 export interface HubSettings {
   /** Host name or address under which nodes reach it. */
@@ -46,7 +48,10 @@ export interface HubPaths {
   readonly key: string
   readonly certificate: string
   readonly store: string
+  /** Of its administration. */
   readonly socket: string
+  /** Of the control connections that its front brings. */
+  readonly control: string
 }
 
 export function hubPaths(directory: string): HubPaths {
@@ -57,6 +62,7 @@ export function hubPaths(directory: string): HubPaths {
     certificate: join(directory, 'hub.pem'),
     store: join(directory, 'hub.db'),
     socket: join(directory, 'hub.sock'),
+    control: join(directory, 'control.sock'),
   }
 }
 
@@ -67,8 +73,10 @@ function isHubInitialised(paths: HubPaths): boolean {
 export interface HubSecrets {
   /** Of control sessions. */
   readonly session: DhPrivateKey
-  /** Signs tickets, and is the identity of the hub's own relay. */
+  /** Signs tickets. */
   readonly identity: Identity
+  /** Of the identity of the hub's own relay: another, because a relay meets strangers. */
+  readonly relaySeed: Uint8Array
   /** Key and certificate of TLS, in PEM. */
   readonly certificate: { readonly key: string; readonly cert: string }
 }
@@ -115,6 +123,7 @@ export function readHubSecrets(paths: HubPaths, crypto: Crypto): HubSecrets {
   return {
     session: crypto.dhPrivateKey(kdf1(crypto, SESSION_LABEL, seed)),
     identity: identityFromSeed(kdf1(crypto, SIGNING_LABEL, seed)),
+    relaySeed: kdf1(crypto, RELAY_LABEL, seed),
     certificate: { key, cert },
   }
 }

@@ -7,6 +7,7 @@ import type { Command, CommandInput } from '../command.js'
 import { askHub, hubPathsOf, schemaOf } from '../hub-client.js'
 import { listOf, megabitsOf, portOf } from '../options.js'
 import { printJson, printLine } from '../output.js'
+import { FRONT_COMMAND } from './hub-front.js'
 
 const DEFAULT_PORT = 443
 const DEFAULT_STUN_PORT = 3478
@@ -62,6 +63,7 @@ export const start: Command = {
       paths: await hubPathsOf(input),
       isVerbose: input.output.isVerbose,
       maxBytesPerS: megabitsOf(input, 'rate-limit') * (1e6 / 8),
+      frontCommand: FRONT_COMMAND,
       onReady: (ready) => {
         if (input.output.isJson) printLine(JSON.stringify(ready))
         else printLine(`the hub of ${ready.network} runs; make a token: overlay hub token create`)

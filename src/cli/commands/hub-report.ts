@@ -1,7 +1,7 @@
 /** `overlay hub status`, `audit` and `backup`. */
 
 import { resolve } from 'node:path'
-import type { HubStatus } from '../../daemon/hub-schema.js'
+import type { HubProcess, HubStatus } from '../../daemon/hub-schema.js'
 import type { Command } from '../command.js'
 import { askHub, hubPathsOf, schemaOf } from '../hub-client.js'
 import { printJson, printLine } from '../output.js'
@@ -38,14 +38,20 @@ function formatHubStatus(answer: HubStatus): string {
       `${answer.relayClients} connected, ${answer.counters['relay.forwarded'] ?? 0} frames forwarded`,
     ],
     ['relay key', answer.relayKey],
-    ['memory', `${Math.round(answer.memoryBytes / 1e6)} MB`],
+    ...answer.processes.map((one): [string, string] => [one.name, formatProcess(one)]),
   ]
+  if (answer.processes.length === 1) rows.push(['front', 'does not run: nobody gets in; see the log'])
   if (answer.needsConsent) rows.push(['consent', 'two nodes reach each other when both have said yes'])
   const odd = Object.entries(answer.counters).filter(
     ([name, value]) => value > 0 && /malformed|refused|turnedAway|rateLimited|ignored|overflow/.test(name),
   )
   if (odd.length > 0) rows.push(['refused', odd.map(([name, value]) => `${name} ${value}`).join(', ')])
   return rows.map(([label, value]) => `${label.padEnd(11)}${value}`).join('\n')
+}
+
+function formatProcess({ pid, memoryBytes, cpuS, restarts }: HubProcess): string {
+  const again = restarts === 0 ? '' : `, started again ${restarts} times`
+  return `process ${pid}, ${Math.round(memoryBytes / 1e6)} MB, ${Math.round(cpuS)} s of processor time${again}`
 }
 
 export const audit: Command = {

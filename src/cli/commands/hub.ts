@@ -1,6 +1,7 @@
 /** `overlay hub`: the control server of a network. Its commands are in files of their own: hub-*.ts. */
 
 import type { CommandGroup } from '../command.js'
+import { front } from './hub-front.js'
 import { init, start } from './hub-make.js'
 import { approve, nodes, remove, rename } from './hub-nodes.js'
 import { audit, backup, status } from './hub-report.js'
@@ -19,5 +20,5 @@ export const hub: CommandGroup = {
     ['sudo overlay hub nodes', 'who is in the network'],
     ['sudo overlay hub remove planner', 'takes effect at once'],
   ],
-  commands: [init, start, status, token, nodes, remove, rename, approve, audit, backup],
+  commands: [init, start, front, status, token, nodes, remove, rename, approve, audit, backup],
 }

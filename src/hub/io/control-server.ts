@@ -1,6 +1,5 @@
-/** Drives a Hub over WebSockets: a Noise session in each, messages sealed inside. */
+/** Drives a Hub over the control connections of its nodes: a Noise session in each, messages sealed inside. */
 
-import type { WebSocket } from 'ws'
 import { TokenBucket } from '../../base/token-bucket.js'
 import {
   encodeMessage,
@@ -15,6 +14,7 @@ import type { Crypto, DhPrivateKey, RandomBytes } from '../../wireguard/crypto.j
 import { RateLimiter } from '../../wireguard/rate-limiter.js'
 import type { HubEffect, SessionId } from '../effects.js'
 import type { Hub } from '../hub.js'
+import type { ControlChannel } from './control-channel.js'
 
 /** From the connection to a valid hello. */
 const HELLO_TIMEOUT_MS = 5000
@@ -44,7 +44,7 @@ export interface ControlServerOptions {
 }
 
 interface Connection {
-  readonly socket: WebSocket
+  readonly socket: ControlChannel
   session: NoiseSession | undefined
   timer: NodeJS.Timeout
   /** Messages that it may still send. */
@@ -69,7 +69,7 @@ export class ControlServer {
     return this.#rateLimited
   }
 
-  accept(socket: WebSocket, remote: Endpoint): void {
+  accept(socket: ControlChannel, remote: Endpoint): void {
     if (!this.#limiter.isAllowed(remote.address, this.#options.nowMs())) {
       this.#rateLimited += 1
       socket.terminate()
@@ -86,16 +86,15 @@ export class ControlServer {
     this.#connections.set(id, connection)
     this.#unproven.add(connection)
     if (this.#unproven.size > MAX_UNPROVEN) this.#endOldest()
-    socket.on('error', () => undefined) // its end follows
-    socket.on('message', (data) => {
-      if (data instanceof Buffer) this.#handleBytes(id, connection, data)
-    })
-    socket.once('close', () => {
-      clearTimeout(connection.timer)
-      this.#connections.delete(id)
-      this.#unproven.delete(connection)
-      connection.session?.wipe()
-      this.carryOut((effects) => this.#options.hub.handleClosed(id, effects))
+    socket.start({
+      onMessage: (message) => this.#handleBytes(id, connection, message),
+      onClosed: () => {
+        clearTimeout(connection.timer)
+        this.#connections.delete(id)
+        this.#unproven.delete(connection)
+        connection.session?.wipe()
+        this.carryOut((effects) => this.#options.hub.handleClosed(id, effects))
+      },
     })
   }
 
