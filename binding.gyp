@@ -29,6 +29,7 @@
         "native/core/dataplane/outbound-send.cc",
         "native/core/dataplane/outbound.cc",
         "native/core/dataplane/outer-socket.cc",
+        "native/core/dataplane/own-datagrams.cc",
         "native/core/dataplane/plane-state.cc",
         "native/core/dataplane/receive-buffers.cc",
         "native/core/dataplane/segmenter.cc",

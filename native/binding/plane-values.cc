@@ -157,7 +157,9 @@ Napi::Object planeLayout(Napi::Env env) {
   Napi::Object layout = Napi::Object::New(env);
   const auto set = [&](const char* name, double value) { layout.Set(name, Napi::Number::New(env, value)); };
   set("blockFields", static_cast<double>(BLOCK_FIELDS));
-  set("dropReasons", static_cast<double>(DROP_REASONS));
+  std::string reasons;
+  for (const DropName& drop : DROP_NAMES) reasons += (reasons.empty() ? "" : " ") + std::string(drop.name);
+  layout.Set("dropReasons", Napi::String::New(env, reasons));
   set("allowedIpBytes", static_cast<double>(ALLOWED_IP_BYTES));
   set("frameHeadroomBytes", static_cast<double>(FRAME_HEADROOM_BYTES));
   set("maxStagedPackets", static_cast<double>(MAX_STAGED_PACKETS));

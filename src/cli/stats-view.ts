@@ -20,6 +20,8 @@ const MEANINGS: Readonly<Record<DropReason | HandshakeDropReason, string>> = {
   innerWriteFailed: 'in: the interface did not take it',
   outerSendFailed: 'out: the UDP socket did not take it',
   frameOverflow: 'out: for a relay: too many waited; the oldest gave way',
+  routingLoop:
+    'out: our own datagrams to peers, which the routes of this machine led back into the interface',
   controlOverflow: 'in: more handshake messages than can wait',
   handshakeMalformed: 'in: no WireGuard message',
   handshakeMac1Invalid: 'in: from somebody who does not know our public key',

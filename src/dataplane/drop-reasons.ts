@@ -19,6 +19,7 @@ export const DROP_REASONS = [
   'outerSendFailed', // out: the socket did not take the datagram
   'controlOverflow', // in: handshake and control datagrams over the bound of the event queue
   'frameOverflow', // out: messages for a relay that gave way to newer ones
+  'routingLoop', // out: an outer datagram of ours that was routed into the inner interface (the kernel: ELOOP)
 ] as const
 
 export type DropReason = (typeof DROP_REASONS)[number]

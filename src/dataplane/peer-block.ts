@@ -19,7 +19,7 @@
  * | 8 | time of the last data (not keepalive) received | in |
  * | 9 | time of the first data received after the last send | in |
  * | 10 | send counter of the current keypair, rounded to a double | out |
- * | 16+ | drops by reason (drop-reasons.ts) | both, see below |
+ * | 16–47 | drops by reason (drop-reasons.ts) | both, see below |
  *
  * Drops are counted from both directions. Each reason happens in one direction only, except
  * `keypairExpired` and `malformedPacket`, where a lost increment is accepted.
@@ -27,7 +27,7 @@
 
 import { DROP_REASONS } from './drop-reasons.js'
 
-const BLOCK_FIELDS = 32
+const BLOCK_FIELDS = 48
 const BLOCK_FIELD = {
   txBytes: 0,
   txMessages: 1,
@@ -42,6 +42,10 @@ const BLOCK_FIELD = {
   sendCounter: 10,
   drops: 16,
 } as const
+
+if (BLOCK_FIELD.drops + DROP_REASONS.length > BLOCK_FIELDS) {
+  throw new RangeError('a drop counter beyond the block would count in the next one')
+}
 
 export type BlockFieldName = keyof typeof BLOCK_FIELD
 

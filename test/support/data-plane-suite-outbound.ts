@@ -1,10 +1,10 @@
 /** Compliance: packets from the inner interface to the wire. */
 
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { concatBytes } from '../../src/base/bytes.js'
 import { addPeers, eventsOf, FarEnd, pathTo, prefix } from './data-plane-harness.js'
 import type { HarnessOf } from './data-plane-suite.js'
-import { innerPacket } from './inner-packets.js'
+import { firstFragment, innerPacket, udpPacket } from './inner-packets.js'
 
 const TO_PEER_0 = innerPacket('10.9.0.1', '10.0.0.5')
 
@@ -170,6 +170,67 @@ export function outboundTests(harnessOf: HarnessOf): void {
     expect(await harness.takeDatagrams()).toEqual([])
     expect(eventsOf(await harness.takeEvents(), 'handshakeNeeded')).toEqual([])
     expect(harness.plane.blocks.drops(0)).toEqual({ noPath: 1 })
+  })
+
+  describe('an outer datagram of the plane that comes in as an inner packet', () => {
+    const families = [
+      ['10.9.0.1', '10.0.0.5'],
+      ['fd00:9::1', 'fd00:0::5'],
+    ] as const
+
+    test.each(families)('is dropped and counted: data, %s to %s', async (from, to) => {
+      const harness = harnessOf()
+      addPeers(harness, 0)
+      const far = new FarEnd(harness, { localIndex: 7 })
+      far.install(0)
+      await harness.injectPackets(TO_PEER_0)
+      const [sent] = await harness.takeDatagrams()
+      const looped = udpPacket(from, to, harness.v4.port, sent?.bytes ?? TO_PEER_0)
+      await harness.injectPackets(looped, looped, TO_PEER_0)
+      const others = await harness.takeDatagrams()
+      expect(others.map(({ bytes }) => far.open(bytes).counter)).toEqual([1n])
+      expect(harness.plane.blocks.drops(0)).toEqual({ routingLoop: 2 })
+    })
+
+    test.each(families)('is dropped and counted: control messages, %s to %s', async (from, to) => {
+      const harness = harnessOf()
+      addPeers(harness, 0)
+      const initiation = Uint8Array.from({ length: 148 }, (_, i) => (i < 4 ? Number(i === 0) : 7 * i))
+      harness.plane.sendDatagram(pathTo(harness.v4), initiation, 0)
+      const looped = udpPacket(from, to, harness.v4.port, initiation)
+      await harness.injectPackets(looped)
+      expect(harness.plane.blocks.drops(0)).toEqual({ routingLoop: 1 })
+      // No handshake is asked for because of it.
+      expect(eventsOf(await harness.takeEvents(), 'handshakeNeeded')).toEqual([])
+    })
+
+    test('is dropped when only its first fragment shows', async () => {
+      const harness = harnessOf()
+      addPeers(harness, 0)
+      new FarEnd(harness, { localIndex: 7 }).install(0)
+      await harness.injectPackets(TO_PEER_0)
+      const [sent] = await harness.takeDatagrams()
+      const whole = udpPacket('fd00:9::1', 'fd00:0::5', harness.v6.port, sent?.bytes ?? TO_PEER_0)
+      await harness.injectPackets(firstFragment(whole))
+      expect(harness.plane.blocks.drops(0)).toEqual({ routingLoop: 1 })
+    })
+
+    test.each([
+      ['from another port', (port: number) => port ^ 1, 0],
+      ['under an index that is not ours', (port: number) => port, 4],
+      ['under a counter that is still to come', (port: number) => port, 8],
+    ])('is told from one of somebody else: %s', async (_, portOf, changed) => {
+      const harness = harnessOf()
+      addPeers(harness, 0)
+      new FarEnd(harness, { localIndex: 7 }).install(0)
+      await harness.injectPackets(TO_PEER_0)
+      const [sent] = await harness.takeDatagrams()
+      const datagram = sent?.bytes ?? TO_PEER_0
+      if (changed > 0) datagram[changed] = (datagram[changed] as number) ^ 8
+      await harness.injectPackets(udpPacket('10.9.0.1', '10.0.0.5', portOf(harness.v4.port), datagram))
+      expect(await harness.takeDatagrams()).toHaveLength(1)
+      expect(harness.plane.blocks.drops(0)).toEqual({})
+    })
   })
 
   test('sending counts whole messages and notes the times of data and of anything', async () => {

@@ -1,5 +1,6 @@
 /** Inner IP packets for tests: whole headers, right lengths and checksums, a payload that can be told apart. */
 
+import { concatBytes } from '../../src/base/bytes.js'
 import { type IpAddress, tryParseIp } from '../../src/net/ip.js'
 
 export interface InnerPacketOptions {
@@ -41,6 +42,28 @@ export function innerPacket(from: string, to: string, options: InnerPacketOption
   packet.set(source.bytes, 8)
   packet.set(ip(to).bytes, 24)
   return packet
+}
+
+/** A UDP datagram from `port` to port 51820. */
+export function udpPacket(from: string, to: string, port: number, payload: Uint8Array): Uint8Array {
+  const headerBytes = from.includes(':') ? 40 : 20
+  const packet = innerPacket(from, to, { length: headerBytes + 8 + payload.length })
+  const view = new DataView(packet.buffer, headerBytes)
+  view.setUint16(0, port)
+  view.setUint16(2, 51_820)
+  view.setUint16(4, 8 + payload.length)
+  packet.set(payload, headerBytes + 8)
+  return packet
+}
+
+/** Of an IPv6 packet, with more to follow (RFC 8200 section 4.5). */
+export function firstFragment(packet: Uint8Array): Uint8Array {
+  const fragment = concatBytes(packet.subarray(0, 40), new Uint8Array(8), packet.subarray(40))
+  fragment[40] = fragment[6] as number
+  fragment[6] = 44
+  fragment[43] = 1
+  new DataView(fragment.buffer).setUint16(4, fragment.length - 40)
+  return fragment
 }
 
 /** The header checksum (RFC 791) as it should be, whatever stands in the field. */

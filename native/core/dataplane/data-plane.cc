@@ -92,6 +92,7 @@ Result<DataPlane::OpenedSocket> DataPlane::openSocket(UdpOptions options) {
   const std::lock_guard<std::mutex> lock(plane_.lock);
   if (Result<void> watched = inbound_.watch(socket); !watched.ok()) return watched.error();
   lastSocket_ = id;
+  plane_.ownDatagrams.addPort(socket.port());
   sockets_[id] = std::move(opened.value());
   return OpenedSocket{id, socket.port()};
 }
@@ -108,7 +109,10 @@ void DataPlane::closeSocket(uint32_t id) {
   const auto socket = sockets_.find(id);
   {
     const std::lock_guard<std::mutex> lock(plane_.lock);
-    if (socket != sockets_.end()) inbound_.unwatch(*socket->second);
+    if (socket != sockets_.end()) {
+      inbound_.unwatch(*socket->second);
+      forgetPort(*socket->second);
+    }
     forgetPaths(*port);
   }
   // Its port is free when this returns.
@@ -121,6 +125,14 @@ OuterPort* DataPlane::findPort(uint32_t id) {
   if (const auto socket = sockets_.find(id); socket != sockets_.end()) return socket->second.get();
   const auto frames = framePorts_.find(id);
   return frames == framePorts_.end() ? nullptr : frames->second.get();
+}
+
+// Sockets of both families mostly share their number.
+void DataPlane::forgetPort(const OuterSocket& closing) {
+  const bool isShared = std::any_of(sockets_.begin(), sockets_.end(), [&closing](const auto& entry) {
+    return entry.second.get() != &closing && entry.second->port() == closing.port();
+  });
+  if (!isShared) plane_.ownDatagrams.removePort(closing.port());
 }
 
 void DataPlane::forgetPaths(const OuterPort& port) {
@@ -148,7 +160,9 @@ Result<void> DataPlane::setMark(uint32_t mark) {
 
 bool DataPlane::sendDatagram(uint32_t socket, const DatagramInfo& info, ByteView bytes) {
   OuterPort* const port = findPort(socket);
-  return port != nullptr && bytes.size > 0 && port->sendOne(info, bytes);
+  if (port == nullptr || bytes.size == 0) return false;
+  plane_.ownDatagrams.note(bytes);
+  return port->sendOne(info, bytes);
 }
 
 // --- peers ---------------------------------------------------------------------------------------

@@ -111,6 +111,7 @@ class DataPlane {
   std::vector<std::thread> threads_;
   OuterPort* findPort(uint32_t id);
   void forgetPaths(const OuterPort& port);
+  void forgetPort(const OuterSocket& closing);
 
   std::map<uint32_t, std::unique_ptr<OuterSocket>> sockets_;
   std::map<uint32_t, std::unique_ptr<FramePort>> framePorts_;

@@ -21,6 +21,8 @@ constexpr size_t TCP_HEADER_BYTES = 20;
 constexpr size_t UDP_HEADER_BYTES = 8;
 constexpr uint8_t PROTOCOL_TCP = 6;
 constexpr uint8_t PROTOCOL_UDP = 17;
+constexpr uint8_t IPV6_FRAGMENT = 44;
+constexpr size_t IPV6_FRAGMENT_BYTES = 8;
 
 inline uint16_t readUint16(const uint8_t* at) { return static_cast<uint16_t>((at[0] << 8) | at[1]); }
 inline uint32_t readUint32(const uint8_t* at) {
@@ -54,6 +56,22 @@ inline size_t addressBytes(int version) { return version == 4 ? 4 : 16; }
 // Source address, with the destination right behind it.
 inline const uint8_t* sourceOf(const uint8_t* packet, int version) { return packet + (version == 4 ? 12 : 8); }
 inline const uint8_t* destinationOf(const uint8_t* packet, int version) { return packet + (version == 4 ? 16 : 24); }
+
+// Where the UDP header of a packet begins; 0 if it has none, or is a fragment but the first. Of IPv6 extension
+// headers only the fragment's is looked behind: our own datagrams have no other.
+inline size_t udpOffset(const uint8_t* packet, size_t size, int version) {
+  size_t at = 0;
+  if (version == 4) {
+    constexpr uint16_t FRAGMENT_OFFSET = 0x1fff;
+    if (packet[9] == PROTOCOL_UDP && (readUint16(packet + 6) & FRAGMENT_OFFSET) == 0) at = 4 * (packet[0] & 15U);
+  } else if (packet[6] == PROTOCOL_UDP) {
+    at = IPV6_HEADER_BYTES;
+  } else if (packet[6] == IPV6_FRAGMENT && size >= IPV6_HEADER_BYTES + IPV6_FRAGMENT_BYTES) {
+    const uint8_t* const fragment = packet + IPV6_HEADER_BYTES;
+    if (fragment[0] == PROTOCOL_UDP && readUint16(fragment + 2) >> 3 == 0) at = IPV6_HEADER_BYTES + IPV6_FRAGMENT_BYTES;
+  }
+  return at != 0 && at + UDP_HEADER_BYTES <= size ? at : 0;
+}
 
 // The two ECN bits.
 inline uint8_t ecnOf(const uint8_t* packet, int version) {

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 
 namespace overlay {
 
@@ -42,11 +43,35 @@ enum class Drop : uint32_t {
   outerSendFailed,
   controlOverflow,
   frameOverflow,
+  routingLoop,
 };
-constexpr size_t DROP_REASONS = 15;
+struct DropName {
+  Drop reason;
+  const char* name;
+};
+// In the order of their numbers. TypeScript compares the names.
+constexpr DropName DROP_NAMES[] = {
+    {Drop::malformedDatagram, "malformedDatagram"},
+    {Drop::unknownReceiver, "unknownReceiver"},
+    {Drop::keypairExpired, "keypairExpired"},
+    {Drop::authenticationFailed, "authenticationFailed"},
+    {Drop::replayed, "replayed"},
+    {Drop::malformedPacket, "malformedPacket"},
+    {Drop::sourceNotAllowed, "sourceNotAllowed"},
+    {Drop::noAllowedIp, "noAllowedIp"},
+    {Drop::noPath, "noPath"},
+    {Drop::stagedOverflow, "stagedOverflow"},
+    {Drop::handshakeFailed, "handshakeFailed"},
+    {Drop::innerWriteFailed, "innerWriteFailed"},
+    {Drop::outerSendFailed, "outerSendFailed"},
+    {Drop::controlOverflow, "controlOverflow"},
+    {Drop::frameOverflow, "frameOverflow"},
+    {Drop::routingLoop, "routingLoop"},
+};
+constexpr size_t DROP_REASONS = std::size(DROP_NAMES);
 
 // Fields of a peer's block, in doubles.
-constexpr size_t BLOCK_FIELDS = 32;
+constexpr size_t BLOCK_FIELDS = 48;
 enum class Field : size_t {
   txBytes = 0,
   txMessages = 1,
@@ -59,7 +84,18 @@ enum class Field : size_t {
   lastDataReceiveMs = 8,
   firstUnansweredReceiveMs = 9,
   sendCounter = 10,
+  // One for each reason, to the end of the block.
   drops = 16,
 };
+
+constexpr bool areDropsInOrder() {
+  for (size_t i = 0; i < DROP_REASONS; i++) {
+    if (static_cast<size_t>(DROP_NAMES[i].reason) != i) return false;
+  }
+  return true;
+}
+static_assert(areDropsInOrder(), "a drop's number is its place in DROP_NAMES");
+static_assert(static_cast<size_t>(Field::drops) + DROP_REASONS <= BLOCK_FIELDS,
+              "a drop counter beyond the block would write into the next one");
 
 }  // namespace overlay

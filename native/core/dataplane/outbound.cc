@@ -182,6 +182,10 @@ void OutboundThread::handlePacket(const uint8_t* bytes, size_t size, const Virti
     blocks.countDrops(blocks.deviceSlot(), Drop::noAllowedIp, segments.count());
     return;
   }
+  if (plane_.isOwnDatagram(bytes, length, version)) {
+    blocks.countDrops(peer->slot, Drop::routingLoop, segments.count());
+    return;
+  }
   const Path* const path = peer->path.load();
   if (path == nullptr) {
     blocks.countDrops(peer->slot, Drop::noPath, segments.count());

@@ -1,8 +1,8 @@
 // The way out, from the inner interface to the wire, in the order a packet meets it:
 //
-//   inner port -> header check -> allowed IPs -> path? -> usable keypair? -> counters taken   | reading turn
-//                      |              |            |            |
-//               malformedPacket  noAllowedIp    noPath   staged and handshakeNeeded
+//   inner port -> header check -> allowed IPs -> ours? -> path? -> usable keypair? -> counters taken | reading turn
+//                      |              |            |        |            |
+//               malformedPacket  noAllowedIp  routingLoop noPath  staged and handshakeNeeded
 //
 //   split, checksums, padding -> seal, many at once                                           | in parallel
 //   trains of equal messages to one place -> one sendmmsg per socket -> counters and times    | sending turn

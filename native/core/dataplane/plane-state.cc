@@ -1,6 +1,9 @@
 #include "plane-state.h"
 
+#include <algorithm>
 #include <utility>
+
+#include "transport-message.h"
 
 namespace overlay {
 namespace {
@@ -15,6 +18,19 @@ PlaneState::PlaneState(PeerBlocks itsBlocks, uint32_t itsMtu)
     : blocks(itsBlocks), indices(epochs), peers(itsBlocks.slots()), mtu(itsMtu), allowedIps_(new AllowedIps) {}
 
 PlaneState::~PlaneState() { delete allowedIps_.load(); }
+
+// Seldom asked: of packets from a port of ours only. So all peers may be looked through.
+bool PlaneState::isOwnPayload(ByteView payload) const {
+  if (!isTransportData(payload.data, payload.size)) return ownDatagrams.isNoted(payload);
+  if (payload.size < TRANSPORT_HEADER_BYTES) return false;
+  const TransportHeader header = readTransportHeader(payload.data);
+  return std::any_of(peers.begin(), peers.end(), [&header](const std::atomic<Peer*>& place) {
+    const Peer* const peer = place.load();
+    const Keypair* const keypair = peer == nullptr ? nullptr : peer->rotation.current();
+    return keypair != nullptr && keypair->material.remoteIndex == header.receiverIndex &&
+           header.counter < keypair->nextCounter.load(std::memory_order_relaxed);
+  });
+}
 
 void PlaneState::raiseHandshake(Peer& peer) {
   if (peer.isHandshakeRaised.load(std::memory_order_relaxed) || peer.isHandshakeRaised.exchange(true)) return;

@@ -14,6 +14,7 @@
 #include "epochs.h"
 #include "event-queue.h"
 #include "index-table.h"
+#include "own-datagrams.h"
 #include "peer-blocks.h"
 #include "peer.h"
 
@@ -30,6 +31,7 @@ class PlaneState {
   Epochs epochs;
   EventQueue events;
   IndexTable indices;
+  OwnDatagrams ownDatagrams;
   // By slot; nullptr where none is.
   std::vector<std::atomic<Peer*>> peers;
   std::atomic<uint32_t> mtu;
@@ -41,6 +43,12 @@ class PlaneState {
     if (slot < 0) return nullptr;
     Peer* const peer = peers[static_cast<size_t>(slot)].load();
     return peer != nullptr && peer->isRouted.load(std::memory_order_relaxed) ? peer : nullptr;
+  }
+
+  // Whether an inner packet is an outer datagram of ours. Inside an epoch.
+  bool isOwnDatagram(const uint8_t* packet, size_t size, int version) const {
+    const ByteView payload = ownDatagrams.payloadFromOwnPort(packet, size, version);
+    return payload.size > 0 && isOwnPayload(payload);
   }
 
   void raiseHandshake(Peer& peer);
@@ -56,6 +64,8 @@ class PlaneState {
   void dropStaged(Peer& peer, Drop reason);
 
  private:
+  bool isOwnPayload(ByteView payload) const;
+
   std::atomic<const AllowedIps*> allowedIps_;
 };
 

@@ -239,11 +239,11 @@ function checkedMtu(mtu: number): number {
   return mtu
 }
 
-/** Numbers that both sides know are owned here, and compared when a plane is opened. */
+/** Numbers and names that both sides know are owned here, and compared when a plane is opened. */
 function requireLayout(layout: NativePlaneLayout): void {
   const expected: NativePlaneLayout = {
     blockFields: PeerBlocks.bytesFor(0) / Float64Array.BYTES_PER_ELEMENT,
-    dropReasons: DROP_REASONS.length,
+    dropReasons: DROP_REASONS.join(' '),
     allowedIpBytes: ALLOWED_IP_BYTES,
     frameHeadroomBytes: FRAME_HEADROOM_BYTES,
     maxStagedPackets: MAX_STAGED_PACKETS,

@@ -100,10 +100,11 @@ export type NativePath = [
   local: Uint8Array | undefined,
 ]
 
-/** Numbers that both sides know. */
+/** What both sides know. */
 export interface NativePlaneLayout {
   readonly blockFields: number
-  readonly dropReasons: number
+  /** Their names in the order of their counters, with spaces between. */
+  readonly dropReasons: string
   readonly allowedIpBytes: number
   readonly frameHeadroomBytes: number
   readonly maxStagedPackets: number

@@ -1,10 +1,10 @@
 /**
  * The way out, from the inner interface to the wire, in the order a packet meets it:
  *
- *   inner port ─ batch ─► header check ─► allowed IPs ─► peer ─► path? ─► usable keypair? ─► pad, seal
- *                              │              │                    │             │              │
- *                       malformedPacket   noAllowedIp           noPath    staged (copy) and     ▼
- *                                                                        handshakeNeeded   OutgoingBatch
+ *   inner port ─ batch ─► header check ─► allowed IPs ─► ours? ─► path? ─► usable keypair? ─► pad, seal
+ *                              │              │             │        │             │              │
+ *                       malformedPacket   noAllowedIp  routingLoop noPath   staged (copy) and     ▼
+ *                                                                          handshakeNeeded   OutgoingBatch
  *                                                                                               │
  *   outer port ◄──────────────────── one sendBatch per socket ◄─────────────────────────────────┘
  *
@@ -60,6 +60,10 @@ export class Outbound {
     const peer = this.#plane.routeTo(bytes, offset + destinationOffsetOf(version), version)
     if (peer === undefined) {
       blocks.countDrop(blocks.deviceSlot, DROP.noAllowedIp)
+      return
+    }
+    if (this.#plane.ownDatagrams.holds(bytes, offset, length, version)) {
+      blocks.countDrop(peer.slot, DROP.routingLoop)
       return
     }
     if (!peer.path.isSet) {

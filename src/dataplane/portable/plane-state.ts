@@ -14,6 +14,7 @@ import { PeerBlocks } from '../peer-block.js'
 import type { OuterPort } from '../ports.js'
 import type { EventQueue } from './event-queue.js'
 import type { OrderedClock } from './ordered-clock.js'
+import { OwnDatagrams } from './own-datagrams.js'
 import { PackedPath } from './packed-path.js'
 
 export class PeerState {
@@ -54,6 +55,7 @@ export class PlaneState {
   readonly clock: OrderedClock
   readonly sockets: Map<SocketId, OuterPort> = new Map()
   readonly peers: (PeerState | undefined)[]
+  readonly ownDatagrams: OwnDatagrams = new OwnDatagrams(this)
   mtu: number
   #allowedIps = new AllowedIps()
   readonly #keypairs = new Map<number, LiveKeypair>()

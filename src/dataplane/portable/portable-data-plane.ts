@@ -183,6 +183,7 @@ class PortableDataPlane implements DataPlane {
     this.#controlPath.set(path)
     this.#controlPath.writeTo(this.#controlHeaders, 0)
     this.#controlHeaders.tos[0] = tos
+    this.#plane.ownDatagrams.note(bytes)
     const isTaken = port.sendBatch(slabOfOne(bytes), this.#controlHeaders, 1, hops) === 1
     this.#plane.events.deliver()
     return isTaken

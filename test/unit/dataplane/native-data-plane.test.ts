@@ -118,9 +118,15 @@ inNamespace(import.meta.url, () => {
   })
 })
 
-test('an addon of other sources is refused by the number that differs', () => {
+const REASONS = nativePlaneSource().layout.dropReasons
+
+test.each([
+  ['maxStagedPackets', { maxStagedPackets: 7 }],
+  ['dropReasons', { dropReasons: `${REASONS} another` }],
+  ['dropReasons', { dropReasons: REASONS.split(' ').reverse().join(' ') }],
+])('an addon of other sources is refused by what differs: %s', (name, changed) => {
   const real = nativePlaneSource()
-  const source = { ...real, layout: { ...real.layout, maxStagedPackets: 7 } }
+  const source = { ...real, layout: { ...real.layout, ...changed } }
   const attempt = (): unknown =>
     createNativeDataPlane({
       source,
@@ -134,7 +140,7 @@ test('an addon of other sources is refused by the number that differs', () => {
       listener: () => undefined,
     })
   expect(attempt).toThrow(AppError)
-  expect(attempt).toThrow('maxStagedPackets differs')
+  expect(attempt).toThrow(`${name} differs`)
 })
 
 /** A peer in slot 0 of `harness` that is `other`, with everything allowed that the tests send. */
