@@ -37,7 +37,11 @@ class SimulatedNode {
     this.#identity = identityFromSeed(random(32))
     const key = nodeCrypto.dhPrivateKey(random(32)).publicKey
     const nowS = Math.floor(Date.now() / 1000)
-    const tunnelKey = signTunnelKey(this.#identity, key, { notBefore: nowS - 60, notAfter: nowS + 86_400 })
+    const tunnelKey = signTunnelKey(this.#identity, key, {
+      number: nowS,
+      notBefore: nowS - 60,
+      notAfter: nowS + 86_400,
+    })
     let resolve: () => void = () => undefined
     this.joined = new Promise((done) => {
       resolve = done

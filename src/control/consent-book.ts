@@ -83,10 +83,13 @@ export class ConsentBook {
 
   // --- the person ------------------------------------------------------------------------------
 
-  /** Gives what the hub is to be told; undefined if there are too many already. */
-  give(node: GivenConsent): ConsentMessage | undefined {
-    const { identity, name } = node
-    if (!this.#given.has(identity) && this.#given.size >= MAX_CONSENTS) return undefined
+  /** One more may say yes. */
+  canGive(identity: string): boolean {
+    return this.#given.has(identity) || this.#given.size < MAX_CONSENTS
+  }
+
+  /** Gives what the hub is to be told. */
+  give({ identity, name }: GivenConsent): ConsentMessage {
     this.#given.set(identity, { identity, name })
     return this.#tell(identity, true)
   }
@@ -102,6 +105,12 @@ export class ConsentBook {
 
   toStored(): StoredConsents {
     return { isNeeded: this.#isNeeded, given: this.given }
+  }
+
+  /** As it would be after `give` or `revoke`: what is decided is stored first. */
+  storedWith(node: GivenConsent, isGiven: boolean): StoredConsents {
+    const others = this.given.filter(({ identity }) => identity !== node.identity)
+    return { isNeeded: this.#isNeeded, given: isGiven ? [...others, node] : others }
   }
 
   restore({ isNeeded, given }: StoredConsents): void {

@@ -197,6 +197,8 @@ const signalBody = z.string().max(4096)
 
 const signedTunnelKey: z.ZodType<SignedTunnelKey> = z.object({
   key,
+  /** A store of before keys were numbered has none; its signature does not count any more. */
+  number: z.number().int().min(0).default(0),
   notBefore: z.number().int().min(0),
   notAfter: z.number().int().min(0),
   signature: z.string().length(88),

@@ -14,7 +14,8 @@ import { formatKeyBase64, type PublicKey } from '../wireguard/keys.js'
 import { addressOf } from './addresses.js'
 import { tryParseIdentity } from './identity.js'
 import type { NodeInfo, NodesMessage, RelayRtts } from './messages.js'
-import { verifyTunnelKey } from './tunnel-key.js'
+import type { Pins } from './pins.js'
+import { CLOCK_SKEW_S, verifyTunnelKey } from './tunnel-key.js'
 
 /** Another node that may be talked to. */
 export interface NetmapNode {
@@ -35,6 +36,8 @@ export interface NetmapOptions {
   readonly crypto: Crypto
   readonly prefix4: Prefix
   readonly prefix6: Prefix
+  /** Kept by the caller, through restarts. */
+  readonly pins: Pins
   /** Of this node, base64. */
   readonly ownIdentity: string
   readonly wallNowMs: () => number
@@ -65,15 +68,10 @@ interface Entry {
 
 /** Bound on what one hub can make a node remember. */
 const MAX_NODES = 65_535
-/** A clock was set back by a day at most. */
-const CLOCK_SLACK_S = 86_400
-const MAX_PINS: number = 2 * MAX_NODES
 
 export class Netmap {
   readonly #options: NetmapOptions
   readonly #entries = new Map<string, Entry>()
-  /** Name or IPv4 address → the identity that it belonged to first. */
-  readonly #pins = new Map<string, string>()
   /** Tunnel key, current or previous → identity. Anybody can sign a key of somebody else. */
   readonly #keyOwners = new Map<string, string>()
   readonly #refused = new Map<string, { readonly info: NodeInfo; readonly fault: string }>()
@@ -106,9 +104,10 @@ export class Netmap {
     }))
   }
 
-  /** The identity that a name belonged to first. */
-  ownerOf(name: string): string | undefined {
-    return this.#pins.get(name)
+  /** Name and IPv4 address that one which was refused asks for. */
+  claimsOf(identity: string): string[] {
+    const info = this.#refused.get(identity)?.info
+    return info === undefined ? [] : [info.name, info.v4]
   }
 
   /** The hub begins to list all nodes. */
@@ -160,8 +159,7 @@ export class Netmap {
     const refused = this.#refused.get(identity)
     if (refused === undefined) return undefined
     const { info } = refused
-    this.#pins.delete(info.name)
-    this.#pins.delete(info.v4)
+    this.#options.pins.give([info.name, info.v4], identity)
     const removed: NetmapNode[] = []
     for (const { node } of [...this.#entries.values()]) {
       if (node.identity === identity) continue
@@ -174,7 +172,7 @@ export class Netmap {
 
   /** A person vouches that this name is that of an identity which the hub has not brought yet. */
   pin(name: string, identity: string): NetmapChange {
-    if (this.#pins.has(name) || this.#pins.size < MAX_PINS) this.#pins.set(name, identity)
+    this.#options.pins.give([name], identity)
     const removed: NetmapNode[] = []
     for (const { node } of [...this.#entries.values()]) {
       if (node.name === name && node.identity !== identity) this.#remove(node.identity, removed)
@@ -186,15 +184,11 @@ export class Netmap {
 
   /** To be kept through restarts; holds no secret. */
   toStored(): StoredNetmap {
-    return {
-      nodes: [...this.#entries.values()].map(({ info }) => info),
-      pins: Object.fromEntries(this.#pins),
-    }
+    return { nodes: [...this.#entries.values()].map(({ info }) => info) }
   }
 
   /** `stored`: checked for its form only. */
   restore(stored: StoredNetmap): NetmapChange {
-    for (const [name, identity] of Object.entries(stored.pins)) this.#pins.set(name, identity)
     const nodes = stored.nodes.map((info) => ({ ...info, isOnline: false }))
     return this.apply({ type: 'nodes', changed: nodes, removed: [] })
   }
@@ -214,8 +208,9 @@ export class Netmap {
     }
     const verified = verifyTunnelKey(identityKey, info.tunnelKey, wallNowMs())
     if ('fault' in verified) return name + verified.fault
-    if (before !== undefined && isOlder(info, before.info))
-      return `${name}its tunnel key is older than the one before`
+    const { pins } = this.#options
+    if (pins.isRolledBack(info.identity, info.tunnelKey) || isSameNumber(info, before?.info))
+      return `${name}its tunnel key is older than one that it had`
     if (this.#isOthers(verified.key, info.identity)) return `${name}its tunnel key is that of another node`
     const v6 = addressOf(this.#options.crypto, this.#options.prefix6, identityKey)
     if (formatIp(v6) !== info.v6) return `${name}its IPv6 address is not that of its identity`
@@ -226,15 +221,13 @@ export class Netmap {
       ['name', info.name],
       ['IPv4 address', info.v4],
     ] as const) {
-      const owner = this.#pins.get(pinned)
+      const owner = pins.ownerOf(pinned)
       if (owner !== undefined && owner !== info.identity) {
         return `${name}its ${what} belonged to another identity; if it was set up anew, type: overlay trust ${info.name}`
       }
     }
-    if (this.#pins.size < MAX_PINS) {
-      this.#pins.set(info.name, info.identity)
-      this.#pins.set(info.v4, info.identity)
-    }
+    if (!pins.tryPin(info.identity, [info.name, info.v4], info.tunnelKey, wallNowMs() / 1000 - CLOCK_SKEW_S))
+      return `${name}there is no room to remember it`
     const node: NetmapNode = {
       identity: info.identity,
       identityKey,
@@ -268,9 +261,10 @@ export class Netmap {
   }
 
   /** One that is not authentic or has expired counts as none: the current one is what a node is known by. */
-  #previousKeyOf({ identity, previousTunnelKey }: NodeInfo, identityKey: Uint8Array): PublicKey | undefined {
-    if (previousTunnelKey === undefined) return undefined
-    const verified = verifyTunnelKey(identityKey, previousTunnelKey, this.#options.wallNowMs())
+  #previousKeyOf(info: NodeInfo, identityKey: Uint8Array): PublicKey | undefined {
+    const { identity, tunnelKey, previousTunnelKey } = info
+    if (previousTunnelKey === undefined || previousTunnelKey.number !== tunnelKey.number) return undefined
+    const verified = verifyTunnelKey(identityKey, previousTunnelKey, this.#options.wallNowMs(), 'previous')
     return 'key' in verified && !this.#isOthers(verified.key, identity) ? verified.key : undefined
   }
 
@@ -295,7 +289,6 @@ export function isSuccessor(before: NetmapNode, after: NetmapNode): boolean {
 
 export interface StoredNetmap {
   readonly nodes: readonly NodeInfo[]
-  readonly pins: Readonly<Record<string, string>>
 }
 
 /** Throws RangeError: the hub's words were checked before. */
@@ -305,7 +298,11 @@ export function requirePrefix(text: string): Prefix {
   return prefix
 }
 
-/** Another key, signed for a time that began clearly earlier: one that was out of use, brought back. */
-function isOlder({ tunnelKey }: NodeInfo, { tunnelKey: before }: NodeInfo): boolean {
-  return tunnelKey.key !== before.key && tunnelKey.notBefore < before.notBefore - CLOCK_SLACK_S
+/** Another key with the number of the one before: no node signs two. */
+function isSameNumber({ tunnelKey }: NodeInfo, before: NodeInfo | undefined): boolean {
+  return (
+    before !== undefined &&
+    tunnelKey.number === before.tunnelKey.number &&
+    tunnelKey.key !== before.tunnelKey.key
+  )
 }

@@ -318,6 +318,9 @@ function withoutExpired(hello: Hello, nowMs: number): Hello {
 }
 
 function areValid(identity: Uint8Array, keys: SignedTunnelKeys, nowMs: number): boolean {
-  const { tunnelKey, previousTunnelKey = tunnelKey } = keys
-  return [tunnelKey, previousTunnelKey].every((key) => 'key' in verifyTunnelKey(identity, key, nowMs))
+  const { tunnelKey, previousTunnelKey } = keys
+  const isPreviousValid =
+    previousTunnelKey === undefined ||
+    'key' in verifyTunnelKey(identity, previousTunnelKey, nowMs, 'previous')
+  return isPreviousValid && 'key' in verifyTunnelKey(identity, tunnelKey, nowMs)
 }

@@ -4,19 +4,23 @@ import {
   closeSync,
   existsSync,
   fsyncSync,
+  futimesSync,
   openSync,
   realpathSync,
   renameSync,
   rmSync,
-  writeSync,
+  writeFileSync,
 } from 'node:fs'
 import { dirname } from 'node:path'
 import { toPlatformError } from './system-error.js'
 
 const FILE_MODE = 0o600
 
-/** For its owner alone; a symbolic link stays one. `what`: for people, as `cannot save the state to …`. Throws PlatformError. */
-export function replaceFile(path: string, text: string, what: string): void {
+/**
+ * For its owner alone; a symbolic link stays one. `what`: for people, as `cannot save the state to …`. `modifiedMs`:
+ * the time it is to bear, wall clock; that of the write if not given. Throws PlatformError.
+ */
+export function replaceFile(path: string, text: string, what: string, modifiedMs?: number): void {
   let draft = ''
   try {
     const target = existsSync(path) ? realpathSync(path) : path
@@ -24,7 +28,8 @@ export function replaceFile(path: string, text: string, what: string): void {
     rmSync(draft, { force: true })
     const fd = openSync(draft, 'wx', FILE_MODE)
     try {
-      writeSync(fd, text)
+      writeFileSync(fd, text)
+      if (modifiedMs !== undefined) futimesSync(fd, modifiedMs / 1000, modifiedMs / 1000)
       fsyncSync(fd)
     } finally {
       closeSync(fd)

@@ -12,6 +12,8 @@ import { keyFromBytes, type PublicKey } from '../../src/wireguard/keys.js'
 import { countingBytes } from './hex.js'
 
 export const WALL_MS: number = Date.UTC(2026, 5, 1)
+/** Of every node's tunnel key. */
+export const KEY_NUMBER = 10
 export const HANDSHAKE_HASH: Uint8Array = countingBytes(32, 3)
 
 export function prefixOf(text: string): Prefix {
@@ -33,15 +35,20 @@ export function testNode(number: number): TestNode {
   const nowS = WALL_MS / 1000
   return {
     identity,
-    tunnelKey: signTunnelKey(identity, key, { notBefore: nowS - 60, notAfter: nowS + 86_400 }),
+    tunnelKey: signTunnelKey(identity, key, {
+      number: KEY_NUMBER,
+      notBefore: nowS - 60,
+      notAfter: nowS + 86_400,
+    }),
   }
 }
 
-/** Another tunnel key of this node, signed for as many days. */
+/** Another tunnel key of this node, signed as its previous one for as many days. */
 export function previousKeyOf(node: TestNode, days = 1): ReturnType<typeof signTunnelKey> {
   const key = keyFromBytes<PublicKey>(nobleCrypto.hash(node.identity.publicKey))
   const nowS = WALL_MS / 1000
-  return signTunnelKey(node.identity, key, { notBefore: nowS - 60, notAfter: nowS + days * 86_400 })
+  const terms = { number: KEY_NUMBER, notBefore: nowS - 60, notAfter: nowS + days * 86_400 }
+  return signTunnelKey(node.identity, key, terms, 'previous')
 }
 
 export function helloOf(node: TestNode, more: Partial<Hello> = {}): Hello {

@@ -22,7 +22,7 @@ import { nodeCrypto } from '../../wireguard/crypto-node.js'
 import { formatKeyBase64, type PublicKey } from '../../wireguard/keys.js'
 import { HubLink } from './hub-link.js'
 import { createIdentityFile, readIdentityFile } from './identity-file.js'
-import { previousKeyFile } from './key-files.js'
+import { KeyFiles, keyNumberOf, previousKeyFile } from './key-files.js'
 import { validitySpan } from './key-rotation.js'
 import { NetworkStore } from './network-store.js'
 import { openProxy } from './open-proxy.js'
@@ -87,6 +87,7 @@ async function enrol(request: JoinRequest, identity: Identity, publicKey: Public
     hubKey: token.hubKey,
     identity,
     publicKey,
+    keyNumber: keyNumberOf(new KeyFiles(pathsBeside(request.file).key).readCurrent().sinceMs),
     proxy: openProxy({ proxy, proxyCa }, dirname(request.file)),
     hello: { secret: token.secret, ...nameOf(name) },
     isAnswer: (message) => message.type === 'welcome' || message.type === 'refused',
@@ -139,6 +140,7 @@ export async function leaveNetwork(file: string, overlay: OverlayConfig, isForce
       hubKey: overlay.hubKey,
       identity,
       publicKey: ephemeral.publicKey,
+      keyNumber: keyNumberOf(wallNowMs()),
       proxy: openProxy(overlay, dirname(file)),
       hello: {},
       isAnswer: (message) => message.type === 'refused',
@@ -160,6 +162,7 @@ interface Talk {
   readonly hubKey: PublicKey
   readonly identity: Identity
   readonly publicKey: PublicKey
+  readonly keyNumber: number
   readonly proxy: HttpProxy | undefined
   readonly hello: { readonly secret?: string; readonly name?: string }
   /** Ends it. */
@@ -169,7 +172,7 @@ interface Talk {
 }
 
 async function talk(request: Talk): Promise<HubMessage> {
-  const { hub, hubKey, identity, publicKey, proxy, hello, isAnswer, afterAnswer } = request
+  const { hub, hubKey, identity, publicKey, keyNumber: number, proxy, hello, isAnswer, afterAnswer } = request
   let reason = 'no answer'
   return await new Promise<HubMessage>((resolveTalk, reject) => {
     const link = new HubLink({
@@ -181,7 +184,7 @@ async function talk(request: Talk): Promise<HubMessage> {
       random: (length) => new Uint8Array(randomBytes(length)),
       log: createLogger({ level: 'error', write: () => undefined, wallNowMs }),
       hello: () => ({
-        tunnelKey: signTunnelKey(identity, publicKey, validitySpan(wallNowMs())),
+        tunnelKey: signTunnelKey(identity, publicKey, { number, ...validitySpan(wallNowMs()) }),
         localPrefixes: localPrefixes(''),
         ...hello,
       }),

@@ -39,10 +39,14 @@ export class KeyFiles {
     }
   }
 
-  /** The previous one first: killed in between, the node goes on with the key that it had. Throws PlatformError. */
-  replace(current: PrivateKey, next: PrivateKey): void {
-    write(previousKeyFile(this.#path), current)
-    write(this.#path, next)
+  /**
+   * The previous one first: killed in between, the node goes on with the key that it had. The next one's time is
+   * later than that of the current one, whatever the clock says. Throws PlatformError.
+   */
+  replace(current: PrivateKey, next: PrivateKey, nowMs: number): void {
+    const { sinceMs } = this.readCurrent()
+    write(previousKeyFile(this.#path), current, nowMs)
+    write(this.#path, next, Math.max(nowMs, sinceMs + 1000))
   }
 
   deletePrevious(): void {
@@ -59,6 +63,11 @@ function read(path: string): StoredKey {
   return { key: parsePrivateKey(text, path), sinceMs: statSync(path).mtimeMs }
 }
 
-function write(path: string, key: PrivateKey): void {
-  replaceFile(path, `${formatKeyBase64(key)}\n`, `cannot write ${path}`)
+function write(path: string, key: PrivateKey, sinceMs: number): void {
+  replaceFile(path, `${formatKeyBase64(key)}\n`, `cannot write ${path}`, sinceMs)
+}
+
+/** Of the key that is in use since `sinceMs`: later keys have higher numbers. */
+export function keyNumberOf(sinceMs: number): number {
+  return Math.floor(sinceMs / 1000)
 }

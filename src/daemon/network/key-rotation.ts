@@ -14,7 +14,7 @@ import type { Crypto, DhPrivateKey, RandomBytes } from '../../wireguard/crypto.j
 import { formatShortKey, type PrivateKey } from '../../wireguard/keys.js'
 import type { OwnKeys } from '../../wireguard/peer-keys.js'
 import type { Engine } from '../engine.js'
-import type { KeyFiles, StoredKey } from './key-files.js'
+import { type KeyFiles, keyNumberOf, type StoredKey } from './key-files.js'
 
 const DAY_S = 86_400
 /** Renewed at every start and every day: long enough for a node that was away, short enough for a lost key. */
@@ -33,6 +33,8 @@ export interface KeyRotationOptions {
   readonly staticKey: DhPrivateKey
   /** Undefined if the key stands in the tunnel file itself: then it is the user's to change. */
   readonly files: KeyFiles | undefined
+  /** Wall clock, ms, of the tunnel file: the key in it is not older. Counts where there are no `files`. */
+  readonly fileSinceMs: number
   readonly lifetimeS: number
   readonly engine: Pick<Engine, 'configure' | 'snapshot'>
   readonly crypto: Crypto
@@ -52,6 +54,7 @@ export class KeyRotation {
   readonly #options: KeyRotationOptions
   readonly #overlapMs: number
   #own: OwnKeys
+  #number: number
   #overlapEndMs = 0
   #signedMs = 0
   #timer: NodeJS.Timeout | undefined
@@ -61,6 +64,7 @@ export class KeyRotation {
     // Never two previous keys at once.
     this.#overlapMs = Math.min(MAX_OVERLAP_S, options.lifetimeS / 2) * 1000
     this.#own = { current: options.staticKey, previous: undefined }
+    this.#number = keyNumberOf(options.files?.readCurrent().sinceMs ?? options.fileSinceMs)
     const stored = this.#tryReadPrevious()
     if (stored === undefined) return
     const previous = options.crypto.dhPrivateKey(stored.key)
@@ -78,13 +82,13 @@ export class KeyRotation {
   signed(): SignedTunnelKeys {
     const { identity, wallNowMs } = this.#options
     const { current, previous } = this.#own
-    const span = validitySpan(wallNowMs())
-    const tunnelKey = signTunnelKey(identity, current.publicKey, span)
+    const terms = { number: this.#number, ...validitySpan(wallNowMs()) }
+    const tunnelKey = signTunnelKey(identity, current.publicKey, terms)
     if (previous === undefined) return { tunnelKey }
     const notAfter = Math.ceil(this.#overlapEndMs / 1000 / DAY_S) * DAY_S
     return {
       tunnelKey,
-      previousTunnelKey: signTunnelKey(identity, previous.publicKey, { ...span, notAfter }),
+      previousTunnelKey: signTunnelKey(identity, previous.publicKey, { ...terms, notAfter }, 'previous'),
     }
   }
 
@@ -134,7 +138,8 @@ export class KeyRotation {
     if (!this.#isCurrent(stored.key) || privateKey === undefined || !this.#isCurrent(privateKey)) return false
     if (peers.some(({ isManaged }) => !isManaged)) return false
     const next = crypto.dhPrivateKey(random(32))
-    files.replace(current.bytes, next.bytes)
+    files.replace(current.bytes, next.bytes, wallNowMs())
+    this.#number = keyNumberOf(files.readCurrent().sinceMs)
     engine.configure({ privateKey: next.bytes, previousPrivateKey: current.bytes, peers: [] })
     this.#own = { current: next, previous: current }
     this.#overlapEndMs = wallNowMs() + this.#overlapMs

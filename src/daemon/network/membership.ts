@@ -11,6 +11,7 @@ import type { OverlayConfig } from '../../config/types.js'
 import type { Identity } from '../../control/identity.js'
 import type { HubMessage, Welcome } from '../../control/messages.js'
 import { Netmap, type NetmapChange, type NetmapNode, requirePrefix } from '../../control/netmap.js'
+import { Pins } from '../../control/pins.js'
 import type { NamedNode } from '../../names/zone.js'
 import type { Endpoint, HostEndpoint } from '../../net/endpoint.js'
 import type { HttpProxy } from '../../net/http-proxy.js'
@@ -29,7 +30,7 @@ import { HubLink, type HubLinkState } from './hub-link.js'
 import type { KeyRotation } from './key-rotation.js'
 import { NameServer } from './name-server.js'
 import { NetmapPeers } from './netmap-peers.js'
-import type { NetworkStore, StoredNetwork } from './network-store.js'
+import type { NetworkStore, StoredState } from './network-store.js'
 import { localPrefixes, type OwnAddresses, watchOwnAddresses } from './own-addresses.js'
 import { PathDriver } from './path-driver.js'
 import { RelayPool, type RelayStatus } from './relay-pool.js'
@@ -64,6 +65,8 @@ export interface MembershipStatus {
   readonly relays: readonly RelayStatus[]
   readonly stun: readonly HostEndpoint[]
   readonly faults: ReadonlyMap<string, string>
+  /** Why what is to be remembered is not on disk now; empty if it is. */
+  readonly unsaved: string
   /** Names of nodes that said yes to this one and have none of it. */
   readonly waiting: readonly string[]
   readonly nodes: readonly NetmapNode[]
@@ -84,6 +87,7 @@ export class Membership {
   readonly #dataPort: DataPort
   readonly #peers: NetmapPeers
   readonly #carrier: FrameCarrier
+  readonly #pins = new Pins()
   #netmap: Netmap | undefined
   #welcome: Welcome | undefined
   #addresses: OwnAddresses | undefined
@@ -145,15 +149,19 @@ export class Membership {
     })
     this.trust = new Trust({
       ownIdentity: identity.text,
+      pins: this.#pins,
       netmap: () => this.#netmap,
       apply: (change) => this.#apply(change),
       send: (message) => this.#hub.send(message),
-      save: () => this.#save(),
+      save: (trust) => options.store.saveTrust(trust),
     })
   }
 
+  /** Throws AppError: what it has to remember cannot be read. */
   start(): void {
-    const { engine, interfaceName, keys } = this.#options
+    const { engine, interfaceName, keys, store } = this.#options
+    const trust = store.readTrust()
+    if (trust !== undefined) this.trust.restore(trust)
     keys.start({
       isConnected: () => this.#hubState.kind === 'connected' && this.#refusal === '',
       onDue: () => {
@@ -162,9 +170,8 @@ export class Membership {
         this.#apply(this.#netmap?.expirePreviousKeys())
       },
     })
-    const stored = this.#options.store.tryRead(formatKeyBase64(this.#options.config.hubKey))
+    const stored = store.tryReadNetwork(formatKeyBase64(this.#options.config.hubKey))
     if (stored !== undefined) {
-      this.trust.restore(stored.consents)
       this.#handleWelcome(stored.welcome)
       this.#apply(this.#netmap?.restore(stored.netmap))
     }
@@ -207,6 +214,7 @@ export class Membership {
       relays: this.#relays.status(),
       stun: this.#welcome === undefined ? [] : stunServersOf(this.#welcome),
       faults: this.#netmap?.faults ?? new Map(),
+      unsaved: this.#options.store.fault,
       waiting: this.trust.waiting,
       nodes,
       nodeOf: (publicKey) => byKey.get(formatHex(publicKey)),
@@ -245,7 +253,7 @@ export class Membership {
     this.#driver.stop()
     this.#hub.stop()
     this.#relays.stop()
-    this.#save()
+    this.#options.store.flush(() => this.#stored())
     this.#peers.removePeers(this.nodes)
     await released
   }
@@ -293,10 +301,12 @@ export class Membership {
     const { crypto, identity, wallNowMs, log } = this.#options
     this.#welcome = welcome
     this.trust.handleWelcome(welcome)
+    this.#options.store.writeSoon(() => this.#stored())
     this.#netmap ??= new Netmap({
       crypto,
       prefix4: requirePrefix(welcome.prefix4),
       prefix6: requirePrefix(welcome.prefix6),
+      pins: this.#pins,
       ownIdentity: identity.text,
       wallNowMs,
       isWelcome: (other) => this.trust.isWelcome(other),
@@ -340,15 +350,12 @@ export class Membership {
     this.#options.log.info('path', { node: name, kind })
   }
 
-  #stored(): StoredNetwork | undefined {
-    if (this.#welcome === undefined || this.#netmap === undefined) return undefined
+  #stored(): StoredState {
+    const trust = this.trust.toStored()
+    const [welcome, netmap] = [this.#welcome, this.#netmap?.toStored()]
+    if (welcome === undefined || netmap === undefined) return { network: undefined, trust }
     const hubKey = formatKeyBase64(this.#options.config.hubKey)
-    const [netmap, consents] = [this.#netmap.toStored(), this.trust.toStored()]
-    return { hubKey, welcome: this.#welcome, netmap, consents }
-  }
-
-  #save(): void {
-    this.#options.store.flush(() => this.#stored())
+    return { network: { hubKey, welcome, netmap }, trust }
   }
 }
 

@@ -19,7 +19,10 @@ export function createNetworkStatus(status: MembershipStatus): NetworkStatus {
     mappingLifetimeS: own.lifetimeMs === undefined ? null : Math.floor(own.lifetimeMs / 1000),
     relays: status.relays.map(({ key: _key, rttMs, ...relay }) => ({ ...relay, rttMs: round(rttMs) })),
     stun: status.stun.map(formatHostEndpoint),
-    faults: [...status.faults.values()],
+    faults: [
+      ...status.faults.values(),
+      ...(status.unsaved === '' ? [] : [`what this node has to remember is not saved: ${status.unsaved}`]),
+    ],
     waiting: status.waiting,
   }
 }

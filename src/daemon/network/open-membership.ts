@@ -1,6 +1,7 @@
 /** Composes a membership from a tunnel file: its keys, its store, and the live device it works on. */
 
 import { randomBytes } from 'node:crypto'
+import { statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { ConfigError } from '../../base/errors.js'
 import type { Logger } from '../../base/log.js'
@@ -46,6 +47,7 @@ export function openMembership(request: MembershipRequest): Membership | undefin
     staticKey: crypto.dhPrivateKey(privateKey),
     files:
       privateKeyFile === undefined ? undefined : new KeyFiles(resolve(dirname(configFile), privateKeyFile)),
+    fileSinceMs: statSync(configFile).mtimeMs,
     lifetimeS: overlay.keyLifetimeS ?? KEY_LIFETIME_S,
     engine: device.engine,
     crypto,

@@ -2,7 +2,8 @@
  * Whom this node trusts, as a person sees and decides it (`overlay trust`): whom the netmap refused until
  * somebody vouches for it and, where the network asks for consent, to whom this node says yes.
  *
- * What was decided is on disk before the hub hears of it, and holds whether the hub is there or not.
+ * What was decided is on disk before anything follows from it, and holds whether the hub is there or not. Where
+ * it cannot be stored, the command fails and nothing has changed.
  */
 
 import { AppError, ERROR_CODES } from '../../base/errors.js'
@@ -16,21 +17,30 @@ import {
   type Welcome,
 } from '../../control/messages.js'
 import type { Netmap, NetmapChange } from '../../control/netmap.js'
+import { type Pins, type StoredPins, withOwners } from '../../control/pins.js'
 import type { TrustEntry, TrustOrder, TrustReport } from '../local-api-schema.js'
 
 const HUB_IS_AWAY = 'the hub is not reached now and will be told when it is'
 const SEE_ALL = 'see who there is: overlay trust'
 
+/** What a node decided or saw first, and is never to forget. */
+export interface StoredTrust {
+  readonly pins: StoredPins
+  readonly consents: StoredConsents
+}
+
 export interface TrustOptions {
   /** Base64. */
   readonly ownIdentity: string
+  /** The netmap's. */
+  readonly pins: Pins
   /** Undefined until the hub said something, or a store did. */
   readonly netmap: () => Netmap | undefined
   readonly apply: (change: NetmapChange | undefined) => void
   /** False if there is no session. */
   readonly send: (message: NodeMessage) => boolean
-  /** At once. */
-  readonly save: () => void
+  /** At once, and lasting. Throws AppError if it cannot be. */
+  readonly save: (trust: StoredTrust) => void
 }
 
 export class Trust {
@@ -45,12 +55,13 @@ export class Trust {
     return this.#book.isWelcome(identity)
   }
 
-  toStored(): StoredConsents {
-    return this.#book.toStored()
+  toStored(): StoredTrust {
+    return { pins: this.#options.pins.toStored(), consents: this.#book.toStored() }
   }
 
-  restore(stored: StoredConsents): void {
-    this.#book.restore(stored)
+  restore({ pins, consents }: StoredTrust): void {
+    this.#options.pins.restore(pins)
+    this.#book.restore(consents)
   }
 
   // --- hub -------------------------------------------------------------------------------------
@@ -95,19 +106,24 @@ export class Trust {
       `nobody of the name "${who}" waits for this node's word, or could be asked`,
     )
     const { node: name, identity } = entry
+    const { netmap, pins, save, apply, send } = this.#options
+    const claims = netmap()?.claimsOf(identity) ?? []
     let isTold = true
     if (this.#book.isNeeded) {
       if (who !== identity && !this.#book.isGiven(identity)) this.#requireSameAsBefore(entry)
-      const message = this.#book.give({ identity, name })
-      if (message === undefined) {
+      if (!this.#book.canGive(identity)) {
         const hint = 'take back what is not needed any more: overlay trust NAME --revoke'
         throw new AppError(ERROR_CODES.usage, `this node has said yes to ${MAX_CONSENTS} others`, { hint })
       }
-      this.#options.apply(this.#options.netmap()?.pin(name, identity))
-      this.#options.save()
-      isTold = this.#options.send(message)
+      const owned = withOwners(pins.toStored(), [name, ...claims], identity)
+      save({ pins: owned, consents: this.#book.storedWith({ identity, name }, true) })
+      const message = this.#book.give({ identity, name })
+      apply(netmap()?.pin(name, identity))
+      isTold = send(message)
+    } else {
+      save({ pins: withOwners(pins.toStored(), claims, identity), consents: this.#book.toStored() })
     }
-    this.#options.apply(this.#options.netmap()?.trust(identity))
+    apply(netmap()?.trust(identity))
     const { state, detail } = this.#entryOf(entry)
     if (state === 'refused') throw new AppError(ERROR_CODES.usage, detail)
     return { ...entry, state, detail: isTold ? detail : HUB_IS_AWAY }
@@ -122,10 +138,11 @@ export class Trust {
     const given = found.filter(({ identity }) => this.#book.isGiven(identity))
     const entry = theOnly(given, who, `this node has not said yes to "${who}"`)
     const { identity, node: name } = entry
+    const { pins, save } = this.#options
+    save({ pins: pins.toStored(), consents: this.#book.storedWith({ identity, name }, false) })
     const netmap = this.#options.netmap()
     const message = this.#book.revoke({ identity, name }, netmap?.find(identity) !== undefined)
     this.#options.apply(netmap?.apply({ type: 'nodes', changed: [], removed: [identity] }))
-    this.#options.save()
     const isTold = this.#options.send(message)
     return { ...this.#entryOf({ ...entry, state: 'none' }), detail: isTold ? '' : HUB_IS_AWAY }
   }
@@ -162,7 +179,7 @@ export class Trust {
   }
 
   #formerOwner(name: string, identity: string): string | undefined {
-    const owner = this.#options.netmap()?.ownerOf(name)
+    const owner = this.#options.pins.ownerOf(name)
     return owner === identity ? undefined : owner
   }
 

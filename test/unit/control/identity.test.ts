@@ -13,7 +13,7 @@ import { countingBytes, hex } from '../../support/hex.js'
 const ALICE = identityFromSeed(countingBytes(32, 1))
 const BOB = identityFromSeed(countingBytes(32, 2))
 const KEY = keyFromBytes<PublicKey>(countingBytes(32, 77))
-const SPAN = { notBefore: 1_700_000_000, notAfter: 1_707_776_000 }
+const SPAN = { number: 1, notBefore: 1_700_000_000, notAfter: 1_707_776_000 }
 const DURING = 1_701_000_000_000
 
 describe('an identity', () => {

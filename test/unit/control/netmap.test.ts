@@ -1,21 +1,31 @@
 import { describe, expect, it } from 'vitest'
 import { Netmap, type NetmapChange, requirePrefix } from '../../../src/control/netmap.js'
+import { MAX_PINNED_KEYS, Pins } from '../../../src/control/pins.js'
 import { signTunnelKey } from '../../../src/control/tunnel-key.js'
 import { formatIp } from '../../../src/net/ip.js'
 import { nobleCrypto } from '../../../src/wireguard/crypto-noble.js'
 import { formatKeyBase64, type PublicKey, tryParseKeyBase64 } from '../../../src/wireguard/keys.js'
-import { infoOf, prefixOf, previousKeyOf, testNode, WALL_MS } from '../../support/control.js'
+import { infoOf, KEY_NUMBER, prefixOf, previousKeyOf, testNode, WALL_MS } from '../../support/control.js'
 
 const PREFIX6 = prefixOf('fd12:3456:789a::/48')
 const OWN = testNode(1)
 const ALICE = testNode(2)
 const MALLORY = testNode(3)
 
-function netmap(wallNowMs = () => WALL_MS, isWelcome = (_identity: string) => true): Netmap {
+/** What the netmap of the test last made remembers for ever. */
+let pins: Pins
+
+function netmap(
+  wallNowMs = () => WALL_MS,
+  isWelcome = (_identity: string) => true,
+  known = new Pins(),
+): Netmap {
+  pins = known
   return new Netmap({
     crypto: nobleCrypto,
     prefix4: prefixOf('100.64.0.0/16'),
     prefix6: PREFIX6,
+    pins,
     ownIdentity: OWN.identity.text,
     wallNowMs,
     isWelcome,
@@ -76,7 +86,7 @@ describe('a netmap', () => {
       'its name belonged to another identity; if it was set up anew',
     )
     expect(map.nodes).toEqual([])
-    expect(map.ownerOf('alice')).toBe(ALICE.identity.text)
+    expect(pins.ownerOf('alice')).toBe(ALICE.identity.text)
     expect(map.trust(ALICE.identity.text)).toBeUndefined()
     expect(map.trust(MALLORY.identity.text)?.changed).toHaveLength(1)
     expect(map.nodes[0]?.identity).toBe(MALLORY.identity.text)
@@ -93,7 +103,7 @@ describe('a netmap', () => {
       "the hub's entry for alice is refused: this node has not said yes to it; " +
         'if you want to reach it, type: overlay trust alice',
     ])
-    expect(map.ownerOf('alice')).toBeUndefined()
+    expect(pins.ownerOf('alice')).toBeUndefined()
     expect(map.refused).toEqual([{ identity: ALICE.identity.text, name: 'alice', fault: faults[0] }])
     expect(map.trust(ALICE.identity.text)?.changed).toEqual([])
     isWelcome = true
@@ -124,7 +134,9 @@ describe('a netmap', () => {
   it('comes back from its stored form, with what it knew of names', () => {
     const map = netmap()
     tell(map, alice())
-    const later = netmap()
+    const known = new Pins()
+    known.restore(JSON.parse(JSON.stringify(pins.toStored())))
+    const later = netmap(undefined, undefined, known)
     expect(later.restore(JSON.parse(JSON.stringify(map.toStored()))).changed).toHaveLength(1)
     expect(later.nodes[0]?.isOnline).toBe(false)
     const impostor = infoOf(MALLORY, PREFIX6, { name: 'alice', v4: '100.64.0.9' })
@@ -144,13 +156,14 @@ describe('a netmap', () => {
       return key && formatKeyBase64(key)
     }
 
-    /** Another one, that began as many seconds before the current one. */
-    const earlierKey = (seconds: number): ReturnType<typeof signTunnelKey> => {
+    /** The key of `previousTunnelKey`, as the node signed it when it was in use. */
+    const keyOfNumber = (number: number): ReturnType<typeof signTunnelKey> => {
       const key = tryParseKeyBase64<PublicKey>(previousTunnelKey.key)
       if (key === undefined) throw new Error('no key')
       const { notBefore, notAfter } = ALICE.tunnelKey
-      return signTunnelKey(ALICE.identity, key, { notBefore: notBefore - seconds, notAfter })
+      return signTunnelKey(ALICE.identity, key, { number, notBefore, notAfter })
     }
+    const OLDER = "the hub's entry for alice is refused: its tunnel key is older than one that it had"
 
     it('holds the previous one too, through restarts, until the node names none', () => {
       const map = netmap()
@@ -184,37 +197,77 @@ describe('a netmap', () => {
       expect(JSON.stringify(map.toStored())).not.toContain('previousTunnelKey')
     })
 
-    it('refuses an older one that the hub brings back, in words', () => {
+    it('refuses an older one that the hub brings back, in words, and another of the same number', () => {
       const map = netmap()
       tell(map, alice())
-      expect(tell(map, alice({ tunnelKey: earlierKey(86_401) })).faults).toEqual([
-        "the hub's entry for alice is refused: its tunnel key is older than the one before",
-      ])
+      for (const number of [0, KEY_NUMBER - 1, KEY_NUMBER]) {
+        expect(tell(map, alice({ tunnelKey: keyOfNumber(number) })).changed).toEqual([])
+        expect(map.faults.get('alice')).toBe(OLDER)
+      }
       const held = map.find(ALICE.identity.text)?.tunnelKey
       expect(held && formatKeyBase64(held)).toBe(ALICE.tunnelKey.key)
+      expect(tell(map, alice({ tunnelKey: keyOfNumber(KEY_NUMBER + 1) })).changed).toHaveLength(1)
+      expect(tell(map, alice()).changed).toEqual([])
     })
 
-    it('takes one of a node whose clock was set back by less than a day', () => {
+    it('refuses an older one also of a node that was removed and comes again, and after a restart', () => {
       const map = netmap()
       tell(map, alice())
-      const { faults, changed } = tell(map, alice({ tunnelKey: earlierKey(86_399) }))
-      expect([faults, changed.length]).toEqual([[], 1])
+      map.apply({ type: 'nodes', changed: [], removed: [ALICE.identity.text] })
+      const tunnelKey = keyOfNumber(KEY_NUMBER - 1)
+      expect(tell(map, alice({ tunnelKey })).faults).toEqual([OLDER])
+      const known = new Pins()
+      known.restore(JSON.parse(JSON.stringify(pins.toStored())))
+      expect(tell(netmap(undefined, undefined, known), alice({ tunnelKey })).faults).toEqual([OLDER])
+    })
+
+    it('takes no key for the previous one that was signed as one in use, or beside another', () => {
+      const map = netmap()
+      tell(map, alice({ previousTunnelKey: keyOfNumber(KEY_NUMBER) }))
+      expect(previousOf(map)).toBeUndefined()
+      const later = { ...ALICE.tunnelKey, number: KEY_NUMBER + 1 }
+      const key = map.find(ALICE.identity.text)?.tunnelKey
+      if (key === undefined) throw new Error('no key')
+      tell(map, alice({ tunnelKey: signTunnelKey(ALICE.identity, key, later), previousTunnelKey }))
+      expect(previousOf(map)).toBeUndefined()
+    })
+
+    it('refuses newcomers when there is no room to remember them, but for one whose signatures expired', () => {
+      const keys = Array.from({ length: MAX_PINNED_KEYS }, (_, index) => [
+        `identity ${index}`,
+        { number: 1, notAfter: WALL_MS / 1000 },
+      ])
+      const known = new Pins()
+      known.restore({ owners: {}, keys: Object.fromEntries(keys) })
+      expect(tell(netmap(undefined, undefined, known), alice()).faults[0]).toContain('no room to remember it')
+      const later = WALL_MS + 86_400_000 + 2000
+      expect(
+        tell(
+          netmap(() => later, undefined, known),
+          alice(),
+        ).changed,
+      ).toHaveLength(1)
     })
 
     it('refuses a node that signs a key of another one as its own', () => {
       const map = netmap()
       tell(map, alice({ previousTunnelKey }))
-      const span = { notBefore: WALL_MS / 1000 - 60, notAfter: WALL_MS / 1000 + 60 }
-      const claim = (text: string): ReturnType<typeof signTunnelKey> => {
+      const terms = { notBefore: WALL_MS / 1000 - 60, notAfter: WALL_MS / 1000 + 60 }
+      let number = KEY_NUMBER
+      const claim = (
+        text: string,
+        role: 'current' | 'previous' = 'current',
+      ): ReturnType<typeof signTunnelKey> => {
         const key = tryParseKeyBase64<PublicKey>(text)
         if (key === undefined) throw new Error('no key')
-        return signTunnelKey(MALLORY.identity, key, span)
+        number += role === 'current' ? 1 : 0
+        return signTunnelKey(MALLORY.identity, key, { number, ...terms }, role)
       }
       const mallory = { name: 'mallory', v4: '100.64.0.8' }
       for (const { key } of [ALICE.tunnelKey, previousTunnelKey]) {
         const { faults } = tell(map, infoOf(MALLORY, PREFIX6, { ...mallory, tunnelKey: claim(key) }))
         expect(faults[0]).toContain('its tunnel key is that of another node')
-        tell(map, infoOf(MALLORY, PREFIX6, { ...mallory, previousTunnelKey: claim(key) }))
+        tell(map, infoOf(MALLORY, PREFIX6, { ...mallory, previousTunnelKey: claim(key, 'previous') }))
         expect(map.find(MALLORY.identity.text)?.previousTunnelKey).toBeUndefined()
       }
       map.apply({ type: 'nodes', changed: [], removed: [ALICE.identity.text] })

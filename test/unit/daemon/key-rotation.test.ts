@@ -60,6 +60,7 @@ function open(): KeyRotation {
     identity,
     staticKey: nodeCrypto.dhPrivateKey(inFile(path)),
     files: new KeyFiles(path),
+    fileSinceMs: 0,
     lifetimeS: LIFETIME_S,
     engine: node.engine,
     crypto: nodeCrypto,
@@ -76,6 +77,27 @@ function rotated(): { readonly rotation: KeyRotation; readonly before: string } 
   expect(rotation.check(true)).toBe(true)
   return { rotation, before }
 }
+
+describe('the number of a tunnel key', () => {
+  it('rises with every change, whatever the clock says, and stays through restarts', () => {
+    const first = open()
+    const numbers = [first.signed().tunnelKey.number]
+    const { rotation } = rotated()
+    numbers.push(rotation.signed().tunnelKey.number)
+    expect(rotation.signed().previousTunnelKey?.number).toBe(numbers[1])
+    // The clock was ahead when the key was made, and is right now; in the meantime the lifetime is over.
+    nowMs += 8 * DAY_MS
+    rotation.check(true)
+    const aheadMs = nowMs + 365 * DAY_MS
+    utimesSync(path, aheadMs / 1000, aheadMs / 1000)
+    numbers.push(open().signed().tunnelKey.number)
+    const files = new KeyFiles(path)
+    files.replace(inFile(path), inFile(path), nowMs)
+    numbers.push(open().signed().tunnelKey.number)
+    expect(numbers).toEqual([...new Set(numbers)].sort((a, b) => a - b))
+    expect(open().signed().tunnelKey.number).toBe(numbers.at(-1))
+  })
+})
 
 describe('a tunnel key', () => {
   it('stays until its time has come', () => {
@@ -97,10 +119,13 @@ describe('a tunnel key', () => {
     const { tunnelKey, previousTunnelKey } = rotation.signed()
     expect([tunnelKey.key, previousTunnelKey?.key]).toEqual([current, before])
     if (previousTunnelKey === undefined) throw new Error('no previous key')
-    expect('key' in verifyTunnelKey(identity.publicKey, previousTunnelKey, nowMs)).toBe(true)
+    expect('key' in verifyTunnelKey(identity.publicKey, previousTunnelKey, nowMs, 'previous')).toBe(true)
     const later = nowMs + 10 * DAY_MS
-    expect(verifyTunnelKey(identity.publicKey, previousTunnelKey, later)).toEqual({
+    expect(verifyTunnelKey(identity.publicKey, previousTunnelKey, later, 'previous')).toEqual({
       fault: 'its tunnel key has expired',
+    })
+    expect(verifyTunnelKey(identity.publicKey, previousTunnelKey, nowMs)).toEqual({
+      fault: 'its tunnel key is not signed by its identity',
     })
     expect(lines.join()).toContain('key.rotated')
     for (const file of [path, `${path}.previous`]) {

@@ -219,7 +219,7 @@ describe('what nodes hear', () => {
 })
 
 describe('a tunnel key of another node', () => {
-  const span = { notBefore: WALL_MS / 1000 - 60, notAfter: WALL_MS / 1000 + 60 }
+  const span = { number: 11, notBefore: WALL_MS / 1000 - 60, notAfter: WALL_MS / 1000 + 60 }
   const previous = previousKeyOf(BOB)
 
   /** Carol's signature of it. */

@@ -1,12 +1,14 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { AppError, ERROR_CODES } from '../../../../src/base/errors.js'
 import { createLogger } from '../../../../src/base/log.js'
 import type { AskingNode, HubMessage, NodeInfo, NodeMessage } from '../../../../src/control/messages.js'
 import { Netmap, type NetmapChange } from '../../../../src/control/netmap.js'
+import { Pins } from '../../../../src/control/pins.js'
 import type { TrustEntry } from '../../../../src/daemon/local-api-schema.js'
-import { NetworkStore } from '../../../../src/daemon/network/network-store.js'
+import { NetworkStore, type StoredState } from '../../../../src/daemon/network/network-store.js'
 import { Trust } from '../../../../src/daemon/network/trust.js'
 import { nobleCrypto } from '../../../../src/wireguard/crypto-noble.js'
 import { infoOf, prefixOf, type TestNode, testNode, WALL_MS } from '../../../support/control.js'
@@ -32,26 +34,33 @@ const WELCOME = {
 /** What a membership does with it, and no sockets. */
 class World {
   isHubThere = true
+  isDiskFull = false
   /** What happened, in order: who could be reached from then on, what was written and sent. */
   readonly events: string[] = []
   readonly netmap: Netmap
   readonly trust: Trust
+  readonly pins = new Pins()
 
   constructor(needsConsent = true) {
     this.netmap = new Netmap({
       crypto: nobleCrypto,
       prefix4: prefixOf(WELCOME.prefix4),
       prefix6: PREFIX6,
+      pins: this.pins,
       ownIdentity: OWN.identity.text,
       wallNowMs: () => WALL_MS,
       isWelcome: (identity) => this.trust.isWelcome(identity),
     })
     this.trust = new Trust({
       ownIdentity: OWN.identity.text,
+      pins: this.pins,
       netmap: () => this.netmap,
       apply: (change) => this.#apply(change),
       send: (message) => this.#send(message),
-      save: () => this.events.push('saved'),
+      save: () => {
+        if (this.isDiskFull) throw new AppError(ERROR_CODES.platform, 'no space')
+        this.events.push('saved')
+      },
     })
     this.trust.handleWelcome({ ...WELCOME, ...(needsConsent && { needsConsent }) })
   }
@@ -137,7 +146,7 @@ describe('a person', () => {
     world.brings(BOB, { name: 'bob' })
     world.events.length = 0
     expect(world.say('bob', true)).toEqual({ node: 'bob', identity: B, state: 'waits', detail: '' })
-    expect(world.events).toEqual(['lost bob', 'saved', given(B, false)])
+    expect(world.events).toEqual(['saved', 'lost bob', given(B, false)])
     world.brings(BOB, { name: 'bob' })
     expect(world.netmap.nodes).toEqual([])
     expect(world.states()).toEqual({ bob: 'refused' })
@@ -192,8 +201,30 @@ describe('a person', () => {
     expect(world.trust.waiting).toEqual([])
     expect(world.states()).toEqual({ bob: 'refused' })
     expect(world.say('bob')).toMatchObject({ identity: M, state: 'trusted' })
-    expect(world.events).toEqual(['got bob', 'lost bob', 'got bob'])
+    expect(world.events).toEqual(['got bob', 'lost bob', 'saved', 'got bob'])
     expect(() => world.say('bob', true)).toThrow('does not ask for consent')
+  })
+
+  it('is told when a decision cannot be stored, and then nothing has changed', () => {
+    world.asks(BOB, 'bob', 'theirs')
+    world.isDiskFull = true
+    expect(() => world.say('bob')).toThrow('no space')
+    expect([world.states(), world.events]).toEqual([{ bob: 'waits' }, []])
+    expect(world.pins.ownerOf('bob')).toBeUndefined()
+    world.isDiskFull = false
+    world.say('bob')
+    world.brings(BOB, { name: 'bob' })
+    world.isDiskFull = true
+    world.events.length = 0
+    expect(() => world.say('bob', true)).toThrow('no space')
+    expect([world.states(), world.events]).toEqual([{ bob: 'trusted' }, []])
+    world = new World(false)
+    world.brings(BOB, { name: 'bob' })
+    world.hear({ type: 'nodes', changed: [], removed: [B] })
+    world.brings(MALLORY, { name: 'bob', v4: '100.64.0.9' })
+    world.isDiskFull = true
+    expect(() => world.say('bob')).toThrow('no space')
+    expect([world.states(), world.pins.ownerOf('bob')]).toEqual([{ bob: 'refused' }, B])
   })
 
   it('cannot vouch for what is forged', () => {
@@ -218,33 +249,71 @@ describe('a hub that lies', () => {
 })
 
 describe('the store of a node', () => {
-  const directory = mkdtempSync(join(tmpdir(), 'overlay-network-'))
-  const log = createLogger({ level: 'error', write: () => undefined, wallNowMs: () => 0 })
-  afterAll(() => rmSync(directory, { recursive: true, force: true }))
+  let directory: string
+  let lines: string[]
+  const open = (): NetworkStore => {
+    const write = (line: string): number => lines.push(line)
+    return new NetworkStore('wg7', createLogger({ level: 'info', write, wallNowMs: () => 0 }), directory)
+  }
+  const trustFile = (): string => join(directory, 'wg7.trust.json')
+  const state = (): StoredState => ({
+    network: { hubKey: 'key', welcome: WELCOME, netmap: world.netmap.toStored() },
+    trust: world.trust.toStored(),
+  })
 
-  it('keeps to whom it said yes, also if the last welcome asked for none', () => {
+  beforeEach(() => {
+    directory = mkdtempSync(join(tmpdir(), 'overlay-network-'))
+    lines = []
     world.asks(BOB, 'bob', 'theirs')
     world.say('bob')
     world.brings(BOB, { name: 'bob' })
-    const store = new NetworkStore('wg7', log, directory)
-    const [netmap, consents] = [world.netmap.toStored(), world.trust.toStored()]
-    store.flush(() => ({ hubKey: 'key', welcome: WELCOME, netmap, consents }))
-    const stored = new NetworkStore('wg7', log, directory).tryRead('key')
-    if (stored === undefined) throw new Error('nothing was stored')
+  })
+  afterEach(() => rmSync(directory, { recursive: true, force: true }))
+
+  it('keeps to whom it said yes, also if the last welcome asked for none', () => {
+    expect(open().readTrust()).toBeUndefined()
+    expect(open().flush(state)).toBe(true)
+    for (const file of [trustFile(), join(directory, 'wg7.netmap.json')]) {
+      expect(statSync(file).mode & 0o777).toBe(0o600)
+    }
+    const [network, trust] = [open().tryReadNetwork('key'), open().readTrust()]
+    if (network === undefined || trust === undefined) throw new Error('nothing was stored')
     const later = new World(false)
-    later.trust.restore(stored.consents)
-    expect(later.netmap.restore(stored.netmap).changed.map(({ name }) => name)).toEqual(['bob'])
+    later.trust.restore(trust)
+    expect(later.netmap.restore(network.netmap).changed.map(({ name }) => name)).toEqual(['bob'])
     later.brings(MALLORY, { name: 'mallory', v4: '100.64.0.9' })
     expect(later.states()).toEqual({ mallory: 'refused', bob: 'trusted' })
-    expect(new NetworkStore('wg7', log, directory).tryRead('other key')).toBeUndefined()
+    expect(open().tryReadNetwork('other key')).toBeUndefined()
   })
 
-  it('reads files of before there was consent', () => {
-    const file = join(directory, 'wg7.netmap.json')
-    const { consents: _, ...older } = JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown>
-    writeFileSync(file, JSON.stringify(older))
-    const stored = new NetworkStore('wg7', log, directory).tryRead('key')
-    expect(stored?.consents).toEqual({ isNeeded: false, given: [] })
-    expect(stored?.netmap.nodes).toHaveLength(1)
+  it('goes on without what the hub said last, if that is damaged', () => {
+    open().flush(state)
+    writeFileSync(join(directory, 'wg7.netmap.json'), '{')
+    expect(open().tryReadNetwork('key')).toBeUndefined()
+    expect(lines.join()).toContain('netmap.unreadable')
+    expect(open().readTrust()?.consents.given).toEqual([{ identity: B, name: 'bob' }])
+  })
+
+  it.each(['', '{', '{"pins":{}}', 'null'])('trusts nobody if what it decided reads as "%s"', (text) => {
+    open().flush(state)
+    writeFileSync(trustFile(), text)
+    expect(() => open().readTrust()).toThrow(`cannot read ${trustFile()}, which says whom this node trusts`)
+    expect(readFileSync(trustFile(), 'utf8')).toBe(text)
+  })
+
+  it('fails where it cannot write, tells why, and says so no more when it can', () => {
+    const store = open()
+    store.flush(state)
+    const before = readFileSync(trustFile(), 'utf8')
+    rmSync(directory, { recursive: true })
+    world.say('bob', true)
+    expect(() => store.saveTrust(world.trust.toStored())).toThrow('so nothing was changed')
+    expect(store.flush(state)).toBe(false)
+    expect(store.fault).toContain('ENOENT')
+    expect(lines.join()).toContain('network.unsaved')
+    mkdirSync(directory)
+    expect(store.flush(state)).toBe(true)
+    expect(store.fault).toBe('')
+    expect(readFileSync(trustFile(), 'utf8')).not.toBe(before)
   })
 })
