@@ -19,6 +19,7 @@ import {
   buildSite,
   limitUplink,
   type MappingProtocol,
+  renumber,
   type Site,
   type SiteOptions,
   startMappingDaemon,
@@ -153,17 +154,36 @@ export class Internet {
 
   /** What routers remember of connections: forgotten, as when their power was cut. */
   forget(site: Site): void {
-    for (const router of site.routers) router.runSync('conntrack', '-F')
+    this.#whileHeld(site, () => undefined)
   }
 
-  /** The router forgets all connections, and takes other ports from now on. */
+  /** The router forgets all connections, TCP too, and takes other ports from now on. */
   rebind(site: Site): void {
-    const rules = routerRules(site.kind, { host: '', outside: site.outside })
+    const rules = routerRules(site.kind, { host: site.address, outside: site.outside })
     const elsewhere = 'meta l4proto udp masquerade to :20000-30000'
-    site.router.setRules(
-      rules.replace('oifname "wan" masquerade', `oifname "wan" ${elsewhere}\n oifname "wan" masquerade`),
-    )
-    this.forget(site)
+    this.#whileHeld(site, () => {
+      site.router.setRules(
+        rules.replace('oifname "wan" masquerade', `oifname "wan" ${elsewhere}\n oifname "wan" masquerade`),
+      )
+    })
+  }
+
+  /** The router has another public address, and has forgotten all connections. */
+  renumber(site: Site): void {
+    this.#whileHeld(site, () => renumber(site, this.#core))
+  }
+
+  /**
+   * Nothing passes meanwhile, and nothing of what was is known afterwards: packets under way would teach a
+   * router its old ports again.
+   */
+  #whileHeld({ routers }: Site, change: () => void): void {
+    for (const router of routers) router.runSync('sysctl', '-qw', 'net.ipv4.ip_forward=0')
+    change()
+    for (const router of routers) {
+      router.runSync('conntrack', '-F')
+      router.runSync('sysctl', '-qw', 'net.ipv4.ip_forward=1')
+    }
   }
 
   /** The machine comes back on another network: another address, another way out. */

@@ -53,6 +53,11 @@ export async function measureInterruptions(options: InternetOptions): Promise<Fa
       () => undefined,
     )
     await measure(
+      'router with a new public address',
+      () => internet.renumber(a.site),
+      () => undefined,
+    )
+    await measure(
       'moved to another address',
       () => internet.move(a.site),
       () => undefined,

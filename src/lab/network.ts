@@ -55,6 +55,11 @@ export class LabNode {
     await this.overlay('down', this.interfaceName)
   }
 
+  /** Its daemon ends as by a fault; what it did to the machine stays until the next `up`. */
+  async kill(): Promise<void> {
+    process.kill((await this.status()).pid, 'SIGKILL')
+  }
+
   /** Over the tunnel, until the path is direct; gives the exit code and what was printed. */
   async ping(to: string, ...options: readonly string[]): Promise<RunOutcome> {
     return await this.try('ping', to, '--interface', this.interfaceName, ...options)
@@ -155,6 +160,19 @@ export class LabNetwork {
     const settings = JSON.parse(readFileSync(path, 'utf8')) as { relays: unknown[] }
     settings.relays.push({ key, host: HUB_ADDRESS, port: 7443 })
     writeFileSync(path, JSON.stringify(settings), { mode: 0o600 })
+  }
+
+  /** It ends as by a fault, and its relay with it. */
+  async killHub(): Promise<void> {
+    process.kill((JSON.parse(await this.hub('status', '--json')) as HubFacts).pid, 'SIGKILL')
+  }
+
+  async untilOnline({ name }: LabNode): Promise<void> {
+    for (let i = 0; i < KNOWN_POLLS; i++) {
+      const nodes = JSON.parse(await this.hub('nodes', '--json')) as { name: string; isOnline: boolean }[]
+      if (nodes.some((node) => node.name === name && node.isOnline)) return
+    }
+    throw new AppError(ERROR_CODES.timeout, `${name} never came online`)
   }
 
   async startHub(): Promise<void> {

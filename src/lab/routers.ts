@@ -56,6 +56,7 @@ export function routerRules(
 ): string {
   const { host } = addresses
   const isFirewalled = kind !== 'answering' && kind !== 'open'
+  const isNat = kind !== 'open'
   const [before, after, sets] = translation(kind, addresses)
   const [turnIn, turnBack] =
     options.hasHairpin === true && kind === 'fullCone' ? hairpin(addresses) : ['', '']
@@ -69,6 +70,8 @@ export function routerRules(
       iifname "wan" ip protocol icmp accept
       ${isFirewalled ? 'iifname "wan" drop' : ''}`,
     ),
+    // What the middle of a connection that it has forgotten is worth to a NAT: nothing.
+    chain('lost', 'filter hook forward priority -5', isNat ? 'meta l4proto tcp ct state invalid drop' : ''),
     chain('note', 'filter hook postrouting priority 110', noteOf(kind)),
   ]
   return `table ip lab {\n${sets}\n${chains.join('\n')}\n}`

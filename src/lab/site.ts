@@ -10,14 +10,15 @@ export const MAPPING_PROTOCOLS = ['nat-pmp', 'upnp'] as const
 export type MappingProtocol = (typeof MAPPING_PROTOCOLS)[number]
 
 export interface Site {
+  readonly number: number
   readonly kind: RouterKind
   readonly host: Namespace
   /** The one next to the host. */
   readonly router: Namespace
   /** All translation on the way out, for conntrack. */
   readonly routers: readonly Namespace[]
-  /** Outside address of the outermost router. */
-  readonly outside: string
+  /** Outside address of the outermost router; another one after `renumber`. */
+  outside: string
   /** Of the machine. */
   readonly address: string
 }
@@ -29,7 +30,7 @@ export interface SiteOptions extends RouterOptions {
 }
 
 export interface SitePlace {
-  /** From 1; all addresses follow from it. */
+  /** From 1 to 31; all addresses follow from it. */
   readonly number: number
   readonly core: Namespace
   readonly create: (label: string) => Namespace
@@ -85,7 +86,21 @@ export function buildSite(place: SitePlace, kind: RouterKind, options: SiteOptio
   const outside = outer === router ? wan : '100.64.0.2'
   router.setRules(routerRules(kind, { host: address, outside }, options))
   if (options.hasV6 === true) addV6(place, host, router)
-  return { kind, host, router, routers: [...new Set([router, outer])], outside: wan, address }
+  const routers = [...new Set([router, outer])]
+  // A real one does not let a TCP connection go on that it has forgotten.
+  for (const each of routers) each.runSync('sysctl', '-qw', 'net.netfilter.nf_conntrack_tcp_loose=0')
+  return { number, kind, host, router, routers, outside: wan, address }
+}
+
+/** The outermost router gets another public address, as from a provider that gives out new ones each night. */
+export function renumber(site: Site, core: Namespace): void {
+  const outermost = site.routers.at(-1) ?? site.router
+  const [coreSide, wan] = [1, 2].map((host) => `198.51.100.${128 + 4 * site.number + host}`)
+  core.ip('addr', 'replace', `${coreSide}/30`, 'dev', `site${site.number}`)
+  outermost.ip('addr', 'flush', 'dev', 'wan')
+  outermost.ip('addr', 'add', `${wan}/30`, 'dev', 'wan')
+  outermost.ip('route', 'replace', 'default', 'via', String(coreSide))
+  site.outside = String(wan)
 }
 
 /** A second translation, with addresses of RFC 6598 between. Gives the carrier's router. */
