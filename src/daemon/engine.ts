@@ -152,6 +152,16 @@ export class Engine {
     this.#take((nowMs, effects) => this.#device.setPeerPath(publicKey, path, nowMs, effects))
   }
 
+  /** See Device.handleCarrierUp. */
+  handleCarrierUp(): void {
+    this.#take((nowMs) => this.#device.handleCarrierUp(nowMs))
+  }
+
+  /** See Device.handlePeerRestarted. */
+  handlePeerRestarted(publicKey: PublicKey): void {
+    this.#take((nowMs) => this.#device.handlePeerRestarted(publicKey, nowMs))
+  }
+
   openFramePort(): SocketId {
     return this.#plane.openFramePort()
   }

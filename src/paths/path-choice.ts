@@ -7,10 +7,11 @@
  */
 
 import { formatEndpoint } from '../net/endpoint.js'
+import { equalIp } from '../net/ip.js'
 import type { Path } from '../net/path.js'
 import type { PathKind } from './candidates.js'
 import type { FinderEffect, OwnPosition, PeerActivity } from './finder-types.js'
-import { isBetter, type KnownPath, KnownPaths, keyOf } from './known-paths.js'
+import { isBetter, type KnownPath, KnownPaths } from './known-paths.js'
 import { heartbeatMs, Liveness } from './liveness.js'
 import type { PathRecord } from './path-record.js'
 import type { PingBook, PingRole } from './ping-book.js'
@@ -42,14 +43,12 @@ export class PathChoice {
   readonly #options: ChoiceOptions
   readonly #paths = new KnownPaths()
   readonly #liveness = new Liveness()
-  readonly #relayKey: string
   #active: KnownPath | undefined
   #sinceMs: number
   #hasBeenDirect = false
 
   constructor(options: ChoiceOptions, nowMs: number) {
     this.#options = options
-    this.#relayKey = keyOf(options.relayPath)
     this.#sinceMs = nowMs
   }
 
@@ -79,8 +78,10 @@ export class PathChoice {
     return this.#paths.all.map(({ path }) => path.socket)
   }
 
-  isRelay(path: Path): boolean {
-    return keyOf(path) === this.#relayKey
+  /** Or over the hub, which stands in for a relay: the same peer under another number. */
+  isRelay({ socket, remote }: Path): boolean {
+    const { relayPath } = this.#options
+    return socket === relayPath.socket && equalIp(remote.address, relayPath.remote.address)
   }
 
   /** TCP connections share the relay's socket: their numbers are the ports of their endpoints. */

@@ -150,6 +150,11 @@ export class PathFinder {
     if (this.#choice.active === undefined && this.#search.isDue(nowMs)) this.#startSearch(nowMs, effects)
   }
 
+  /** Calls go through from now on; those before may be lost. */
+  handleCarrierUp(nowMs: number, effects: FinderEffect[]): void {
+    if (this.#choice.active === undefined && this.#isInUse(nowMs)) this.#startSearch(nowMs, effects)
+  }
+
   /** A link or an address of this machine changed: the active path may be gone without a sign. */
   handleNetworkChanged(nowMs: number, effects: FinderEffect[]): void {
     this.#tcp.forgive()

@@ -246,6 +246,11 @@ export class PathManager {
     this.#tell(publicKey, nowMs, effects, (finder, list) => finder.handleWanted(nowMs, list))
   }
 
+  /** Hub or relay has come up: what carries calls. */
+  handleCarrierUp(nowMs: number, effects: PathEffect[]): void {
+    this.#forAll(nowMs, effects, (finder, list) => finder.handleCarrierUp(nowMs, list))
+  }
+
   /** What `measureRoom` asked for: see RoomSurvey. */
   handleRoom(room: number | undefined, nowMs: number, effects: PathEffect[]): void {
     const waiting = [...this.#waiting]

@@ -43,6 +43,14 @@ export const COOKIE_MAX_AGE_MS = 120_000 // paper section 5.4.4
 
 /** Retransmits are spread by up to this much. The kernel implementation uses the same third of a second. */
 export const REKEY_JITTER_MS = 334
+/**
+ * DEVIATION: to a managed peer the first repetition of an initiation comes after this, each further one after twice
+ * the time, up to REKEY_TIMEOUT (paper section 6.4). Such a peer is one of ours, and what carries the first messages
+ * to it may have been up for a moment only.
+ */
+export const MANAGED_RETRY_MS = 1000
+/** An initiation to a managed peer that is older than this goes again when its path changes. */
+export const PATH_CHANGED_MIN_AGE_MS = 250
 /** Initiations from one peer closer together than this are dropped (50 a second at most). */
 export const INITIATION_MIN_INTERVAL_MS = 20
 /** Size of the replay window in counters, RFC 6479; blocks of 32. */

@@ -176,6 +176,21 @@ export class Device {
     this.#touch(peer, nowMs)
   }
 
+  /** What carries messages to managed peers has come up. */
+  handleCarrierUp(nowMs: number): void {
+    for (const peer of this.#peers) {
+      peer.handleCarrierUp(nowMs)
+      this.#touch(peer, nowMs)
+    }
+  }
+
+  /** A managed peer has proven that it was started anew. */
+  handlePeerRestarted(publicKey: PublicKey, nowMs: number): void {
+    const peer = this.#peers.findByAnyKey(publicKey)
+    peer?.handleRestarted(nowMs)
+    this.#touch(peer, nowMs)
+  }
+
   /** Undefined if there is no such peer. */
   slotOf(publicKey: PublicKey): number | undefined {
     return this.#peers.findByAnyKey(publicKey)?.slot

@@ -11,12 +11,14 @@
 
 import { equalBytes } from '../base/bytes.js'
 import type { Endpoint } from '../net/endpoint.js'
-import type { Path } from '../net/path.js'
+import { equalPath, type Path } from '../net/path.js'
 import type { PeerState } from './configuration.js'
 import {
   HANDSHAKE_TOS,
   INITIATION_BYTES,
   INITIATION_MIN_INTERVAL_MS,
+  MANAGED_RETRY_MS,
+  PATH_CHANGED_MIN_AGE_MS,
   REKEY_TIMEOUT_MS,
   RESPONSE_BYTES,
   TIMESTAMP_BYTES,
@@ -165,9 +167,22 @@ export class Peer {
   /** Of a managed peer. */
   setPath(path: Path | undefined, nowMs: number, effects: Effects): void {
     if (!this.isManaged) return
-    const hadPath = this.#path.current !== undefined
+    const before = this.#path.current
     this.#path.set(path, effects)
-    if (path !== undefined && !hadPath) this.timers.pathFound(nowMs)
+    if (path === undefined) return
+    if (before === undefined) this.timers.pathFound(nowMs)
+    else if (!equalPath(before, path)) this.timers.wayChanged(nowMs, PATH_CHANGED_MIN_AGE_MS)
+  }
+
+  /** Of a managed peer: what carries messages to it has come up, so what was sent before may be lost. */
+  handleCarrierUp(nowMs: number): void {
+    if (this.isManaged) this.timers.wayChanged(nowMs, INITIATION_MIN_INTERVAL_MS)
+  }
+
+  /** Of a managed peer, proven by itself: it was started anew, and knows none of the keypairs. */
+  handleRestarted(nowMs: number): void {
+    const isTalking = this.history.isConnected(nowMs) || this.#handshake.kind !== 'idle'
+    if (this.isManaged && isTalking) this.timers.keysForgotten(nowMs, PATH_CHANGED_MIN_AGE_MS)
   }
 
   /** Ends keypairs and handshake, wipes their secrets and drops what waits; configuration stays. */
@@ -201,7 +216,8 @@ export class Peer {
     const { message, ...open } = created
     this.#handshake = { kind: 'initiationSent', ...open, attempt, isCrossed: false }
     this.#sendHandshake(path, message, nowMs, effects)
-    this.timers.handshakeInitiated(nowMs)
+    const retryMs = Math.min(REKEY_TIMEOUT_MS, MANAGED_RETRY_MS * 2 ** (attempt - 1))
+    this.timers.handshakeInitiated(nowMs, this.isManaged ? retryMs : REKEY_TIMEOUT_MS)
   }
 
   /**

@@ -95,12 +95,28 @@ export class Timers {
     this.#initiateAtMs = Math.max(nowMs, this.#mayInitiateAtMs)
   }
 
-  /** After an initiation was sent. */
-  handshakeInitiated(nowMs: number): void {
+  /** After an initiation was sent, which is repeated after `patienceMs`. */
+  handshakeInitiated(nowMs: number, patienceMs: number = REKEY_TIMEOUT_MS): void {
     this.#initiateAtMs = NEVER
     this.#mayInitiateAtMs = nowMs + REKEY_TIMEOUT_MS
-    this.#retransmitAtMs = nowMs + REKEY_TIMEOUT_MS + REKEY_JITTER_MS * this.#jitter()
+    this.#retransmitAtMs = nowMs + patienceMs + REKEY_JITTER_MS * this.#jitter()
     this.#lastHandshakeSendMs = nowMs
+  }
+
+  /**
+   * The way to the peer is there again, or is another one: an initiation that is unanswered was sent another way,
+   * and is sent anew when it is `minAgeMs` old.
+   */
+  wayChanged(nowMs: number, minAgeMs: number): void {
+    if (this.#retransmitAtMs === NEVER) return
+    const againMs = Math.max(nowMs, this.#lastHandshakeSendMs + minAgeMs)
+    this.#initiateAtMs = Math.min(this.#initiateAtMs, againMs)
+  }
+
+  /** The peer has forgotten what was agreed: an initiation is due, but not within `minIntervalMs` of another message. */
+  keysForgotten(nowMs: number, minIntervalMs: number): void {
+    this.#attemptsSinceMs = nowMs
+    this.#initiateAtMs = Math.max(nowMs, this.#lastHandshakeSendMs + minIntervalMs)
   }
 
   /** After a response was sent. */
@@ -161,7 +177,10 @@ export class Timers {
       this.handshakeWanted(nowMs)
       actions.push('unanswered')
     }
-    if (nowMs >= this.#retransmitAtMs) actions.push(this.#retransmitOrGiveUp(nowMs))
+    if (nowMs >= this.#retransmitAtMs) {
+      this.#initiateAtMs = NEVER
+      actions.push(this.#retransmitOrGiveUp(nowMs))
+    }
     if (nowMs >= this.#initiateAtMs) {
       this.#initiateAtMs = NEVER
       actions.push('initiate')

@@ -14,7 +14,8 @@ import type { HubLink } from './hub-link.js'
 import type { RelayPool } from './relay-pool.js'
 import type { TcpLinks } from './tcp-links.js'
 
-/** Port of the remote endpoint of a path over the relay; others are numbers of TCP connections. */
+/** Ports of the remote endpoints of paths over hub and relay; others are numbers of TCP connections. */
+const HUB_PORT = 0
 const RELAY_PORT = 1
 
 export interface FrameCarrierOptions {
@@ -44,32 +45,43 @@ export class FrameCarrier {
 
   /** From the engine. */
   send({ remote, frame, segmentBytes, isControl }: Parameters<PathHandlers['handleFrames']>[0]): void {
-    const { tcp, relays, hub, nodeAt } = this.#options
-    if (remote.port !== RELAY_PORT) {
+    const { tcp, relays, nodeAt } = this.#options
+    if (remote.port !== RELAY_PORT && remote.port !== HUB_PORT) {
       tcp.send(remote.port, frame, segmentBytes, isControl)
       return
     }
     const node = nodeAt(remote.address)
     if (node === undefined) return
     const to = { identity: node.identityKey, relayRtts: node.relayRtts }
+    // What came by the hub is answered there: the peer may be on no relay yet, as who sends it is on none.
+    if (remote.port === HUB_PORT && this.#signal(node, frame)) return
     if (relays.send(frame, to, segmentBytes, isControl) || !isControl) return
     // Without a relay the hub carries what is small and rare.
+    if (!this.#signal(node, frame)) relays.keep(frame, to, segmentBytes)
+  }
+
+  /** False if there is no session with the hub. */
+  #signal({ identity }: NetmapNode, frame: Uint8Array): boolean {
     const body = formatBase64(frame.subarray(FRAME_HEADROOM_BYTES))
-    hub.send({ type: 'signal', to: node.identity, body })
+    return this.#options.hub.send({ type: 'signal', to: identity, body })
   }
 
   /** To the engine: messages that a relay brought. `sender`: an identity, base64. */
   deliver(sender: string, segmentBytes: number, messages: Uint8Array): void {
-    const { engine, framePort, nodeOf } = this.#options
-    const node = nodeOf(sender)
-    if (node === undefined) this.#unknownSenders += 1
-    else engine.deliver(framePort, relayEndpoint(node), messages, segmentBytes)
+    this.#deliver(sender, RELAY_PORT, segmentBytes, messages)
   }
 
   /** One that the hub brought. `body`: base64. */
   deliverSignal(sender: string, body: string): void {
     const message = tryParseBase64(body)
-    if (message !== undefined) this.deliver(sender, 0, message)
+    if (message !== undefined) this.#deliver(sender, HUB_PORT, 0, message)
+  }
+
+  #deliver(sender: string, port: number, segmentBytes: number, messages: Uint8Array): void {
+    const { engine, framePort, nodeOf } = this.#options
+    const node = nodeOf(sender)
+    if (node === undefined) this.#unknownSenders += 1
+    else engine.deliver(framePort, { ...relayEndpoint(node), port }, messages, segmentBytes)
   }
 }
 

@@ -124,6 +124,7 @@ export class Membership {
       },
       onObserved: ({ address }) =>
         driver.turn((manager, now, effects) => manager.setTcpAddress(address, now, effects)),
+      onUp: () => this.#handleCarrierUp(),
       onLatencies: (relayRtts) => this.#hub.send({ type: 'update', relayRtts }),
     })
     this.#hub = new HubLink({
@@ -273,6 +274,7 @@ export class Membership {
         this.#refusal = ''
         this.#handleWelcome(message)
         this.#netmap?.handleWelcome()
+        this.#handleCarrierUp()
         this.#hub.send({ type: 'update', relayRtts: this.#relays.takeLatencies() })
         break
       case 'nodes':
@@ -295,6 +297,13 @@ export class Membership {
       case 'pong':
         break
     }
+  }
+
+  /** Hub or relay: what was sent while there was neither may be lost. */
+  #handleCarrierUp(): void {
+    if (this.#isStopped) return
+    this.#options.engine.handleCarrierUp()
+    this.#driver.turn((manager, nowMs, effects) => manager.handleCarrierUp(nowMs, effects))
   }
 
   #handleWelcome(welcome: Welcome): void {

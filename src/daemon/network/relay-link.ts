@@ -30,6 +30,8 @@ export interface RelayLinkOptions extends RelayAccess {
   readonly onPeerGone: (identity: Uint8Array) => void
   /** As whom the relay sees this node; not told where a proxy stands between. */
   readonly onObserved: (endpoint: Endpoint) => void
+  /** The relay has let it in. */
+  readonly onWelcome: () => void
   readonly onState: () => void
 }
 
@@ -170,7 +172,7 @@ export class RelayLink {
   }
 
   #carryOut(effects: readonly RelayClientEffect[]): void {
-    const { onMessages, onPeerGone, onObserved, onState, log } = this.#options
+    const { onMessages, onPeerGone, onObserved, onWelcome, onState, log } = this.#options
     for (const effect of effects) {
       switch (effect.kind) {
         case 'write':
@@ -179,7 +181,7 @@ export class RelayLink {
         case 'welcome':
           this.#isWelcome = true
           this.#pauseMs = FIRST_PAUSE_MS
-          onState()
+          onWelcome()
           break
         case 'messages':
           onMessages(effect.identity, effect.segmentBytes, effect.messages)

@@ -37,6 +37,8 @@ export interface RelayPoolOptions {
   readonly onMessages: (identity: string, segmentBytes: number, messages: Uint8Array) => void
   /** As whom a relay sees this node. */
   readonly onObserved: (endpoint: Endpoint) => void
+  /** A relay has let this node in. */
+  readonly onUp: () => void
   /** For the hub. */
   readonly onLatencies: (rtts: RelayRtts) => void
 }
@@ -148,11 +150,13 @@ export class RelayPool {
       if (link.send(frame, to.identity, segmentBytes, isControl)) return true
     }
     this.#unsent += 1
-    if (isControl) {
-      this.#waiting.push({ frame, to, segmentBytes, atMs: this.#options.nowMs() })
-      if (this.#waiting.length > MAX_WAITING) this.#waiting.shift()
-    }
     return false
+  }
+
+  /** A control frame that nothing else takes either waits for the next relay that lets us in. */
+  keep(frame: Uint8Array, to: Receiver, segmentBytes: number): void {
+    this.#waiting.push({ frame, to, segmentBytes, atMs: this.#options.nowMs() })
+    if (this.#waiting.length > MAX_WAITING) this.#waiting.shift()
   }
 
   /** `addresses`: of this machine, as they are now. */
@@ -223,6 +227,10 @@ export class RelayPool {
       onPeerGone: (peer) => {
         if (this.#gone.size > MAX_GONE) this.#gone.clear()
         this.#gone.set(`${info.key} ${formatHex(peer)}`, nowMs() + GONE_MS)
+      },
+      onWelcome: () => {
+        this.#handleState()
+        this.#options.onUp()
       },
       onState: () => {
         if (link.fault !== '') this.#meter.refresh()

@@ -49,6 +49,7 @@ function createPool(number: number): { pool: RelayPool; heard: string[]; told: R
     nowMs: bootNowMs,
     onMessages: (_sender, _segmentBytes, messages) => heard.push(new TextDecoder().decode(messages)),
     onObserved: () => undefined,
+    onUp: () => undefined,
     onLatencies: (rtts) => told.push(rtts),
   })
   closers.unshift(() => pool.stop())

@@ -1,42 +1,20 @@
 import { describe, expect, test } from 'vitest'
-import { tryParseIp } from '../../../src/net/ip.js'
-import type { Path } from '../../../src/net/path.js'
-import { REKEY_AFTER_TIME_MS, REKEY_TIMEOUT_MS, WIPE_AFTER_MS } from '../../../src/wireguard/constants.js'
+import {
+  MANAGED_RETRY_MS,
+  REKEY_AFTER_TIME_MS,
+  REKEY_TIMEOUT_MS,
+  WIPE_AFTER_MS,
+} from '../../../src/wireguard/constants.js'
 import {
   formatKeyBase64,
   keyFromBytes,
   type PrivateKey,
   type PublicKey,
 } from '../../../src/wireguard/keys.js'
+import { manage, managedPair } from '../../support/managed-pair.js'
 import { converse, type Node, World } from '../../support/world.js'
 
 const MINUTE_MS = 60_000
-const PORT = 51_820
-
-/** `peer` is managed: it is reached where it is told, not where it was heard. */
-function manage(node: Node, peer: Node): void {
-  let path: Path | undefined
-  const address = tryParseIp(peer.visible)
-  node.engine.setPathHandlers({
-    handleProbe: () => undefined,
-    handleFrames: () => undefined,
-    handleWanted: () => undefined,
-    handleSockets: (sockets) => {
-      if (sockets?.v4 === undefined || address === undefined) return
-      path = { socket: sockets.v4, remote: { address, port: PORT, scopeId: 0 }, local: undefined }
-    },
-  })
-  const allowedIps = [{ prefix: peer.innerPrefix }]
-  node.engine.configure({ peers: [{ publicKey: peer.publicKey, isManaged: true, allowedIps }] })
-  node.engine.setPeerPath(peer.publicKey, path)
-}
-
-function managedPair(world: World): readonly [Node, Node] {
-  const pair = [world.addNode('a'), world.addNode('b')] as const
-  manage(pair[0], pair[1])
-  manage(pair[1], pair[0])
-  return pair
-}
 
 /** They have talked for half a minute, by a keypair that `a` has begun. */
 function talkingPair(world: World): readonly [Node, Node] {
@@ -176,7 +154,7 @@ describe('a link that is new while a key changes', () => {
     const [a, b] = managedPair(world)
     changeKey(world, a)
     a.send(b, 'first')
-    world.run(REKEY_TIMEOUT_MS - 1)
+    world.run(MANAGED_RETRY_MS - 1)
     expect(b.texts).toEqual([])
     world.run(1000)
     expect(b.texts).toEqual(['first'])
@@ -238,10 +216,10 @@ describe('after the overlap', () => {
     // Only every second attempt is made with it.
     world.onWire = (seen) => (world.of('initiation').length === 1 && seen.type === 'initiation' ? [] : [10])
     a.send(b, 'first')
-    world.run(2 * REKEY_TIMEOUT_MS - 500)
+    world.run(3 * MANAGED_RETRY_MS - 500)
     expect(b.drops()).toEqual({ handshakeUnknownPeer: 1 })
     expect(b.texts).toEqual([])
-    world.run(REKEY_TIMEOUT_MS)
+    world.run(2 * MANAGED_RETRY_MS)
     expect(b.texts).toEqual(['first'])
   })
 })
