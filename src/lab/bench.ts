@@ -7,6 +7,7 @@ import { measurePair, type PairOptions, type PairResult, percentile } from './ma
 import { LabNetwork } from './network.js'
 import type { RouterKind } from './routers.js'
 import { measureSessionTable } from './session-table.js'
+import { measureColdStarts, measureDaemonRestarts, measureRelayOutage } from './starts.js'
 import { measureBesideRelay, measureTcpFlow } from './throughput.js'
 
 export interface BenchRow {
@@ -49,6 +50,9 @@ const PAIRS: readonly PairCase[] = [
 const RTT_MS = 40
 const INTERNET = { rttMs: RTT_MS, lossPercent: 0 } as const
 
+/** Each takes 22 s. */
+const MAX_RESTARTS = 10
+
 export interface BenchOptions {
   readonly tries: number
   /** With what takes ten minutes. */
@@ -71,7 +75,12 @@ export async function runLabBench(
   for (const result of await measureInterruptions(INTERNET)) {
     onRow(rowOf(result, result.name.endsWith('again') ? '10 s' : 'gap 1 s'))
   }
+  for (const fault of [undefined, 'udpBlocked', 'tls443Only'] as const) {
+    onRow(rowOf(await measureColdStarts({ ...INTERNET, tries, ...(fault && { fault }) }), '1 s'))
+  }
+  onRow(rowOf(await measureDaemonRestarts({ ...INTERNET, tries: Math.min(tries, MAX_RESTARTS) }), '1 s'))
   onRow(rowOf(await measureRelayDeath(INTERNET), 'gap 2 s'))
+  onRow(rowOf(await measureRelayOutage(INTERNET), '1 s'))
   onRow(await benchSessionTable(['symmetricRandom', 'portRestricted'], tries))
   onRow(await benchSessionTable(['portRestricted', 'symmetricRandom'], tries))
   if (isLong) await benchHubDeath(onRow)
