@@ -2,6 +2,8 @@
 
 import { UsageError } from '../base/errors.js'
 import { tryParseInteger } from '../config/values.js'
+import { RANGE_WORDS, tryParseRange } from '../net/network-range.js'
+import { formatPrefix, maskPrefix, type Prefix, tryParsePrefix } from '../net/prefix.js'
 import type { CommandInput } from './command.js'
 
 export function portOf(input: CommandInput, option: string, otherwise: number): number {
@@ -10,6 +12,19 @@ export function portOf(input: CommandInput, option: string, otherwise: number): 
   const port = tryParseInteger(text, 1, 65534)
   if (port !== undefined) return port
   throw new UsageError(`--${option} cannot be "${text}"`, { hint: 'write a number from 1 to 65534' })
+}
+
+/** Undefined if `--range` is not given. */
+export function rangeOf(input: CommandInput): Prefix | undefined {
+  const text = input.value('range')
+  if (text === undefined) return undefined
+  const range = tryParseRange(text)
+  if (range !== undefined) return range
+  const written = tryParsePrefix(text)
+  const masked = written && tryParseRange(formatPrefix(maskPrefix(written)))
+  throw new UsageError(`--range cannot be "${text}"`, {
+    hint: `write ${masked === undefined ? RANGE_WORDS : formatPrefix(masked)}`,
+  })
 }
 
 /** Words between commas. */

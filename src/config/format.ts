@@ -34,6 +34,7 @@ function overlayLines(overlay: OverlayConfig): string[] {
   ]
   if (overlay.proxy !== undefined) lines.push(`Proxy = ${overlay.proxy}`)
   if (overlay.proxyCa !== undefined) lines.push(`ProxyCA = ${overlay.proxyCa}`)
+  if (overlay.range !== undefined) lines.push(`Range = ${formatPrefix(overlay.range)}`)
   if (overlay.keyLifetimeS !== undefined) lines.push(`KeyLifetime = ${formatTime(overlay.keyLifetimeS)}`)
   return lines
 }

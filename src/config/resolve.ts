@@ -26,7 +26,7 @@ export interface Findings {
 }
 
 /** Of [Overlay]; the others must stand. */
-const OPTIONAL: ReadonlySet<string> = new Set(['Proxy', 'ProxyCA', 'KeyLifetime'])
+const OPTIONAL: ReadonlySet<string> = new Set(['Proxy', 'ProxyCA', 'Range', 'KeyLifetime'])
 
 export function openInterface(): Section<InterfaceDraft> {
   const draft: InterfaceDraft = {
@@ -68,6 +68,7 @@ export function openOverlay(line: number): Section<OverlayDraft> {
     identityFile: undefined,
     proxy: undefined,
     proxyCa: undefined,
+    range: undefined,
     keyLifetimeS: undefined,
   }
   return { line, keyLines: new Map(), draft }
@@ -91,7 +92,7 @@ export function resolveConfig(
 /** Undefined if something is missing; it is reported then, unless its line was already. */
 function resolveOverlay(section: Section<OverlayDraft>, findings: Findings): OverlayConfig | undefined {
   const { line, keyLines, draft } = section
-  const { hub, hubKey, network, name, identityFile, proxy, proxyCa, keyLifetimeS } = draft
+  const { hub, hubKey, network, name, identityFile, proxy, proxyCa, range, keyLifetimeS } = draft
   const missing = OVERLAY_SETTINGS.map((setting) => setting.name).filter(
     (setting) => !OPTIONAL.has(setting) && !keyLines.has(setting),
   )
@@ -109,6 +110,7 @@ function resolveOverlay(section: Section<OverlayDraft>, findings: Findings): Ove
     identityFile,
     ...(proxy !== undefined && { proxy }),
     ...(proxyCa !== undefined && { proxyCa }),
+    ...(range !== undefined && { range }),
     ...(keyLifetimeS !== undefined && { keyLifetimeS }),
   }
 }

@@ -9,6 +9,7 @@ import { isZero } from '../base/bytes.js'
 import { DNS_LABEL } from '../net/dns-label.js'
 import { type HostEndpoint, tryParseHostEndpoint } from '../net/endpoint.js'
 import type { IpAddress } from '../net/ip.js'
+import { RANGE_WORDS, tryParseRange } from '../net/network-range.js'
 import { type Prefix, tryParsePrefix } from '../net/prefix.js'
 import { type PresharedKey, type PrivateKey, type PublicKey, tryParseKeyBase64 } from '../wireguard/keys.js'
 import type { RoutingTable } from './types.js'
@@ -66,6 +67,7 @@ export interface OverlayDraft {
   identityFile: string | undefined
   proxy: string | undefined
   proxyCa: string | undefined
+  range: Prefix | undefined
   keyLifetimeS: number | undefined
 }
 
@@ -153,7 +155,7 @@ export const PEER_SETTINGS: readonly Setting<PeerDraft>[] = [
 
 const LABEL_WORDS = 'up to 63 lower case letters, digits and dashes'
 
-/** Written by `overlay join`; Proxy, ProxyCA and KeyLifetime may be left out. */
+/** Written by `overlay join`; Proxy, ProxyCA, Range and KeyLifetime may be left out. */
 export const OVERLAY_SETTINGS: readonly Setting<OverlayDraft>[] = [
   one('Hub', 'host:port, 192.0.2.1:port or [2001:db8::1]:port', (draft, value) => {
     draft.hub = tryParseHostEndpoint(compact(value))
@@ -190,6 +192,10 @@ export const OVERLAY_SETTINGS: readonly Setting<OverlayDraft>[] = [
   one('ProxyCA', 'the path of a file with certificates, as PEM', (draft, value) => {
     draft.proxyCa = value
     return true
+  }),
+  one('Range', RANGE_WORDS, (draft, value) => {
+    draft.range = tryParseRange(compact(value))
+    return draft.range !== undefined
   }),
   one('KeyLifetime', 'a time from 10s to 365d, as 30d, 12h, 90m or 600s', (draft, value) => {
     draft.keyLifetimeS = tryParseTime(compact(value), KEY_LIFETIME_MIN_S, KEY_LIFETIME_MAX_S)

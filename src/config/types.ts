@@ -31,6 +31,8 @@ export interface OverlayConfig {
   readonly proxy?: string
   /** Path of a file with the certificate, as PEM, by which a proxy with TLS is known beside the usual ones. */
   readonly proxyCa?: string
+  /** IPv4 range of the network, where it lies outside 100.64.0.0/10: a person confirmed it. */
+  readonly range?: Prefix
   /** This node's tunnel key is changed when it is so old; undefined for the usual time. */
   readonly keyLifetimeS?: number
 }

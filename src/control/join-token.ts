@@ -9,6 +9,8 @@ import { concatBytes, equalBytes, formatBase64, tryParseBase64 } from '../base/b
 import { AppError, ERROR_CODES } from '../base/errors.js'
 import { DNS_LABEL } from '../net/dns-label.js'
 import { type HostEndpoint, tryParseHostEndpoint } from '../net/endpoint.js'
+import { tryParseRange } from '../net/network-range.js'
+import { formatPrefix, type Prefix } from '../net/prefix.js'
 import type { Crypto } from '../wireguard/crypto.js'
 import { formatKeyBase64, type PublicKey, tryParseKeyBase64 } from '../wireguard/keys.js'
 
@@ -24,11 +26,20 @@ export interface JoinToken {
   readonly network: string
   /** Base64. */
   readonly secret: string
+  /** Of the network, where it lies outside 100.64.0.0/10: whoever joins has to confirm it. */
+  readonly range?: Prefix | undefined
 }
 
 export function formatJoinToken(crypto: Crypto, token: JoinToken): string {
-  const { hub, hubKey, network, secret } = token
-  const fields = { n: network, h: hub.host, p: hub.port, k: formatKeyBase64(hubKey), s: secret }
+  const { hub, hubKey, network, secret, range } = token
+  const fields = {
+    n: network,
+    h: hub.host,
+    p: hub.port,
+    k: formatKeyBase64(hubKey),
+    s: secret,
+    ...(range !== undefined && { r: formatPrefix(range) }),
+  }
   const body = new TextEncoder().encode(JSON.stringify(fields))
   const text = formatBase64(concatBytes(body, crypto.hash(body).subarray(0, CHECK_BYTES)))
   return PREFIX + text.replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '')
@@ -49,14 +60,16 @@ function tryParse(crypto: Crypto, text: string): JoinToken | undefined {
   const body = bytes.subarray(0, -CHECK_BYTES)
   if (!equalBytes(crypto.hash(body).subarray(0, CHECK_BYTES), bytes.subarray(-CHECK_BYTES))) return undefined
   const fields = tryParseJson(body)
-  const { n, h, p, k, s } = fields ?? {}
+  const { n, h, p, k, s, r } = fields ?? {}
   if (typeof n !== 'string' || !DNS_LABEL.test(n)) return undefined
   if (typeof h !== 'string' || typeof k !== 'string' || typeof s !== 'string') return undefined
   const host = h.includes(':') ? `[${h}]` : h
   const hub = tryParseHostEndpoint(`${host}:${p}`)
   const hubKey = tryParseKeyBase64<PublicKey>(k)
   if (hub === undefined || hubKey === undefined || tryParseBase64(s) === undefined) return undefined
-  return { hub, hubKey, network: n, secret: s }
+  if (r === undefined) return { hub, hubKey, network: n, secret: s }
+  const range = typeof r === 'string' ? tryParseRange(r) : undefined
+  return range && { hub, hubKey, network: n, secret: s, range }
 }
 
 function tryParseJson(bytes: Uint8Array): Record<string, unknown> | undefined {

@@ -14,8 +14,10 @@ import { Hub } from '../hub/hub.js'
 import { type ChannelListener, listenForChannels } from '../hub/io/control-channel.js'
 import { ControlServer } from '../hub/io/control-server.js'
 import { openSqliteStore } from '../hub/io/sqlite-store.js'
-import { createNetwork, Registry, type RegistryOptions } from '../hub/registry.js'
+import { Registry, type RegistryOptions } from '../hub/registry.js'
 import type { NodeRecord, Store } from '../hub/store.js'
+import { SHARED_RANGE } from '../net/network-range.js'
+import { prefixCovers, tryParsePrefix } from '../net/prefix.js'
 import { bootNowMs, wallNowMs } from '../platform/clock.js'
 import { notifyServiceManager } from '../platform/notify.js'
 import { programVersion } from '../platform/version.js'
@@ -38,7 +40,6 @@ import {
   type HubSettings,
   readHubSecrets,
   readHubSettings,
-  writeHubState,
 } from './hub-state.js'
 import { standardErrorLog } from './log-file.js'
 import { processUsage } from './process-usage.js'
@@ -48,21 +49,6 @@ const SWEEP_INTERVAL_MS = 10_000
 const TICKET_INTERVAL_MS: number = 12 * 3600_000
 
 const random = (length: number): Uint8Array => new Uint8Array(randomBytes(length))
-
-/** Makes a new hub. Throws AppError. */
-export async function initHub(
-  paths: HubPaths,
-  settings: HubSettings,
-  network: { readonly name: string; readonly needsApproval: boolean; readonly needsConsent: boolean },
-): Promise<void> {
-  writeHubState(paths, settings)
-  const store = await openSqliteStore(paths.store)
-  try {
-    createNetwork(registryOptions(store), network)
-  } finally {
-    store.close()
-  }
-}
 
 export interface HubRequest {
   readonly paths: HubPaths
@@ -280,9 +266,11 @@ class HubHost {
       isEphemeral: order.isEphemeral,
     })
     const hub = { host: settings.address, port: settings.port }
-    const network = this.#registry.network.name
-    const hubKey = secrets.session.publicKey
-    return { token: formatJoinToken(nodeCrypto, { hub, hubKey, network, secret }) }
+    const { name: network, prefix4 } = this.#registry.network
+    const range = tryParsePrefix(prefix4)
+    const fields = { hub, hubKey: secrets.session.publicKey, network, secret }
+    const isUsual = range === undefined || prefixCovers(SHARED_RANGE, range)
+    return { token: formatJoinToken(nodeCrypto, isUsual ? fields : { ...fields, range }) }
   }
 
   #rename(body: unknown): HubNode {

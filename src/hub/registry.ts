@@ -5,7 +5,7 @@
 
 import { formatBase64, tryParseBase64 } from '../base/bytes.js'
 import { AppError, ERROR_CODES } from '../base/errors.js'
-import { networkPrefix4, networkPrefix6 } from '../control/addresses.js'
+import { networkPrefix6 } from '../control/addresses.js'
 import { tryParseIdentity } from '../control/identity.js'
 import type { Hello, Refusal } from '../control/messages.js'
 import type { SignedTunnelKeys } from '../control/tunnel-key.js'
@@ -43,21 +43,22 @@ export type Knowledge = 'all' | 'name' | 'nothing'
 
 export type Enrolment = { readonly node: NodeRecord; readonly isNew: boolean } | { readonly refusal: Refusal }
 
+export interface NetworkRequest {
+  readonly name: string
+  readonly needsApproval: boolean
+  readonly needsConsent: boolean
+  /** IPv4 addresses of its nodes. */
+  readonly range: Prefix
+}
+
 /** Makes the network of a new store. Throws AppError for a name that cannot be part of a DNS name. */
-export function createNetwork(
-  options: RegistryOptions,
-  request: { readonly name: string; readonly needsApproval: boolean; readonly needsConsent: boolean },
-): NetworkRecord {
-  const { name, needsApproval, needsConsent } = request
-  if (!DNS_LABEL.test(name)) {
-    throw new AppError(ERROR_CODES.usage, `"${name}" cannot be the name of a network`, {
-      hint: 'use up to 63 lower case letters, digits and dashes',
-    })
-  }
-  const random = options.random(6)
+export function createNetwork(options: RegistryOptions, request: NetworkRequest): NetworkRecord {
+  const { name, needsApproval, needsConsent, range } = request
+  requireNetworkName(name)
+  const random = options.random(5)
   const network: NetworkRecord = {
     name,
-    prefix4: formatPrefix(networkPrefix4(random[5] as number)),
+    prefix4: formatPrefix(range),
     prefix6: formatPrefix(networkPrefix6(random)),
     needsApproval,
     needsConsent,
@@ -72,6 +73,14 @@ export function createNetwork(
     })
   })
   return network
+}
+
+/** Throws AppError. */
+export function requireNetworkName(name: string): void {
+  if (DNS_LABEL.test(name)) return
+  throw new AppError(ERROR_CODES.usage, `"${name}" cannot be the name of a network`, {
+    hint: 'use up to 63 lower case letters, digits and dashes',
+  })
 }
 
 export class Registry {

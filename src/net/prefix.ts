@@ -44,6 +44,11 @@ export function prefixContains(prefix: Prefix, address: IpAddress): boolean {
   return true
 }
 
+/** Whether every address of `inner` lies in `outer`. */
+export function prefixCovers(outer: Prefix, inner: Prefix): boolean {
+  return inner.bits >= outer.bits && prefixContains(outer, inner.address)
+}
+
 export function addressBits(address: IpAddress): number {
   return address.family === 4 ? 32 : 128
 }

@@ -1,5 +1,6 @@
 /** A hub without sockets, and sessions that say and hear things, for tests. */
 
+import { networkPrefix4 } from '../../src/control/addresses.js'
 import { type Identity, identityFromSeed } from '../../src/control/identity.js'
 import type { HubMessage, NodeMessage, RelayInfo } from '../../src/control/messages.js'
 import type { HubEffect, SessionId } from '../../src/hub/effects.js'
@@ -30,7 +31,7 @@ export class HubWorld {
       random: seededRandom(4),
       wallNowMs: () => this.nowMs,
     }
-    createNetwork(options, { name: 'home', needsApproval, needsConsent })
+    createNetwork(options, { name: 'home', needsApproval, needsConsent, range: networkPrefix4(4) })
     this.registry = new Registry(options)
     this.hub = new Hub({
       registry: this.registry,

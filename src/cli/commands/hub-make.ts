@@ -5,8 +5,8 @@ import { AppError, ERROR_CODES, UsageError } from '../../base/errors.js'
 import { tryParseInteger } from '../../config/values.js'
 import type { Command, CommandInput } from '../command.js'
 import { askHub, hubPathsOf, schemaOf } from '../hub-client.js'
-import { listOf, megabitsOf, portOf } from '../options.js'
-import { printJson, printLine } from '../output.js'
+import { listOf, megabitsOf, portOf, rangeOf } from '../options.js'
+import { printJson, printLine, printNote } from '../output.js'
 import { FRONT_COMMAND } from './hub-front.js'
 
 const DEFAULT_PORT = 443
@@ -22,12 +22,13 @@ export const init: Command = {
     'stun-port': { about: 'first of two UDP ports for STUN', value: `${DEFAULT_STUN_PORT}` },
     'stun-address': { about: 'addresses for STUN, with commas; two tell more about a NAT', value: 'all' },
     relay: { about: 'other relays, as host:port:key, with commas', value: 'none' },
+    range: { about: 'IPv4 addresses of the nodes', value: 'one inside 100.64.0.0/10 that is free here' },
     approve: { about: 'new nodes wait for approval' },
     consent: { about: 'two nodes reach each other only when both have said yes: overlay trust' },
   },
   examples: [['sudo overlay hub init home --address hub.example.org', 'then: sudo overlay hub start']],
   async run(input) {
-    const { initHub } = await import('../../daemon/hub-process.js')
+    const { initHub, usedOf } = await import('../../daemon/hub-init.js')
     const [name = 'overlay'] = input.words
     const settings = {
       address: input.value('address') ?? guessAddress(),
@@ -36,14 +37,17 @@ export const init: Command = {
       stunAddresses: listOf(input.value('stun-address')),
       relays: listOf(input.value('relay')).map(parseRelay),
     }
-    const network = { name, needsApproval: input.has('approve'), needsConsent: input.has('consent') }
+    const range = rangeOf(input)
+    const policy = { needsApproval: input.has('approve'), needsConsent: input.has('consent') }
     const paths = await hubPathsOf(input)
-    await initHub(paths, settings, network)
-    if (input.output.isJson) printJson({ network: name, ...settings, state: paths.directory })
-    else
-      printLine(
-        `hub of the network ${name}, for nodes at ${settings.address}:${settings.port}; now: overlay hub start`,
-      )
+    const { prefix4 } = await initHub(paths, settings, { name, range, ...policy })
+    const used = range === undefined ? [] : usedOf(range)
+    if (used.length > 0) printNote(`warning: this machine uses addresses in it too: ${used.join(', ')}`)
+    if (input.output.isJson) printJson({ network: name, range: prefix4, ...settings, state: paths.directory })
+    else {
+      const place = `nodes reach it at ${settings.address}:${settings.port} and get addresses in ${prefix4}`
+      printLine(`hub of the network ${name}; ${place}; now: overlay hub start`)
+    }
     return 0
   },
 }

@@ -3,6 +3,7 @@
 import { resolve } from 'node:path'
 import { UsageError } from '../../base/errors.js'
 import type { Command } from '../command.js'
+import { rangeOf } from '../options.js'
 import { printJson, printLine } from '../output.js'
 import { interfaceNameOf } from '../tunnel-name.js'
 
@@ -13,6 +14,7 @@ export const join: Command = {
   options: {
     name: { about: 'name of this node', value: 'from the machine’s' },
     file: { about: 'path of the tunnel file to write', value: '/etc/overlay/NETWORK.conf' },
+    range: { about: 'confirm the network’s addresses, where they lie outside 100.64.0.0/10', value: 'range' },
     proxy: { about: 'HTTP proxy for hub and relays', value: 'from the environment' },
     'proxy-ca': { about: 'certificates, as PEM, by which a proxy with TLS is known', value: 'file' },
   },
@@ -20,7 +22,8 @@ export const join: Command = {
     ['sudo overlay join ovl1_…', 'then: sudo overlay up NETWORK'],
     ['sudo overlay join < token.txt', 'reads the token from the standard input, so that nobody sees it'],
   ],
-  async run({ words, value, output }) {
+  async run(input) {
+    const { words, value, output } = input
     const { readInput } = await import('../input.js')
     const { parseJoinToken } = await import('../../control/join-token.js')
     const { defaultFile, joinNetwork } = await import('../../daemon/network/join.js')
@@ -36,7 +39,9 @@ export const join: Command = {
     interfaceNameOf(file)
     const ca = value('proxy-ca')
     const proxyCa = ca === undefined ? undefined : resolve(ca)
-    const result = await joinNetwork({ token, file, name: value('name'), proxy: value('proxy'), proxyCa })
+    const range = rangeOf(input)
+    const proxy = value('proxy')
+    const result = await joinNetwork({ token, file, name: value('name'), range, proxy, proxyCa })
     if (output.isJson) printJson(result)
     else {
       printLine(`${result.name} is a node of ${result.network} now: ${result.addresses.join(', ')}`)

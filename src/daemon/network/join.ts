@@ -16,10 +16,12 @@ import { signTunnelKey } from '../../control/tunnel-key.js'
 import { DNS_LABEL } from '../../net/dns-label.js'
 import { formatHostEndpoint } from '../../net/endpoint.js'
 import type { HttpProxy } from '../../net/http-proxy.js'
+import type { Prefix } from '../../net/prefix.js'
 import { wallNowMs } from '../../platform/clock.js'
 import { toPlatformError } from '../../platform/system-error.js'
 import { nodeCrypto } from '../../wireguard/crypto-node.js'
 import { formatKeyBase64, type PublicKey } from '../../wireguard/keys.js'
+import { faultOf, requireConfirmed } from './assigned-addresses.js'
 import { HubLink } from './hub-link.js'
 import { createIdentityFile, readIdentityFile } from './identity-file.js'
 import { KeyFiles, keyNumberOf, previousKeyFile } from './key-files.js'
@@ -37,6 +39,8 @@ export interface JoinRequest {
   readonly file: string
   /** Undefined for one made from the machine's name. */
   readonly name: string | undefined
+  /** Of the network, as a person confirmed it. */
+  readonly range: Prefix | undefined
   readonly proxy: string | undefined
   /** Path, absolute, of certificates by which the proxy is known. */
   readonly proxyCa: string | undefined
@@ -52,13 +56,14 @@ export interface JoinResult {
 
 /** Throws AppError; then nothing is left behind. */
 export async function joinNetwork(request: JoinRequest): Promise<JoinResult> {
-  const { file } = request
+  const { file, token } = request
   const paths = pathsBeside(file)
   if (existsSync(file)) {
     throw new AppError(ERROR_CODES.config, `there is a file ${file} already`, {
       hint: `leave that network first: overlay leave ${file}; or choose another file with --file`,
     })
   }
+  requireConfirmed(token.range, request.range)
   makeDirectory(dirname(file))
   const identity = createIdentityFile(paths.identity)
   try {
@@ -81,7 +86,8 @@ function pathsBeside(file: string): { identity: string; key: string } {
 }
 
 async function enrol(request: JoinRequest, identity: Identity, publicKey: PublicKey): Promise<Welcome> {
-  const { token, name, proxy, proxyCa } = request
+  const { token, name, range, proxy, proxyCa } = request
+  let fault: AppError | undefined
   const answer = await talk({
     hub: token.hub,
     hubKey: token.hubKey,
@@ -91,8 +97,13 @@ async function enrol(request: JoinRequest, identity: Identity, publicKey: Public
     proxy: openProxy({ proxy, proxyCa }, dirname(request.file)),
     hello: { secret: token.secret, ...nameOf(name) },
     isAnswer: (message) => message.type === 'welcome' || message.type === 'refused',
-    afterAnswer: () => undefined,
+    afterAnswer: (message, link) => {
+      if (message.type !== 'welcome') return
+      fault = faultOf(message, identity.publicKey, range)
+      if (fault !== undefined) link.send({ type: 'leave' })
+    },
   })
+  if (fault !== undefined) throw fault
   if (answer.type === 'welcome') return answer
   throw refused(answer as Refusal)
 }
@@ -108,7 +119,7 @@ function nameOf(name: string | undefined): { name?: string } {
   return DNS_LABEL.test(own) ? { name: own } : {}
 }
 
-function createFile({ token, file, proxy, proxyCa }: JoinRequest, welcome: Welcome): string {
+function createFile({ token, file, range, proxy, proxyCa }: JoinRequest, welcome: Welcome): string {
   const { network, name, v4, v6, prefix4, prefix6 } = welcome
   const bitsOf = (prefix: string): string => prefix.split('/')[1] ?? ''
   const paths = pathsBeside(file)
@@ -125,6 +136,7 @@ function createFile({ token, file, proxy, proxyCa }: JoinRequest, welcome: Welco
     identityFile: basename(paths.identity),
     ...(proxy !== undefined && { proxy }),
     ...(proxyCa !== undefined && { proxyCa }),
+    ...(range !== undefined && { range }),
   }
   return formatConfig({ ...parseConfig(interfaceText, file), overlay })
 }

@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { AppError } from '../../../src/base/errors.js'
 import { formatJoinToken, parseJoinToken } from '../../../src/control/join-token.js'
+import { tryParseRange } from '../../../src/net/network-range.js'
+import { tryParsePrefix } from '../../../src/net/prefix.js'
 import { nobleCrypto } from '../../../src/wireguard/crypto-noble.js'
 import { keyFromBytes, type PublicKey } from '../../../src/wireguard/keys.js'
 import { countingBytes } from '../../support/hex.js'
@@ -19,6 +21,13 @@ describe('a join token', () => {
     expect(parseJoinToken(nobleCrypto, ` ${TEXT}\n`)).toEqual(TOKEN)
     const v6 = { ...TOKEN, hub: { host: '2001:db8::1', port: 7443 } }
     expect(parseJoinToken(nobleCrypto, formatJoinToken(nobleCrypto, v6))).toEqual(v6)
+  })
+
+  it('may hold a range to confirm, but none that belongs to others', () => {
+    const private10 = { ...TOKEN, range: tryParseRange('10.80.0.0/16') }
+    expect(parseJoinToken(nobleCrypto, formatJoinToken(nobleCrypto, private10))).toEqual(private10)
+    const foreign = formatJoinToken(nobleCrypto, { ...TOKEN, range: tryParsePrefix('8.0.0.0/8') })
+    expect(() => parseJoinToken(nobleCrypto, foreign)).toThrow(AppError)
   })
 
   it('is refused if any of it is missing or another, and is never shown', () => {

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import { formatBase64, tryParseBase64 } from '../../../src/base/bytes.js'
+import { networkPrefix4 } from '../../../src/control/addresses.js'
 import { isTicketValid } from '../../../src/control/ticket.js'
 import { signTunnelKey } from '../../../src/control/tunnel-key.js'
 import type { SessionId } from '../../../src/hub/effects.js'
@@ -347,7 +348,8 @@ describe('administration', () => {
       random: seededRandom(9),
       wallNowMs: () => WALL_MS,
     }
-    expect(() => createNetwork(options, { name: 'a.b', needsApproval: false, needsConsent: false })).toThrow(
+    const request = { needsApproval: false, needsConsent: false, range: networkPrefix4(0) }
+    expect(() => createNetwork(options, { ...request, name: 'a.b' })).toThrow(
       'cannot be the name of a network',
     )
   })
