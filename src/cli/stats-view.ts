@@ -29,7 +29,8 @@ const MEANINGS: Readonly<Record<DropReason | HandshakeDropReason, string>> = {
   handshakeCookieRequired: 'in: under load, answered with a cookie',
   handshakeRateLimited: 'in: under load, too many from one source',
   handshakeUnknownPeer: 'in: from a key that is no peer here',
-  handshakeReplayed: 'in: an initiation that was seen before',
+  handshakeReplayed:
+    'in: an initiation no later than one before: played again, or the clock of the peer went back',
   handshakeFlood: 'in: initiations of one peer in too quick succession',
   handshakeUnknownIndex: 'in: an answer to nothing we asked',
   handshakeInvalid: 'in: an answer that did not authenticate',

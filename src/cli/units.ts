@@ -1,28 +1,13 @@
 /** Numbers in words for people, and the other way: spans of time, amounts of data, tables. Pure. */
 
 import { UsageError } from '../base/errors.js'
+import { formatSpan } from '../base/span.js'
 
-const SPANS: readonly (readonly [string, number])[] = [
-  ['day', 86_400],
-  ['hour', 3600],
-  ['minute', 60],
-  ['second', 1],
-]
 const BINARY_UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB']
 
 /** `1 minute, 5 seconds ago`: the two largest units that are not zero. `ageS`: whole seconds. */
 export function formatAge(ageS: number): string {
-  if (ageS <= 0) return 'now'
-  const parts: string[] = []
-  let restS = ageS
-  for (const [name, lengthS] of SPANS) {
-    const count = Math.floor(restS / lengthS)
-    if (count === 0) continue
-    restS -= count * lengthS
-    parts.push(`${count} ${name}${count === 1 ? '' : 's'}`)
-    if (parts.length === 2) break
-  }
-  return `${parts.join(', ')} ago`
+  return ageS <= 0 ? 'now' : `${formatSpan(ageS)} ago`
 }
 
 /** `1.25 MiB`: three significant digits in binary units. */

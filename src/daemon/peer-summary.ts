@@ -1,10 +1,14 @@
 /** How a peer is doing, in words a person understands. Pure. */
 
+import { formatSpan } from '../base/span.js'
 import type { PeerSnapshot } from '../wireguard/configuration.js'
 import { REJECT_AFTER_TIME_MS, REKEY_ATTEMPT_TIME_MS } from '../wireguard/constants.js'
 
 /** `nowMs`: boot clock. */
 export function summarizePeer(peer: PeerSnapshot, nowMs: number): string {
+  if (peer.state !== 'connected' && peer.clockBehindS > 0) {
+    return `its clock is ${formatSpan(peer.clockBehindS)} behind what it was: set it right on that machine, or forget what it was by taking this tunnel down and up`
+  }
   const hasMet = peer.lastHandshakeMs > 0
   switch (peer.state) {
     case 'connected':

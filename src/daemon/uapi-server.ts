@@ -50,14 +50,23 @@ const PERMISSION_HINT = 'run as root, for example with sudo'
 /** Throws AppError ALREADY_RUNNING if another process serves `path`. */
 export async function startUapiServer(options: UapiServerOptions): Promise<UapiServer> {
   const { path, log } = options
+  /** Whoever asked last, last. */
   const clients = new Set<Socket>()
+  const touch = (socket: Socket): void => {
+    clients.delete(socket)
+    clients.add(socket)
+  }
   const server = createServer({ allowHalfOpen: true }, (socket) => {
     clients.add(socket)
     socket.once('close', () => clients.delete(socket))
-    void serveClient(socket, options)
+    const [idlest] = clients
+    if (clients.size > MAX_CLIENTS && idlest !== undefined) {
+      clients.delete(idlest)
+      idlest.destroy()
+      log.warn('uapi.client.dropped', { reason: 'too many clients; this one was idle for the longest' })
+    }
+    void serveClient(socket, options, () => touch(socket))
   })
-  server.maxConnections = MAX_CLIENTS
-  server.on('drop', () => log.warn('uapi.client.refused', { reason: 'too many clients' }))
   try {
     mkdirSync(dirname(path), { recursive: true, mode: DIRECTORY_MODE })
     await refuseServedPath(path)
@@ -133,12 +142,12 @@ function removeOwnSocket(path: string, inode: number): void {
 }
 
 /** The one border where a client's failure ends: it costs that client only. */
-async function serveClient(socket: Socket, options: UapiServerOptions): Promise<void> {
+async function serveClient(socket: Socket, options: UapiServerOptions, onAsked: () => void): Promise<void> {
   const closing = new AbortController()
   socket.once('close', () => closing.abort())
   socket.setTimeout(options.idleMs ?? IDLE_MS, () => socket.destroy())
   try {
-    await answerRequests(socket, options, closing.signal)
+    await answerRequests(socket, options, { closing: closing.signal, onAsked })
   } catch (error) {
     options.log.debug('uapi.client.lost', { reason: error instanceof Error ? error.message : '' })
     socket.destroy()
@@ -148,12 +157,13 @@ async function serveClient(socket: Socket, options: UapiServerOptions): Promise<
 async function answerRequests(
   socket: Socket,
   options: UapiServerOptions,
-  closing: AbortSignal,
+  { closing, onAsked }: { readonly closing: AbortSignal; readonly onAsked: () => void },
 ): Promise<void> {
   const parser = new UapiRequestParser(findScopeId)
   // Reading goes on only when the loop asks for more: a client that takes no answers sends no more.
   const chunks: AsyncIterable<Uint8Array> = socket.iterator({ destroyOnReturn: false })
   for await (const chunk of chunks) {
+    onAsked()
     for (const request of parser.push(chunk)) {
       const answer = answerRequest(request, options)
       if (request.kind === 'invalid' && request.isFatal) {

@@ -7,11 +7,9 @@
  */
 
 import { equalBytes } from '../base/bytes.js'
-import { TIMESTAMP_BYTES } from '../wireguard/constants.js'
 import type { Crypto, DhPrivateKey, RandomBytes } from '../wireguard/crypto.js'
 import type { PublicKey } from '../wireguard/keys.js'
 import type { OwnKeys } from '../wireguard/peer-keys.js'
-import { isLaterTai64n } from '../wireguard/tai64n.js'
 import { type DiscoMessage, discoTagOf, encodeDisco, tryDecodeDisco } from './disco.js'
 import { DiscoKey } from './disco-key.js'
 
@@ -25,8 +23,6 @@ export class DiscoPair {
   /** Ours that the remote used last. */
   #heard: DhPrivateKey | undefined
   #turn = 0
-  /** Of the remote's calls. */
-  #latest: Uint8Array = new Uint8Array(TIMESTAMP_BYTES)
 
   private constructor(crypto: Crypto, key: DiscoKey) {
     this.#crypto = crypto
@@ -76,13 +72,6 @@ export class DiscoPair {
     if (key === undefined || plain === undefined) return undefined
     this.#heard = key.own
     return tryDecodeDisco(plain, bytes.length)
-  }
-
-  /** Later than all calls before; false if it is played again, or was overtaken. */
-  takeCall(timestamp: Uint8Array): boolean {
-    if (!isLaterTai64n(timestamp, this.#latest)) return false
-    this.#latest = timestamp
-    return true
   }
 
   wipe(): void {

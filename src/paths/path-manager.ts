@@ -14,6 +14,7 @@ import { DeadlineQueue } from '../wireguard/deadline-queue.js'
 import type { PublicKey } from '../wireguard/keys.js'
 import type { OwnKeys } from '../wireguard/peer-keys.js'
 import { Tai64nClock } from '../wireguard/tai64n.js'
+import { CallTimes } from './call-times.js'
 import { discoTagOf, isDisco } from './disco.js'
 import { DiscoPair } from './disco-pair.js'
 import type { FinderEffect, OwnPosition, PeerActivity } from './finder-types.js'
@@ -49,6 +50,8 @@ export interface PathManagerOptions {
 }
 
 export interface ManagedPeer {
+  /** Who it is, whatever its keys. */
+  readonly identity: string
   readonly publicKey: PublicKey
   /** The peer may still use it. */
   readonly previousKey?: PublicKey | undefined
@@ -66,6 +69,7 @@ export interface ProbeCounters {
 
 interface Entry extends DirectoryEntry {
   readonly id: PeerId
+  readonly identity: string
   readonly finder: PathFinder
 }
 
@@ -80,6 +84,7 @@ export class PathManager {
   readonly #whereabouts: Whereabouts
   #isRefreshDue = false
   readonly #tai64n = new Tai64nClock()
+  readonly #callTimes = new CallTimes()
   /** Whose searches wait for `measureRoom`. */
   readonly #waiting = new Set<Entry>()
 
@@ -108,7 +113,7 @@ export class PathManager {
   /** False for a key of low order, or of a peer that is there. */
   addPeer(peer: ManagedPeer, nowMs: number, effects: PathEffect[]): boolean {
     const { crypto, random, wallNowMs } = this.#options
-    const { publicKey, previousKey, relayPath, activity } = peer
+    const { identity, publicKey, previousKey, relayPath, activity } = peer
     const isThere = this.#peers.get(publicKey) !== undefined
     const pair = isThere ? undefined : DiscoPair.tryCreate(crypto, this.#ownKeys.current, publicKey)
     if (pair === undefined) return false
@@ -116,7 +121,7 @@ export class PathManager {
     const options = { pair, random, relayPath, activity, timestamp, own: () => this.own }
     const finder = new PathFinder(options, nowMs)
     const id = this.#nextId++
-    const entry: Entry = { id, publicKey, previousKey, pair, finder }
+    const entry: Entry = { id, identity, publicKey, previousKey, pair, finder }
     this.#peers.enter(entry, this.#ownKeys)
     this.#deadlines.set(entry, finder.nextDeadlineMs(nowMs))
     effects.push({ kind: 'usePath', publicKey, peer: id, path: relayPath, pathKind: 'relay' })
@@ -234,7 +239,7 @@ export class PathManager {
       this.counters.malformed += 1
       return
     }
-    if (message.kind === 'call' && !entry.pair.takeCall(message.timestamp)) {
+    if (message.kind === 'call' && !this.#callTimes.take(entry.identity, message.timestamp)) {
       this.counters.replayed += 1
       return
     }

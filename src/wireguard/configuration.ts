@@ -81,6 +81,8 @@ export interface PeerSnapshot {
   readonly rxBytes: number
   readonly txBytes: number
   readonly state: PeerState
+  /** By how many seconds the peer's clock went back, so that its initiations are refused; 0 if it did not. */
+  readonly clockBehindS: number
 }
 
 /**

@@ -136,6 +136,7 @@ export class Device {
       rxBytes: peer.history.rxBytes,
       txBytes: peer.history.txBytes,
       state: peer.state(nowMs),
+      clockBehindS: peer.clock.behindS,
     }
   }
 

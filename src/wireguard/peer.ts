@@ -21,7 +21,6 @@ import {
   PATH_CHANGED_MIN_AGE_MS,
   REKEY_TIMEOUT_MS,
   RESPONSE_BYTES,
-  TIMESTAMP_BYTES,
 } from './constants.js'
 import { CookieJar } from './cookie.js'
 import type { Crypto, DhPrivateKey, RandomBytes } from './crypto.js'
@@ -39,10 +38,11 @@ import {
 import type { IndexTable } from './index-table.js'
 import type { PublicKey } from './keys.js'
 import type { CookieReply, Response } from './messages.js'
+import { PeerClock } from './peer-clock.js'
 import { PeerHistory } from './peer-history.js'
 import { type OwnKeys, PeerKeys } from './peer-keys.js'
 import { type OuterSockets, PeerPath } from './peer-path.js'
-import { isLaterTai64n, type Tai64nClock } from './tai64n.js'
+import type { Tai64nClock } from './tai64n.js'
 import { Timers, type TransportActivity } from './timers.js'
 
 /** Who a receiver index leads to: an initiation that waits for its response, or a keypair. */
@@ -100,7 +100,7 @@ export class Peer {
 
   readonly history: PeerHistory = new PeerHistory()
   #handshake: Handshake = IDLE
-  #latestTimestamp = new Uint8Array(TIMESTAMP_BYTES)
+  readonly clock: PeerClock = new PeerClock()
   #lastInitiationReceivedMs = Number.NEGATIVE_INFINITY
   /** The keypair in use and one that they began came from crossing initiations: both sides would renew. */
   #isCrossed = false
@@ -297,7 +297,7 @@ export class Peer {
     nowMs: number,
     effects: Effects,
   ): HandshakeDropReason | undefined {
-    if (!isLaterTai64n(received.timestamp, this.#latestTimestamp)) return 'handshakeReplayed'
+    if (!this.clock.isNew(received.timestamp)) return 'handshakeReplayed'
     if (nowMs - this.#lastInitiationReceivedMs < INITIATION_MIN_INTERVAL_MS) return 'handshakeFlood'
     const { crypto, random, indices } = this.#context
     const localIndex = indices.claim({ kind: 'keypair', peer: this, createdAtMs: nowMs })
@@ -311,7 +311,7 @@ export class Peer {
       return 'handshakeInvalid'
     }
 
-    this.#latestTimestamp.set(received.timestamp)
+    this.clock.take(received.timestamp)
     this.#lastInitiationReceivedMs = nowMs
     if (this.#handshake.kind === 'initiationSent') this.#handshake = { ...this.#handshake, isCrossed: true }
     this.#handshakeReceived(path, INITIATION_BYTES, nowMs, effects)

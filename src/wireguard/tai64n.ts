@@ -35,6 +35,15 @@ export function isLaterTai64n(a: Uint8Array, b: Uint8Array): boolean {
   return false
 }
 
+/** Whole seconds from `earlier` to `later`. */
+export function secondsBetweenTai64n(earlier: Uint8Array, later: Uint8Array): number {
+  return Number(labelOf(later) - labelOf(earlier))
+}
+
+function labelOf(timestamp: Uint8Array): bigint {
+  return new DataView(timestamp.buffer, timestamp.byteOffset).getBigUint64(0)
+}
+
 /** Timestamps for the initiations of one device. INVARIANT: each is later than the one before. */
 export class Tai64nClock {
   #last: TaiTime = { seconds: 0, nanoseconds: 0 }

@@ -163,7 +163,8 @@ export class PathWorld {
         node.manager.setTcpPort(node.tcpPort, this.nowMs, effects)
       })
       const relayPath: Path = { socket: RELAY_PORT, remote: endpoint('192.0.2.99', 1), local: undefined }
-      const peer = { publicKey: other.key.publicKey, relayPath, activity: () => node.activity }
+      const identity = `${other.number}`
+      const peer = { identity, publicKey: other.key.publicKey, relayPath, activity: () => node.activity }
       this.turn(node, (effects) => node.manager.addPeer(peer, this.nowMs, effects))
     }
     this.run(1000)

@@ -83,6 +83,7 @@ export class NetmapPeers {
     }
     const activity = engine.activityOf(tunnelKey)
     const peer = {
+      identity: node.identity,
       publicKey: tunnelKey,
       previousKey: previousTunnelKey,
       relayPath: { socket: framePort, remote: relayEndpoint(node), local: undefined },

@@ -220,6 +220,7 @@ describe('an answer', () => {
     rxBytes: 9_007_199_254_740_991,
     txBytes: 148,
     state: 'connected',
+    clockBehindS: 0,
   }
 
   it('to get holds the state in the documented order', () => {

@@ -78,5 +78,6 @@ function newPeer(publicKey: PublicKey): PeerSnapshot {
     rxBytes: 2048,
     txBytes: 1024,
     state: 'idle',
+    clockBehindS: 0,
   }
 }

@@ -46,6 +46,7 @@ function peer(publicKey: PublicKey, endpoint: Endpoint | undefined): PeerSnapsho
     rxBytes: 0,
     txBytes: 0,
     state: 'idle',
+    clockBehindS: 0,
   }
 }
 

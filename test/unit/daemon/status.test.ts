@@ -28,6 +28,7 @@ const PEER: PeerSnapshot = {
   rxBytes: 5,
   txBytes: 6,
   state: 'connected',
+  clockBehindS: 0,
 }
 
 const FRAME: StatusFrame = {
@@ -89,6 +90,11 @@ describe('the state of a peer in words', () => {
     ['no endpoint known: waiting for the peer to connect', { state: 'idle', endpoint: undefined }],
     ['not connected yet: nothing was sent', { state: 'idle', ...never }],
     ['idle: connects again when there is traffic', { state: 'idle' }],
+    [
+      'its clock is 2 days, 3 hours behind what it was: set it right on that machine, or forget what it was by taking this tunnel down and up',
+      { state: 'unreachable', clockBehindS: 51 * 3600 },
+    ],
+    ['connected', { state: 'connected', clockBehindS: 51 * 3600 }],
   ] as const)('says "%s"', (words, change) => {
     expect(summarizePeer({ ...PEER, ...change }, 1_000_000)).toBe(words)
   })

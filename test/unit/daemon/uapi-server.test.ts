@@ -218,14 +218,21 @@ describe('a client', () => {
     expect(logLines.join()).not.toContain(PRIVATE.slice(0, 16))
   })
 
-  it('is one of many, and beyond 64 at once is turned away', async () => {
+  it('is one of many: beyond 64 at once the one that was idle for the longest gives way', async () => {
     await start()
-    const sockets = await Promise.all(Array.from({ length: 64 }, open))
-    expect(await readAll(await open())).toBe('')
-    for (const socket of sockets) socket.end('get=1\n\n')
-    const answers = await Promise.all(sockets.map(readAll))
-    expect(new Set(answers)).toEqual(new Set(['errno=0\n\n']))
+    const sockets: Socket[] = []
+    for (let i = 0; i < 64; i++) sockets.push(await open())
+    const [first, idlest, ...others] = sockets as [Socket, Socket, ...Socket[]]
+    first.write('get=1\n\n')
+    await once(first, 'readable')
     expect(await ask('get=1\n\n')).toBe('errno=0\n\n')
+    expect(await readAll(idlest)).toBe('')
+    expect(logLines.join()).toContain('uapi.client.dropped')
+    for (const socket of others) socket.end('get=1\n\n')
+    const answers = await Promise.all(others.map(readAll))
+    expect(new Set(answers)).toEqual(new Set(['errno=0\n\n']))
+    first.end()
+    expect(await readAll(first)).toBe('errno=0\n\n')
   })
 })
 

@@ -118,4 +118,16 @@ describe('a call of the peer', () => {
     expect(world.a.manager.counters.replayed).toBe(3)
     expect(effectsOf(relay, callAt(world.nowMs + 3000))).not.toEqual([])
   })
+
+  it('is old also for a peer that the hub removed and brought again', () => {
+    const { manager, activity } = world.a
+    const { publicKey } = world.b.key
+    const news = callAt(world.nowMs + 2000)
+    expect(effectsOf(relay, news)).not.toEqual([])
+    manager.removePeer(publicKey, [])
+    const peer = { identity: `${world.b.number}`, publicKey, relayPath: relay, activity: () => activity }
+    expect(manager.addPeer(peer, world.nowMs, [])).toBe(true)
+    expect(effectsOf(relay, news)).toEqual([])
+    expect(manager.counters.replayed).toBe(1)
+  })
 })

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { formatHex } from '../../../src/base/bytes.js'
 import type { DiscoMessage } from '../../../src/paths/disco.js'
 import { discoTagOf } from '../../../src/paths/disco.js'
 import { DiscoPair } from '../../../src/paths/disco-pair.js'
@@ -124,8 +125,10 @@ describe('a path manager', () => {
       wallNowMs: () => 0,
     })
     const relayPath = { socket: 9, remote: endpoint('192.0.2.99', 1), local: undefined }
-    const add = (key: Key): boolean =>
-      manager.addPeer({ publicKey: key.publicKey, relayPath, activity: () => undefined }, 0, [])
+    const add = ({ publicKey }: Key): boolean => {
+      const identity = formatHex(publicKey)
+      return manager.addPeer({ identity, publicKey, relayPath, activity: () => undefined }, 0, [])
+    }
     expect(add(B1)).toBe(true)
     manager.setPeerKeys(B1.publicKey, B2.publicKey, B1.publicKey)
     expect(manager.status(B1.publicKey)?.kind).toBe('relay')
