@@ -10,7 +10,7 @@
  *
  * | type | body |
  * | 1 ping | txid 12 |
- * | 2 pong | txid 12 · endpoint 18 that the ping came from |
+ * | 2 pong | txid 12 · endpoint 18 that the ping came from · run 4, drawn by the sender when it started |
  * | 3 call | TAI64N 12 · mapping 1, 0x80 set where ports come in order, 0x40 where a path was lost, 0x20 where TCP is tried · lowest port 2 · highest port 2 · count 1 · count × (kind 1 · endpoint 18) |
  *
  * An endpoint is an address of 16 bytes, v4-mapped if need be, and a port of 2; numbers are big-endian.
@@ -39,7 +39,9 @@ const CALL = 3
 const SEQUENTIAL = 0x80
 const LOST = 0x40
 const TRIES_TCP = 0x20
-const PONG_BYTES: number = 1 + TRANSACTION_ID_BYTES + ENDPOINT_BYTES
+const RUN_AT: number = 1 + TRANSACTION_ID_BYTES + ENDPOINT_BYTES
+export const RUN_BYTES = 4
+const PONG_BYTES: number = RUN_AT + RUN_BYTES
 /** Bound on what one call may make its receiver try. */
 export const MAX_CANDIDATES = 32
 
@@ -64,7 +66,13 @@ export interface Candidate {
 export type DiscoMessage =
   /** `sizeBytes`: of the whole datagram; what got through tells the path's MTU. */
   | { readonly kind: 'ping'; readonly transactionId: Uint8Array; readonly sizeBytes: number }
-  | { readonly kind: 'pong'; readonly transactionId: Uint8Array; readonly observed: Endpoint }
+  /** `run`: of the sender's program, 32 bits; another one than before says that it has been started anew. */
+  | {
+      readonly kind: 'pong'
+      readonly transactionId: Uint8Array
+      readonly observed: Endpoint
+      readonly run: number
+    }
   | {
       readonly kind: 'call'
       /** TAI64N, 12 bytes. */
@@ -103,8 +111,14 @@ export function encodeDisco(message: DiscoMessage): Uint8Array {
       plain.set(message.transactionId, 1)
       return plain
     }
-    case 'pong':
-      return concatBytes(Uint8Array.of(PONG), message.transactionId, encodeEndpoint(message.observed))
+    case 'pong': {
+      const plain = new Uint8Array(PONG_BYTES)
+      plain[0] = PONG
+      plain.set(message.transactionId, 1)
+      plain.set(encodeEndpoint(message.observed), 1 + TRANSACTION_ID_BYTES)
+      viewOf(plain).setUint32(RUN_AT, message.run)
+      return plain
+    }
     case 'call': {
       const candidates = message.candidates.slice(0, MAX_CANDIDATES)
       const [low, high] = message.ports
@@ -131,8 +145,9 @@ export function tryDecodeDisco(plain: Uint8Array, sizeBytes: number): DiscoMessa
       // A shorter one would make the answer longer than the question.
       return plain.length < PONG_BYTES ? undefined : { kind: 'ping', transactionId, sizeBytes }
     case PONG: {
-      const observed = tryDecodeEndpoint(plain, 1 + TRANSACTION_ID_BYTES)
-      return observed && { kind: 'pong', transactionId, observed }
+      const observed =
+        plain.length < PONG_BYTES ? undefined : tryDecodeEndpoint(plain, 1 + TRANSACTION_ID_BYTES)
+      return observed && { kind: 'pong', transactionId, observed, run: viewOf(plain).getUint32(RUN_AT) }
     }
     case CALL:
       return tryDecodeCall(plain)

@@ -54,6 +54,8 @@ export type FinderEffect =
   | { readonly kind: 'askRoom' }
   /** It is full with about so many. */
   | { readonly kind: 'full'; readonly sockets: number }
+  /** The peer's program was started anew: it has none of the keypairs that were agreed. */
+  | { readonly kind: 'restarted' }
   /** A path was lost: this node's own endpoints may be others by now. */
   | { readonly kind: 'lost' }
   /** A socket of its own that carried a path. */

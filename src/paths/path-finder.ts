@@ -39,10 +39,15 @@ const WANTED_MS = 10_000
 const CHECK_INTERVAL_MS = 50
 const IDLE_CHECK_INTERVAL_MS = 500
 const RELAY_PING_INTERVAL_MS = 5000
+/** While the peer is silent: at first, and by the time for which it has been; it may have been started anew. */
+const SILENT_PING_INTERVAL_MS = 250
+const SILENT_SHARE = 0.125
 /** An endpoint that pings us is challenged, but not for each of its pings. */
 const CHALLENGE_INTERVAL_MS = 60
 /** Within a second, on TCP connections that are not proven. */
 const MAX_STREAM_CHALLENGES = 20
+
+type Pong = Extract<DiscoMessage, { kind: 'pong' }>
 
 export interface FinderOptions {
   readonly pair: DiscoPair
@@ -52,6 +57,8 @@ export interface FinderOptions {
   readonly activity: () => PeerActivity | undefined
   /** TAI64N, each later than the one before. */
   readonly timestamp: () => Uint8Array
+  /** Of this program, as pongs say it. */
+  readonly run: number
 }
 
 export interface FinderStatus {
@@ -85,6 +92,9 @@ export class PathFinder {
   #lastRelayPingMs = Number.NEGATIVE_INFINITY
   #lastCheckMs = Number.NEGATIVE_INFINITY
   #wantedMs = Number.NEGATIVE_INFINITY
+  /** Since when the hub sees the peer again. */
+  #onlineMs = 0
+  #peerRun: number | undefined
 
   constructor(options: FinderOptions, nowMs: number) {
     this.#options = options
@@ -128,7 +138,7 @@ export class PathFinder {
         this.#handlePing(path, message.transactionId, nowMs, effects)
         break
       case 'pong':
-        this.#handlePong(path, message.transactionId, nowMs, effects)
+        this.#handlePong(path, message, nowMs, effects)
         break
       case 'call':
         // Only what came over relay or hub: on a direct path it could be made to come from anywhere.
@@ -153,6 +163,14 @@ export class PathFinder {
   /** Calls go through from now on; those before may be lost. */
   handleCarrierUp(nowMs: number, effects: FinderEffect[]): void {
     if (this.#choice.active === undefined && this.#isInUse(nowMs)) this.#startSearch(nowMs, effects)
+  }
+
+  /** The hub sees the peer again: it may have been started anew, and perhaps it is on no relay yet. */
+  handleOnline(nowMs: number, effects: FinderEffect[]): void {
+    this.#onlineMs = nowMs
+    if (!this.#isInUse(nowMs)) return
+    this.#lastRelayPingMs = nowMs
+    this.#probing.ping(this.#options.relayPath, nowMs, effects)
   }
 
   /** A link or an address of this machine changed: the active path may be gone without a sign. */
@@ -296,14 +314,21 @@ export class PathFinder {
   // --- pings -----------------------------------------------------------------------------------
 
   #pingRelay(nowMs: number, effects: FinderEffect[]): void {
-    if (nowMs - this.#lastRelayPingMs < RELAY_PING_INTERVAL_MS) return
+    if (nowMs - this.#lastRelayPingMs < this.#relayPingIntervalMs(nowMs)) return
     this.#lastRelayPingMs = nowMs
     this.#probing.ping(this.#options.relayPath, nowMs, effects)
   }
 
+  #relayPingIntervalMs(nowMs: number): number {
+    const unansweredMs = this.#options.activity()?.firstUnansweredSendMs ?? 0
+    if (unansweredMs === 0) return RELAY_PING_INTERVAL_MS
+    const silentMs = nowMs - Math.max(unansweredMs, this.#onlineMs)
+    return Math.min(RELAY_PING_INTERVAL_MS, Math.max(SILENT_PING_INTERVAL_MS, SILENT_SHARE * silentMs))
+  }
+
   #handlePing(path: Path, transactionId: Uint8Array, nowMs: number, effects: FinderEffect[]): void {
-    const { pair, random } = this.#options
-    const bytes = pair.seal({ kind: 'pong', transactionId, observed: path.remote }, random)
+    const { pair, random, run } = this.#options
+    const bytes = pair.seal({ kind: 'pong', transactionId, observed: path.remote, run }, random)
     effects.push({ kind: 'send', path, bytes })
     if (this.#choice.isRelay(path) || this.#choice.heard(path, nowMs)) return
     // The peer can reach us from there: it may be a candidate that it does not know of itself.
@@ -322,9 +347,12 @@ export class PathFinder {
     return this.#challenges <= MAX_STREAM_CHALLENGES
   }
 
-  #handlePong(path: Path, transactionId: Uint8Array, nowMs: number, effects: FinderEffect[]): void {
+  #handlePong(path: Path, { transactionId, run }: Pong, nowMs: number, effects: FinderEffect[]): void {
     const pending = this.#pings.take(path, transactionId, nowMs)
-    if (pending === undefined || pending.key !== keyOf(path)) return
+    if (pending === undefined) return
+    if (this.#peerRun !== undefined && this.#peerRun !== run) effects.push({ kind: 'restarted' })
+    this.#peerRun = run
+    if (pending.key !== keyOf(path)) return
     const rttMs = nowMs - pending.sentMs
     if (this.#choice.isRelay(path)) {
       this.#relayRttMs = smooth(this.#relayRttMs, rttMs)

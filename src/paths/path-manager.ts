@@ -15,7 +15,7 @@ import type { PublicKey } from '../wireguard/keys.js'
 import type { OwnKeys } from '../wireguard/peer-keys.js'
 import { Tai64nClock } from '../wireguard/tai64n.js'
 import { CallTimes } from './call-times.js'
-import { discoTagOf, isDisco } from './disco.js'
+import { discoTagOf, isDisco, RUN_BYTES } from './disco.js'
 import { DiscoPair } from './disco-pair.js'
 import type { FinderEffect, OwnPosition, PeerActivity } from './finder-types.js'
 import type { PortChoice } from './nat.js'
@@ -87,12 +87,15 @@ export class PathManager {
   readonly #callTimes = new CallTimes()
   /** Whose searches wait for `measureRoom`. */
   readonly #waiting = new Set<Entry>()
+  /** Says to peers that this program was started anew. */
+  readonly #run: number
 
   constructor(options: PathManagerOptions) {
     this.#options = options
     this.#ownKeys = { current: options.staticKey, previous: undefined }
     const { random, mtu } = options
     this.#whereabouts = new Whereabouts({ random, mtu })
+    this.#run = random(RUN_BYTES).reduce((run, byte) => run * 256 + byte, 0)
   }
 
   get own(): OwnPosition {
@@ -118,7 +121,8 @@ export class PathManager {
     const pair = isThere ? undefined : DiscoPair.tryCreate(crypto, this.#ownKeys.current, publicKey)
     if (pair === undefined) return false
     const timestamp = (): Uint8Array => this.#tai64n.next(wallNowMs())
-    const options = { pair, random, relayPath, activity, timestamp, own: () => this.own }
+    const run = this.#run
+    const options = { pair, random, relayPath, activity, timestamp, run, own: () => this.own }
     const finder = new PathFinder(options, nowMs)
     const id = this.#nextId++
     const entry: Entry = { id, identity, publicKey, previousKey, pair, finder }
@@ -254,6 +258,11 @@ export class PathManager {
   /** Hub or relay has come up: what carries calls. */
   handleCarrierUp(nowMs: number, effects: PathEffect[]): void {
     this.#forAll(nowMs, effects, (finder, list) => finder.handleCarrierUp(nowMs, list))
+  }
+
+  /** The hub sees the peer again. */
+  handleOnline(publicKey: PublicKey, nowMs: number, effects: PathEffect[]): void {
+    this.#tell(publicKey, nowMs, effects, (finder, list) => finder.handleOnline(nowMs, list))
   }
 
   /** What `measureRoom` asked for: see RoomSurvey. */

@@ -26,6 +26,13 @@ const FIRST_STREAM = 2
 const STUN = endpoint('198.51.100.1', 3478)
 const OTHER_STUN = endpoint('198.51.100.2', 3479)
 
+const IDLE: PeerActivity = {
+  lastDataSendMs: 0,
+  firstUnansweredSendMs: 0,
+  lastReceiveMs: 0,
+  lastDataReceiveMs: 0,
+}
+
 export interface NodeOptions {
   /** Undefined: an address of its own. */
   readonly nat?: SimulatedNatOptions
@@ -49,7 +56,7 @@ interface Datagram {
 }
 
 export class WorldNode {
-  readonly manager: PathManager
+  manager: PathManager
   readonly number: number
   key: ReturnType<typeof nobleCrypto.dhPrivateKey>
   /** What the other node knows it by. */
@@ -58,18 +65,15 @@ export class WorldNode {
   nat: SimulatedNat | undefined
   outsideAddress: string
   readonly moves: { readonly atMs: number; readonly kind: PathKind }[] = []
-  readonly activity: { -readonly [K in keyof PeerActivity]: number } = {
-    lastDataSendMs: 0,
-    firstUnansweredSendMs: 0,
-    lastReceiveMs: 0,
-    lastDataReceiveMs: 0,
-  }
+  readonly activity: { -readonly [K in keyof PeerActivity]: number } = { ...IDLE }
   path: Path | undefined
   /** Ports of sockets of searches, by number. */
   readonly searchPorts: Map<number, number> = new Map()
   /** Sockets that were let go. */
   readonly givenBack: (number | 'search')[] = []
   sent = 0
+  /** Calls and pings, not data. */
+  overRelay = 0
   /** How often its NAT was to be asked how it chooses ports. */
   surveys = 0
   /** Datagrams for which the NAT had no session left. */
@@ -77,11 +81,15 @@ export class WorldNode {
   /** Connections begun to measure how many it has left. */
   connections = 0
   isUdpBlocked = false
+  /** Its program does not run: nothing goes out, and what comes in is lost. */
+  isAway = false
   /** TCP connections of this node get nowhere. */
   isTcpBlocked = false
   readonly tcpPort: number
   /** The end that others connect to at the same time as it connects to them; undefined while it does not. */
   dialling: { readonly from: Endpoint; readonly to: readonly Endpoint[] } | undefined
+  /** When the peer was seen to have been started anew. */
+  readonly restarts: number[] = []
   /** Numbers of streams whose peer has answered. */
   readonly kept: Set<number> = new Set()
   #nextSearch = -1
@@ -91,19 +99,19 @@ export class WorldNode {
     this.tcpPort = options.tcpPort ?? 0
     this.key = nobleCrypto.dhPrivateKey(countingBytes(32, number * 11))
     this.knownKey = this.key.publicKey
-    this.manager = new PathManager({
-      crypto: nobleCrypto,
-      random: seededRandom(number),
-      staticKey: this.key,
-      mtu: () => 1420,
-      wallNowMs: nowMs,
-    })
+    this.manager = this.createManager(number, nowMs)
     this.outsideAddress = `203.0.113.${number}`
     this.inside = endpoint(
       options.nat === undefined ? this.outsideAddress : `192.168.${number}.2`,
       40_000 + number,
     )
     this.nat = options.nat && new SimulatedNat({ ...options.nat, address: this.outsideAddress }, nowMs)
+  }
+
+  createManager(seed: number, nowMs: () => number): PathManager {
+    const { key: staticKey } = this
+    const random = seededRandom(seed)
+    return new PathManager({ crypto: nobleCrypto, random, staticKey, mtu: () => 1420, wallNowMs: nowMs })
   }
 
   /** Numbers of fresh sockets. */
@@ -150,24 +158,35 @@ export class PathWorld {
       [this.a, a.ports],
       [this.b, b.ports],
     ])
-    for (const [node, other] of [
-      [this.a, this.b],
-      [this.b, this.a],
-    ] as const) {
-      const isOpen = node.nat === undefined
-      const prefix = prefixOf(isOpen ? `${node.outsideAddress}/32` : `192.168.${node.number}.2/24`)
-      this.turn(node, (effects) => {
-        node.manager.setSockets({ v4: 1, v6: undefined, port: node.inside.port }, this.nowMs, effects)
-        node.manager.setAddresses([prefix], this.nowMs, effects)
-        node.manager.setServers([STUN, OTHER_STUN], this.nowMs, effects)
-        node.manager.setTcpPort(node.tcpPort, this.nowMs, effects)
-      })
-      const relayPath: Path = { socket: RELAY_PORT, remote: endpoint('192.0.2.99', 1), local: undefined }
-      const identity = `${other.number}`
-      const peer = { identity, publicKey: other.key.publicKey, relayPath, activity: () => node.activity }
-      this.turn(node, (effects) => node.manager.addPeer(peer, this.nowMs, effects))
-    }
+    for (const node of [this.a, this.b]) this.#start(node)
     this.run(1000)
+  }
+
+  #start(node: WorldNode): void {
+    const other = this.#other(node)
+    const isOpen = node.nat === undefined
+    const prefix = prefixOf(isOpen ? `${node.outsideAddress}/32` : `192.168.${node.number}.2/24`)
+    this.turn(node, (effects) => {
+      node.manager.setSockets({ v4: 1, v6: undefined, port: node.inside.port }, this.nowMs, effects)
+      node.manager.setAddresses([prefix], this.nowMs, effects)
+      node.manager.setServers([STUN, OTHER_STUN], this.nowMs, effects)
+      node.manager.setTcpPort(node.tcpPort, this.nowMs, effects)
+    })
+    const relayPath: Path = { socket: RELAY_PORT, remote: endpoint('192.0.2.99', 1), local: undefined }
+    const identity = `${other.number}`
+    const peer = { identity, publicKey: other.knownKey, relayPath, activity: () => node.activity }
+    this.turn(node, (effects) => node.manager.addPeer(peer, this.nowMs, effects))
+  }
+
+  /** Its program is away for `ms`, and then another run of it: with the same keys and no memory. */
+  restart(node: WorldNode, ms: number, talkers: readonly WorldNode[] = []): void {
+    node.isAway = true
+    this.run(ms, talkers)
+    node.isAway = false
+    node.manager = node.createManager(node.number + 50, () => this.nowMs)
+    Object.assign(node.activity, IDLE)
+    node.path = undefined
+    this.#start(node)
   }
 
   /** Behind another NAT of the same kind, with this address outside. */
@@ -182,6 +201,7 @@ export class PathWorld {
   /** Data goes from `node` to the other, every so often, as long as the clock is run by `run`. */
   talk(node: WorldNode): void {
     const other = this.#other(node)
+    if (node.isAway) return
     const isFirst = node.activity.lastDataSendMs === 0
     node.activity.lastDataSendMs = this.nowMs
     if (isFirst) {
@@ -191,6 +211,7 @@ export class PathWorld {
     const { path } = node
     if (path === undefined) return
     const arrive = (): void => {
+      if (other.isAway) return
       other.activity.lastReceiveMs = this.nowMs
       other.activity.lastDataReceiveMs = this.nowMs
       other.activity.firstUnansweredSendMs = 0
@@ -200,6 +221,7 @@ export class PathWorld {
   }
 
   turn(node: WorldNode, input: (effects: PathEffect[]) => void): void {
+    if (node.isAway) return
     const effects: PathEffect[] = []
     input(effects)
     for (const effect of effects) this.#carryOut(node, effect)
@@ -218,13 +240,14 @@ export class PathWorld {
     const endMs = this.nowMs + ms
     let nextTalkMs = talkers.length === 0 ? Number.POSITIVE_INFINITY : this.nowMs
     while (this.nowMs < endMs) {
-      const deadlines = [this.a, this.b].map((node) => node.manager.nextDeadlineMs(this.nowMs))
+      const awake = [this.a, this.b].filter(({ isAway }) => !isAway)
+      const deadlines = awake.map((node) => node.manager.nextDeadlineMs(this.nowMs))
       this.#queue.sort((x, y) => x.atMs - y.atMs)
       const nextMs = Math.min(endMs, nextTalkMs, this.#queue[0]?.atMs ?? endMs, ...deadlines)
       this.nowMs = Math.max(this.nowMs, nextMs)
       while ((this.#queue[0]?.atMs ?? Number.POSITIVE_INFINITY) <= this.nowMs) this.#queue.shift()?.deliver()
       for (const node of [this.a, this.b]) {
-        if (node.manager.nextDeadlineMs(this.nowMs) > this.nowMs) continue
+        if (node.isAway || node.manager.nextDeadlineMs(this.nowMs) > this.nowMs) continue
         this.turn(node, (effects) => node.manager.handleTimeout(this.nowMs, effects))
       }
       if (nextTalkMs > this.nowMs) continue
@@ -281,6 +304,7 @@ export class PathWorld {
         const { path, bytes } = effect
         if (path.socket === RELAY_PORT) {
           const other = this.#other(node)
+          node.overRelay += 1
           this.#overTcp(node, path, (back) =>
             this.turn(other, (list) => other.manager.handleProbe(back, bytes, this.nowMs, list)),
           )
@@ -293,6 +317,9 @@ export class PathWorld {
       case 'usePath':
         node.path = effect.path
         node.moves.push({ atMs: this.nowMs, kind: effect.pathKind })
+        break
+      case 'restarted':
+        node.restarts.push(this.nowMs)
         break
       case 'measureRoom':
         this.#measureRoom(node, new RoomSurvey())

@@ -78,7 +78,10 @@ export class NetmapPeers {
       ],
     })
     if (isKept) {
-      driver.turn((manager) => manager.setPeerKeys(before.tunnelKey, tunnelKey, previousTunnelKey))
+      driver.turn((manager, nowMs, effects) => {
+        manager.setPeerKeys(before.tunnelKey, tunnelKey, previousTunnelKey)
+        if (node.isOnline && !before.isOnline) manager.handleOnline(tunnelKey, nowMs, effects)
+      })
       return
     }
     const activity = engine.activityOf(tunnelKey)

@@ -134,6 +134,9 @@ export class PathDriver {
           onPath(effect.publicKey, effect.pathKind)
         }
         break
+      case 'restarted':
+        engine.handlePeerRestarted(effect.publicKey)
+        break
       case 'measureRoom':
         void this.#measureRoom(effect.servers)
         break

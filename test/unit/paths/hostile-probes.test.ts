@@ -55,7 +55,7 @@ const ping = (): Uint8Array => sealed({ kind: 'ping', transactionId: ID, sizeByt
 function prove(path: Path): PathEffect[] {
   const asked = effectsOf(path, ping())
   const answers = challenges(asked, path).flatMap((transactionId) =>
-    effectsOf(path, sealed({ kind: 'pong', transactionId, observed: path.remote })),
+    effectsOf(path, sealed({ kind: 'pong', transactionId, observed: path.remote, run: 1 })),
   )
   return [...asked, ...answers]
 }

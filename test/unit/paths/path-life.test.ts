@@ -164,3 +164,59 @@ describe('a path that is too narrow for data', () => {
     expect(world.kindOf(world.a)).toBe('punched')
   })
 })
+
+describe('a peer that was started anew', () => {
+  function talking(): PathWorld {
+    const world = new PathWorld(STRICT, STRICT)
+    expect(world.untilDirect(2000, [world.a])).toBeDefined()
+    world.run(3000, [world.a, world.b])
+    expect(world.a.restarts).toEqual([])
+    return world
+  }
+
+  it.each([50, 700, 3000, 10_000])('is known within a second after it was away for %i ms', (awayMs) => {
+    const world = talking()
+    world.restart(world.b, awayMs, [world.a])
+    const upMs = world.nowMs
+    world.run(1000 + 0.2 * awayMs, [world.a])
+    expect(world.a.restarts).toHaveLength(1)
+    expect((world.a.restarts[0] ?? 0) - upMs).toBeLessThan(awayMs > 5000 ? 1500 : 1000)
+  })
+
+  it('is known one round trip after the hub sees it again', () => {
+    const world = talking()
+    world.restart(world.b, 20_000, [world.a])
+    const upMs = world.nowMs
+    world.turn(world.a, (effects) => world.a.manager.handleOnline(world.b.knownKey, upMs, effects))
+    world.run(2 * RTT_MS, [world.a])
+    expect(world.a.restarts).toHaveLength(1)
+  })
+
+  it('is known over the direct path alone', () => {
+    const world = talking()
+    world.isRelayDead = true
+    world.restart(world.b, 100, [world.a])
+    world.run(1000, [world.a])
+    expect(world.a.restarts).toHaveLength(1)
+  })
+
+  it('is asked ever more seldom while it is away', () => {
+    const world = talking()
+    world.b.isAway = true
+    const before = world.a.overRelay
+    world.run(60_000, [world.a])
+    const minute = world.a.overRelay - before
+    world.run(60_000, [world.a])
+    expect(minute).toBeLessThan(60)
+    expect(world.a.overRelay - before - minute).toBeLessThan(40)
+  })
+
+  it('is not seen in one that only fell silent', () => {
+    const world = talking()
+    world.b.isAway = true
+    world.run(3000, [world.a])
+    world.b.isAway = false
+    world.run(3000, [world.a, world.b])
+    expect(world.a.restarts).toEqual([])
+  })
+})
