@@ -42,6 +42,7 @@ const REFUSAL_CODES = [
   'name',
   'pending',
   'removed',
+  'unknown',
   'address',
   'malformed',
   'busy',
@@ -143,7 +144,8 @@ export interface Welcome {
  * keys, and waits. `elsewhere`: a later session proved the same identity. If the node dialled that one itself,
  * nothing is wrong; else its key file was copied: it waits, and tells its user that another machine is this node.
  * `busy`: the hub has too much to do, or cannot store anything. The node waits. After the others nothing changes by asking again
- * soon: `message` and `hint` say what a person has to do.
+ * soon: `message` and `hint` say what a person has to do. `removed`: somebody put the node out of the network, and
+ * nothing of it holds any longer; `unknown`: the hub has never heard of it, so its links stay as they are.
  */
 export interface Refusal {
   readonly type: 'refused'
@@ -155,6 +157,8 @@ export interface Refusal {
    * up to half as long again, at random, whatever else tells it to hurry. Without it, it backs off by itself.
    */
   readonly retryAfterS?: number | undefined
+  /** With `removed`: when that was, in seconds since 1970 by the hub's clock. */
+  readonly removedAtS?: number | undefined
 }
 
 export interface NodesMessage {
@@ -287,6 +291,7 @@ export const hubMessage: z.ZodType<HubMessage> = z.discriminatedUnion('type', [
     message: z.string().max(500),
     hint: z.string().max(500),
     retryAfterS: z.number().int().min(0).max(MAX_RETRY_AFTER_S).optional(),
+    removedAtS: z.number().int().min(0).optional(),
   }),
 ])
 

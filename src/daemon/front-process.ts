@@ -6,6 +6,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { AppError, ERROR_CODES } from '../base/errors.js'
 import type { Logger } from '../base/log.js'
+import type { DirectoryMessage } from '../control/directory.js'
 import { errorFrom } from './api-failure.js'
 import type { FrontMessage, FrontOrder, FrontPlan, FrontStatus } from './front-protocol.js'
 
@@ -21,6 +22,8 @@ export interface FrontProcessOptions {
   /** Starts this program as a front: executable and arguments. */
   readonly command: readonly string[]
   readonly plan: FrontPlan
+  /** As it is when the front starts, for the first time or again. */
+  readonly directory: () => readonly DirectoryMessage[]
   readonly log: Logger
   readonly nowMs: () => number
 }
@@ -122,6 +125,8 @@ export class FrontProcess {
       })
     })
     this.send({ kind: 'open', plan: this.#options.plan })
+    for (const message of this.#options.directory()) this.send({ kind: 'directory', message })
+    this.send({ kind: 'listen' })
     await ready
     this.#isReady = true
   }

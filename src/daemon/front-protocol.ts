@@ -5,6 +5,7 @@
  * Both ends are this program, one the child of the other: the form of a message needs no proof.
  */
 
+import type { DirectoryMessage } from '../control/directory.js'
 import type { ApiFailure } from './api-failure.js'
 
 export interface FrontPlan {
@@ -15,7 +16,7 @@ export interface FrontPlan {
   readonly certificate: { readonly key: string; readonly cert: string }
   /** Of the identity of the hub's own relay. */
   readonly relaySeed: Uint8Array
-  /** Whose tickets let a node into the relay. */
+  /** Signs tickets. */
   readonly ticketKey: Uint8Array
   /** Bytes a second that one client of the relay may send; Infinity for no limit. */
   readonly maxBytesPerS: number
@@ -26,8 +27,9 @@ export interface FrontPlan {
 export type FrontOrder =
   /** First, and once. */
   | { readonly kind: 'open'; readonly plan: FrontPlan }
-  /** This identity is no longer welcome at the relay. */
-  | { readonly kind: 'revoke'; readonly identity: string }
+  /** Who is in the network: the whole of it before `listen`, then whatever changes. */
+  | { readonly kind: 'directory'; readonly message: DirectoryMessage }
+  | { readonly kind: 'listen' }
   | { readonly kind: 'report' }
   | { readonly kind: 'stop' }
 
@@ -41,6 +43,7 @@ export interface FrontStatus {
 }
 
 export type FrontMessage =
+  /** It listens. */
   | { readonly kind: 'ready' }
   | { readonly kind: 'failed'; readonly failure: ApiFailure }
   /** Answers `report`, in order. */

@@ -6,13 +6,14 @@
  */
 
 import { randomBytes } from 'node:crypto'
+import type { DirectoryMessage } from '../control/directory.js'
 import { identityFromSeed } from '../control/identity.js'
 import { bridgeControl } from '../hub/io/control-bridge.js'
 import { FrontDoor } from '../hub/io/front-door.js'
 import { StunServer } from '../hub/io/stun-server.js'
 import { tryParseIp } from '../net/ip.js'
 import { bootNowMs, wallNowMs } from '../platform/clock.js'
-import { TicketDirectory } from '../relay/directory.js'
+import { HubDirectory } from '../relay/hub-directory.js'
 import { RelayServer } from '../relay/io/relay-server.js'
 import { failureOf } from './api-failure.js'
 import type { FrontMessage, FrontOrder, FrontPlan, FrontStatus } from './front-protocol.js'
@@ -26,14 +27,15 @@ export async function runFront(): Promise<void> {
   const ended = untilEnd()
   let front: Front | undefined
   process.on('message', (order: FrontOrder) => {
-    if (order.kind === 'open') {
-      front = new Front(order.plan)
-      front.start(stack).then(
+    if (order.kind === 'open') front = new Front(order.plan)
+    else if (order.kind === 'directory') front?.apply(order.message)
+    else if (order.kind === 'report' && front !== undefined) tell({ kind: 'status', status: front.status() })
+    else if (order.kind === 'listen') {
+      front?.start(stack).then(
         () => tell({ kind: 'ready' }),
         (error: unknown) => tell({ kind: 'failed', failure: failureOf(error) }),
       )
-    } else if (order.kind === 'revoke') front?.revoke(order.identity)
-    else if (order.kind === 'report' && front !== undefined) tell({ kind: 'status', status: front.status() })
+    }
   })
   await ended
   for (const undo of stack.reverse()) await undo()
@@ -57,6 +59,7 @@ function tell(message: FrontMessage): void {
 
 class Front {
   readonly #plan: FrontPlan
+  readonly #directory: HubDirectory
   readonly #relay: RelayServer
   #door: FrontDoor | undefined
   #stun: StunServer | undefined
@@ -64,11 +67,12 @@ class Front {
   constructor(plan: FrontPlan) {
     this.#plan = plan
     const { relaySeed, ticketKey, maxBytesPerS } = plan
+    this.#directory = new HubDirectory({ ticketKey, wallNowMs })
     this.#relay = new RelayServer(
       {
         identity: identityFromSeed(relaySeed),
         random,
-        directory: new TicketDirectory({ hubs: [ticketKey], allowed: [], wallNowMs }),
+        directory: this.#directory,
         maxBytesPerS,
       },
       bootNowMs,
@@ -98,8 +102,9 @@ class Front {
     stack.push(() => this.#relay.stop())
   }
 
-  revoke(identity: string): void {
-    this.#relay.handleDirectoryChange(new Set([identity]))
+  /** The channel never falls silent before this process ends, so the directory is heard all the time. */
+  apply(message: DirectoryMessage): void {
+    this.#relay.handleDirectoryChange(this.#directory.apply(message))
   }
 
   status(): FrontStatus {

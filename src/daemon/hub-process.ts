@@ -46,7 +46,8 @@ import { processUsage } from './process-usage.js'
 
 const AUDIT_ENTRIES = 1000
 const SWEEP_INTERVAL_MS = 10_000
-const TICKET_INTERVAL_MS: number = 12 * 3600_000
+/** Tickets live for an hour. */
+const TICKET_INTERVAL_MS: number = 20 * 60_000
 
 const random = (length: number): Uint8Array => new Uint8Array(randomBytes(length))
 
@@ -143,7 +144,7 @@ class HubHost {
       random,
       key: secrets.session,
       nowMs: bootNowMs,
-      onRevoked: (client) => this.#front?.send({ kind: 'revoke', identity: client }),
+      onDirectory: (message) => this.#front?.send({ kind: 'directory', message }),
       onFault: (error) => parts.log.error('hub.failed', { reason: String(error) }),
     })
   }
@@ -168,6 +169,7 @@ class HubHost {
         maxBytesPerS: this.#request.maxBytesPerS,
         controlPath,
       },
+      directory: () => this.#hub.wholeDirectory(),
       log,
       nowMs: bootNowMs,
     })

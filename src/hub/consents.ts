@@ -3,7 +3,9 @@
  * audit record; what is asked often is kept here beside it. Does not know whether a policy allows anything.
  */
 
+import type { DirectoryPair } from '../control/directory.js'
 import { MAX_CONSENTS } from '../control/messages.js'
+import type { Revocations } from './revocations.js'
 import type { NodeRecord, Store } from './store.js'
 
 export class Consents {
@@ -11,9 +13,13 @@ export class Consents {
   readonly #wallNowMs: () => number
   /** Giver → receivers. */
   readonly #given = new Map<string, Set<string>>()
+  readonly #revocations: Revocations
+  /** Who agreed, or agrees no longer, since `takeTouched`. */
+  #touched: DirectoryPair[] = []
 
-  constructor(store: Store, wallNowMs: () => number) {
+  constructor(store: Store, wallNowMs: () => number, revocations: Revocations) {
     this.#store = store
+    this.#revocations = revocations
     this.#wallNowMs = wallNowMs
     for (const { giver, receiver } of store.consents()) this.#givenBy(giver).add(receiver)
   }
@@ -26,13 +32,30 @@ export class Consents {
     return this.has(one, other) && this.has(other, one)
   }
 
+  /** All who have said yes to each other, once each. */
+  mutual(): DirectoryPair[] {
+    return [...this.#given].flatMap(([one, receivers]) =>
+      [...receivers]
+        .filter((other) => one < other && this.has(other, one))
+        .map((other): DirectoryPair => [one, other]),
+    )
+  }
+
+  takeTouched(): readonly DirectoryPair[] {
+    const pairs = this.#touched
+    this.#touched = []
+    return pairs
+  }
+
   /** False if that changes nothing. */
   set(giver: NodeRecord, receiver: NodeRecord, isGiven: boolean): boolean {
     const consent = { giver: giver.identity, receiver: receiver.identity }
     if (this.has(consent.giver, consent.receiver) === isGiven) return false
     const receivers = this.#givenBy(consent.giver)
     if (isGiven && receivers.size >= MAX_CONSENTS) return false
+    const isOfBoth = this.has(consent.receiver, consent.giver)
     this.#store.transaction(() => {
+      if (isOfBoth) this.#revocations.advance(this.#store)
       if (isGiven) this.#store.putConsent(consent)
       else this.#store.deleteConsent(consent)
       this.#store.appendAudit({
@@ -44,13 +67,17 @@ export class Consents {
     })
     if (isGiven) receivers.add(consent.receiver)
     else receivers.delete(consent.receiver)
+    if (isOfBoth) this.#touched.push([consent.giver, consent.receiver])
     return true
   }
 
   /** The node was deleted from the store. */
   forget(identity: string): void {
+    const given = this.#given.get(identity)
     this.#given.delete(identity)
-    for (const receivers of this.#given.values()) receivers.delete(identity)
+    for (const [giver, receivers] of this.#given) {
+      if (receivers.delete(identity) && given?.has(giver) === true) this.#touched.push([identity, giver])
+    }
   }
 
   #givenBy(giver: string): Set<string> {

@@ -1,5 +1,6 @@
 /** What a hub wants done, in the order given. */
 
+import type { DirectoryMessage } from '../control/directory.js'
 import type { HubMessage } from '../control/messages.js'
 
 /** Names a control session; never used again. */
@@ -9,5 +10,5 @@ export type HubEffect =
   | { readonly kind: 'send'; readonly session: SessionId; readonly message: HubMessage }
   /** After what was sent before. */
   | { readonly kind: 'close'; readonly session: SessionId }
-  /** A node is none any more: relays of this process let it go. */
-  | { readonly kind: 'revoke'; readonly identity: string }
+  /** For the hub's own relay. */
+  | { readonly kind: 'directory'; readonly message: DirectoryMessage }

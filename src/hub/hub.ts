@@ -4,6 +4,7 @@
  */
 
 import { formatBase64, tryParseBase64 } from '../base/bytes.js'
+import type { DirectoryMessage } from '../control/directory.js'
 import { type Identity, isSignedBy, tryParseIdentity } from '../control/identity.js'
 import {
   type ConsentMessage,
@@ -19,11 +20,10 @@ import { type SignedTunnelKeys, verifyTunnelKey } from '../control/tunnel-key.js
 import type { HostEndpoint } from '../net/endpoint.js'
 import type { Crypto } from '../wireguard/crypto.js'
 import { Announcer, type Session } from './announcer.js'
+import { DirectoryFeed } from './directory-feed.js'
 import type { HubEffect, SessionId } from './effects.js'
-import type { Registry } from './registry.js'
+import { type Registry, removedRefusal } from './registry.js'
 import type { NodeRecord } from './store.js'
-
-const TICKET_LIFETIME_S: number = 24 * 3600
 
 export interface HubOptions {
   readonly registry: Registry
@@ -48,11 +48,13 @@ export class Hub {
   readonly #sessions = new Map<SessionId, Session>()
   readonly #byIdentity = new Map<string, Session>()
   readonly #announcer: Announcer
+  readonly #directory: DirectoryFeed
 
   constructor(options: HubOptions) {
     this.#options = options
     const { registry, crypto } = options
     this.#announcer = new Announcer({ registry, crypto, sessions: this.#byIdentity })
+    this.#directory = new DirectoryFeed(registry, options.wallNowMs)
   }
 
   get deltas(): number {
@@ -134,6 +136,19 @@ export class Hub {
         message: { type: 'ticket', ticket: this.#ticketFor(identity) },
       })
     }
+  }
+
+  // --- relays ----------------------------------------------------------------------------------
+
+  /** For the hub's own relay when it starts. */
+  wholeDirectory(): DirectoryMessage[] {
+    return this.#directory.whole()
+  }
+
+  /** Whatever has changed the network: relays hear of it before nodes come to them. */
+  tellRelays(effects: HubEffect[]): void {
+    const messages = this.#directory.takeChanges()
+    effects.unshift(...messages.map((message): HubEffect => ({ kind: 'directory', message })))
   }
 
   // --- administration --------------------------------------------------------------------------
@@ -290,11 +305,9 @@ export class Hub {
     if (session !== undefined) {
       this.#sessions.delete(session.id)
       this.#byIdentity.delete(identity)
-      const message = `${node.name} was removed from this network`
-      const hint = 'to come back, join with a new token'
-      this.#refuse(session.id, { type: 'refused', code: 'removed', message, hint }, effects)
+      const removal = this.#options.registry.revocations.find(identity)
+      if (removal !== undefined) this.#refuse(session.id, removedRefusal(removal), effects)
     }
-    effects.push({ kind: 'revoke', identity })
     this.#announcer.remove(identity, audience, effects)
   }
 
@@ -306,8 +319,9 @@ export class Hub {
   #ticketFor(identity: string): string {
     const bytes = tryParseIdentity(identity)
     if (bytes === undefined) throw new RangeError('no identity')
-    const notAfterS = Math.floor(this.#options.wallNowMs() / 1000) + TICKET_LIFETIME_S
-    return formatBase64(createTicket(this.#options.identity, bytes, notAfterS))
+    const { identity: own, registry } = this.#options
+    const terms = { issuedAtS: this.#directory.atS, epoch: registry.revocations.epoch }
+    return formatBase64(createTicket(own, bytes, terms))
   }
 }
 

@@ -1,6 +1,14 @@
 /** The store that forgets: for tests, and for hubs of an hour. */
 
-import type { AuditRecord, ConsentRecord, NetworkRecord, NodeRecord, Store, TokenRecord } from './store.js'
+import type {
+  AuditRecord,
+  ConsentRecord,
+  NetworkRecord,
+  NodeRecord,
+  RemovalRecord,
+  Store,
+  TokenRecord,
+} from './store.js'
 
 const MAX_AUDIT_RECORDS = 10_000
 
@@ -11,6 +19,8 @@ export class MemoryStore implements Store {
   readonly #consents = new Map<string, ConsentRecord>()
   #audit: AuditRecord[] = []
   #network: NetworkRecord | undefined
+  readonly #removals = new Map<string, RemovalRecord>()
+  #epoch = 0
 
   network(): NetworkRecord | undefined {
     return this.#network
@@ -45,6 +55,26 @@ export class MemoryStore implements Store {
 
   deleteConsent(consent: ConsentRecord): void {
     this.#consents.delete(keyOf(consent))
+  }
+
+  epoch(): number {
+    return this.#epoch
+  }
+
+  setEpoch(epoch: number): void {
+    this.#epoch = epoch
+  }
+
+  removals(): readonly RemovalRecord[] {
+    return [...this.#removals.values()]
+  }
+
+  putRemoval(removal: RemovalRecord): void {
+    this.#removals.set(removal.identity, removal)
+  }
+
+  deleteRemoval(identity: string): void {
+    this.#removals.delete(identity)
   }
 
   tokens(): readonly TokenRecord[] {

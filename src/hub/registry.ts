@@ -6,6 +6,7 @@
 import { formatBase64, tryParseBase64 } from '../base/bytes.js'
 import { AppError, ERROR_CODES } from '../base/errors.js'
 import { networkPrefix6 } from '../control/addresses.js'
+import { type DirectoryPair, tagsAllow } from '../control/directory.js'
 import { tryParseIdentity } from '../control/identity.js'
 import type { Hello, Refusal } from '../control/messages.js'
 import type { SignedTunnelKeys } from '../control/tunnel-key.js'
@@ -14,7 +15,8 @@ import { formatPrefix, type Prefix, tryParsePrefix } from '../net/prefix.js'
 import type { Crypto, RandomBytes } from '../wireguard/crypto.js'
 import { Consents } from './consents.js'
 import { tryFindLease } from './leases.js'
-import type { AuditRecord, NetworkRecord, NodeRecord, Store, TokenRecord } from './store.js'
+import { Revocations } from './revocations.js'
+import type { AuditRecord, NetworkRecord, NodeRecord, RemovalRecord, Store, TokenRecord } from './store.js'
 
 const SECRET_BYTES = 16
 const MAX_NODES = 60_000
@@ -86,6 +88,7 @@ export function requireNetworkName(name: string): void {
 export class Registry {
   readonly network: NetworkRecord
   readonly consents: Consents
+  readonly revocations: Revocations
   readonly #options: RegistryOptions
   readonly #nodes = new Map<string, NodeRecord>()
   readonly #names = new Set<string>()
@@ -93,6 +96,8 @@ export class Registry {
   /** Tunnel key, current or previous → identity. */
   readonly #keyOwners = new Map<string, string>()
   readonly #pool: Prefix
+  /** Identities of nodes that came, changed or went since `takeTouched`. */
+  #touched = new Set<string>()
 
   /** The store holds a network. */
   constructor(options: RegistryOptions) {
@@ -102,7 +107,8 @@ export class Registry {
     if (network === undefined || pool === undefined) throw new RangeError('the store holds no network')
     this.network = network
     this.#pool = pool
-    this.consents = new Consents(options.store, options.wallNowMs)
+    this.revocations = new Revocations(options.store, options.wallNowMs)
+    this.consents = new Consents(options.store, options.wallNowMs, this.revocations)
     for (const node of options.store.nodes()) this.#remember(node)
   }
 
@@ -123,6 +129,13 @@ export class Registry {
     if (!isAllowed(one, other)) return 'nothing'
     const isEnough = !this.network.needsConsent || this.consents.isMutual(one.identity, other.identity)
     return isEnough ? 'all' : 'name'
+  }
+
+  /** What relays may have to hear of, since this was asked last. */
+  takeTouched(): { readonly nodes: Iterable<string>; readonly pairs: readonly DirectoryPair[] } {
+    const nodes = this.#touched
+    this.#touched = new Set()
+    return { nodes, pairs: this.consents.takeTouched() }
   }
 
   audit(limit: number): readonly AuditRecord[] {
@@ -153,11 +166,8 @@ export class Registry {
       return { node, isNew: false }
     }
     if (hello.secret === undefined) {
-      return refuse(
-        'removed',
-        'this node was removed from the network',
-        'to come back, join with a new token',
-      )
+      const removal = this.revocations.find(hello.identity)
+      return removal === undefined ? NOT_KNOWN : { refusal: removedRefusal(removal) }
     }
     const token = this.#tryFindToken(hello.secret)
     if (token === undefined) {
@@ -192,8 +202,10 @@ export class Registry {
     }
     this.#options.store.transaction(() => {
       this.#spend(token)
+      this.#options.store.deleteRemoval(node.identity)
       this.#save(node, 'node.enrolled')
     })
+    this.revocations.forget(node.identity)
     return { node, isNew: true }
   }
 
@@ -246,11 +258,15 @@ export class Registry {
     this.#names.delete(node.name)
     this.#leases.delete(node.v4)
     for (const key of keysOf(node)) this.#keyOwners.delete(key)
+    const removal = this.revocations.removalOf(node)
     this.#options.store.transaction(() => {
       this.#options.store.deleteNode(node.identity)
+      this.revocations.write(removal, this.#options.store)
       this.#audit(event, node.name, node.identity)
     })
+    this.revocations.remember(removal)
     this.consents.forget(node.identity)
+    this.#touched.add(node.identity)
   }
 
   rename(node: NodeRecord, name: string): NodeRecord {
@@ -343,10 +359,15 @@ export class Registry {
   }
 
   #save(node: NodeRecord, event: string, detail = ''): void {
+    const before = this.#nodes.get(node.identity)
+    const isOther = before?.state !== node.state || before.tags.join() !== node.tags.join()
     this.#options.store.transaction(() => {
       this.#options.store.putNode(node)
+      // Tags decide who may know whom: what they took away must not be had by an older ticket or directory.
+      if (isOther) this.revocations.advance(this.#options.store)
       this.#audit(event, node.name, detail)
     })
+    if (isOther) this.#touched.add(node.identity)
     this.#remember(node)
   }
 
@@ -369,11 +390,27 @@ export class Registry {
   }
 }
 
-/** The policy: two nodes share a tag, or one of them has none. Who waits for approval is nobody yet. */
+/** Who waits for approval is nobody yet. */
 function isAllowed(one: NodeRecord, other: NodeRecord): boolean {
-  if (one.state !== 'approved' || other.state !== 'approved') return false
-  return one.tags.length === 0 || other.tags.length === 0 || one.tags.some((tag) => other.tags.includes(tag))
+  return one.state === 'approved' && other.state === 'approved' && tagsAllow(one.tags, other.tags)
 }
+
+/** What a node hears that was put out of the network, then and whenever it comes back. */
+export function removedRefusal({ name, atMs }: RemovalRecord): Refusal {
+  return {
+    type: 'refused',
+    code: 'removed',
+    message: `${name} was removed from this network`,
+    hint: 'to come back, join with a new token',
+    removedAtS: Math.floor(atMs / 1000),
+  }
+}
+
+const NOT_KNOWN: Enrolment = refuse(
+  'unknown',
+  'the hub does not know this node',
+  'if its store was restored from an older backup: join with a new token',
+)
 
 function refuse(code: Refusal['code'], message: string, hint: string): { readonly refusal: Refusal } {
   return { refusal: { type: 'refused', code, message, hint } }

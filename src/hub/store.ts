@@ -50,6 +50,14 @@ export interface TokenRecord {
   readonly isEphemeral: boolean
 }
 
+/** A node that was put out of the network. */
+export interface RemovalRecord {
+  readonly identity: string
+  readonly name: string
+  /** Wall clock, ms. */
+  readonly atMs: number
+}
+
 export interface AuditRecord {
   readonly atMs: number
   readonly event: string
@@ -70,6 +78,13 @@ export interface Store {
   /** Once, however often it is put. */
   putConsent(consent: ConsentRecord): void
   deleteConsent(consent: ConsentRecord): void
+  /** What was set last; 0 before. */
+  epoch(): number
+  setEpoch(epoch: number): void
+  removals(): readonly RemovalRecord[]
+  /** Adds or replaces by identity. */
+  putRemoval(removal: RemovalRecord): void
+  deleteRemoval(identity: string): void
   tokens(): readonly TokenRecord[]
   /** Strangers may ask: it costs the same however many there are. */
   findToken(hash: string): TokenRecord | undefined

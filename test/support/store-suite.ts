@@ -57,6 +57,21 @@ export function describeStore(open: () => Promise<Store>): void {
     store.close()
   })
 
+  it('keeps the epoch, and who was removed when', async () => {
+    const store = await open()
+    expect([store.epoch(), store.removals()]).toEqual([0, []])
+    store.setEpoch(WALL_MS)
+    store.setEpoch(WALL_MS + 1)
+    const removal = { identity: nodeRecord(1).identity, name: 'node-1', atMs: WALL_MS }
+    store.putRemoval({ ...removal, name: 'before' })
+    store.putRemoval(removal)
+    store.deleteRemoval('never there')
+    expect([store.epoch(), store.removals()]).toEqual([WALL_MS + 1, [removal]])
+    store.deleteRemoval(removal.identity)
+    expect(store.removals()).toEqual([])
+    store.close()
+  })
+
   it('keeps who said yes to whom, as long as both are there', async () => {
     const store = await open()
     const [a = '', b = '', c = ''] = [1, 2, 3].map((number) => nodeRecord(number).identity)

@@ -1,6 +1,7 @@
 /** Drives a Hub over the control connections of its nodes: a Noise session in each, messages sealed inside. */
 
 import { TokenBucket } from '../../base/token-bucket.js'
+import type { DirectoryMessage } from '../../control/directory.js'
 import {
   encodeMessage,
   type HubMessage,
@@ -38,7 +39,7 @@ export interface ControlServerOptions {
   readonly random: RandomBytes
   readonly key: DhPrivateKey
   readonly nowMs: () => number
-  readonly onRevoked: (identity: string) => void
+  readonly onDirectory: (message: DirectoryMessage) => void
   /** What a message asked for failed. */
   readonly onFault: (error: unknown) => void
 }
@@ -102,6 +103,7 @@ export class ControlServer {
   carryOut<T>(change: (effects: HubEffect[]) => T): T {
     const effects: HubEffect[] = []
     const result = change(effects)
+    this.#options.hub.tellRelays(effects)
     for (const effect of effects) this.#perform(effect)
     return result
   }
@@ -165,8 +167,8 @@ export class ControlServer {
   }
 
   #perform(effect: HubEffect): void {
-    if (effect.kind === 'revoke') {
-      this.#options.onRevoked(effect.identity)
+    if (effect.kind === 'directory') {
+      this.#options.onDirectory(effect.message)
       return
     }
     const connection = this.#connections.get(effect.session)

@@ -5,7 +5,15 @@
 
 import { chmodSync } from 'node:fs'
 import { AppError, ERROR_CODES } from '../../base/errors.js'
-import type { AuditRecord, ConsentRecord, NetworkRecord, NodeRecord, Store, TokenRecord } from '../store.js'
+import type {
+  AuditRecord,
+  ConsentRecord,
+  NetworkRecord,
+  NodeRecord,
+  RemovalRecord,
+  Store,
+  TokenRecord,
+} from '../store.js'
 import { loadSqlite, type SqliteDatabase, type SqliteStatement } from './sqlite-driver.js'
 
 const FILE_MODE = 0o600
@@ -24,6 +32,8 @@ const MIGRATIONS: readonly string[] = [
      PRIMARY KEY (giver, receiver)) STRICT, WITHOUT ROWID;
    CREATE INDEX consents_by_receiver ON consents (receiver);
    UPDATE network SET record = json_set(record, '$.needsConsent', json('false'));`,
+  `CREATE TABLE epoch (id INTEGER PRIMARY KEY CHECK (id = 1), epoch INTEGER NOT NULL) STRICT;
+   CREATE TABLE removals (identity TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT, WITHOUT ROWID;`,
 ]
 
 /** Throws AppError: the file is none of ours, or this Node has no SQLite. */
@@ -130,6 +140,29 @@ class SqliteStore implements Store {
 
   deleteConsent({ giver, receiver }: ConsentRecord): void {
     this.#database.prepare('DELETE FROM consents WHERE giver = ? AND receiver = ?').run(giver, receiver)
+  }
+
+  epoch(): number {
+    const row = this.#database.prepare('SELECT epoch FROM epoch').get() as { epoch: number } | undefined
+    return row?.epoch ?? 0
+  }
+
+  setEpoch(epoch: number): void {
+    this.#database.prepare('INSERT OR REPLACE INTO epoch VALUES (1, ?)').run(epoch)
+  }
+
+  removals(): readonly RemovalRecord[] {
+    return this.#records<RemovalRecord>('SELECT record FROM removals')
+  }
+
+  putRemoval(removal: RemovalRecord): void {
+    this.#database
+      .prepare('INSERT OR REPLACE INTO removals VALUES (?, ?)')
+      .run(removal.identity, JSON.stringify(removal))
+  }
+
+  deleteRemoval(identity: string): void {
+    this.#database.prepare('DELETE FROM removals WHERE identity = ?').run(identity)
   }
 
   tokens(): readonly TokenRecord[] {

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { equalBytes, formatBase64 } from '../../../src/base/bytes.js'
 import { addressOf, networkPrefix4, networkPrefix6 } from '../../../src/control/addresses.js'
 import { identityFromSeed, isSignedBy, tryParseIdentity } from '../../../src/control/identity.js'
-import { createTicket, isTicketValid } from '../../../src/control/ticket.js'
+import { createTicket, tryOpenTicket } from '../../../src/control/ticket.js'
 import { signTunnelKey, verifyTunnelKey } from '../../../src/control/tunnel-key.js'
 import { formatIp } from '../../../src/net/ip.js'
 import { formatPrefix, prefixContains } from '../../../src/net/prefix.js'
@@ -71,22 +71,22 @@ describe('a signed tunnel key', () => {
 })
 
 describe('a ticket', () => {
-  const ticket = createTicket(ALICE, BOB.publicKey, 2000)
+  const terms = { issuedAtS: 1_800_000_000, epoch: 1_800_000_000_123 }
+  const ticket = createTicket(ALICE, BOB.publicKey, terms)
 
-  it('lets in whom it names, until it ends', () => {
-    expect(isTicketValid(ALICE.publicKey, ticket, BOB.publicKey, 1_999_999)).toBe(true)
-    expect(isTicketValid(ALICE.publicKey, ticket, BOB.publicKey, 2_000_001)).toBe(false)
-    expect(isTicketValid(ALICE.publicKey, ticket, ALICE.publicKey, 0)).toBe(false)
-    expect(isTicketValid(BOB.publicKey, ticket, BOB.publicKey, 0)).toBe(false)
+  it('tells when it was issued to whom it names, and to nobody else', () => {
+    expect(tryOpenTicket(ALICE.publicKey, ticket, BOB.publicKey)).toEqual(terms)
+    expect(tryOpenTicket(ALICE.publicKey, ticket, ALICE.publicKey)).toBeUndefined()
+    expect(tryOpenTicket(BOB.publicKey, ticket, BOB.publicKey)).toBeUndefined()
   })
 
   it('is nothing once a byte is another', () => {
     for (let i = 0; i < ticket.length; i++) {
       const damaged = ticket.slice()
       damaged[i] = (damaged[i] as number) ^ 1
-      expect(isTicketValid(ALICE.publicKey, damaged, BOB.publicKey, 0)).toBe(false)
+      expect(tryOpenTicket(ALICE.publicKey, damaged, BOB.publicKey)).toBeUndefined()
     }
-    expect(isTicketValid(ALICE.publicKey, ticket.subarray(1), BOB.publicKey, 0)).toBe(false)
+    expect(tryOpenTicket(ALICE.publicKey, ticket.subarray(1), BOB.publicKey)).toBeUndefined()
   })
 })
 

@@ -24,6 +24,7 @@ async function start(script: string): Promise<FrontProcess> {
   front = await FrontProcess.start({
     command: [process.execPath, '-e', script],
     plan: PLAN,
+    directory: () => [],
     log: LOG,
     nowMs: bootNowMs,
   })
@@ -82,7 +83,13 @@ describe('the process that listens for a hub', () => {
 
   it('that ends at once, or is no program, fails as well', async () => {
     await expect(start('process.exit(3)')).rejects.toThrow('it ended with exit code 3')
-    const missing = { command: ['/nowhere/program'], plan: PLAN, log: LOG, nowMs: bootNowMs }
+    const missing = {
+      command: ['/nowhere/program'],
+      plan: PLAN,
+      directory: () => [],
+      log: LOG,
+      nowMs: bootNowMs,
+    }
     await expect(FrontProcess.start(missing)).rejects.toThrow('ENOENT')
   })
 })

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import { formatBase64, tryParseBase64 } from '../../../src/base/bytes.js'
 import { networkPrefix4 } from '../../../src/control/addresses.js'
-import { isTicketValid } from '../../../src/control/ticket.js'
+import { tryOpenTicket } from '../../../src/control/ticket.js'
 import { signTunnelKey } from '../../../src/control/tunnel-key.js'
 import type { SessionId } from '../../../src/hub/effects.js'
 import { MemoryStore } from '../../../src/hub/memory-store.js'
@@ -31,7 +31,9 @@ describe('enrolment', () => {
     if (welcome === 'close' || welcome?.type !== 'welcome') throw new Error('no welcome')
     expect(welcome.v4).toMatch(/^100\.\d+\.\d+\.\d+$/)
     const ticket = tryParseBase64(welcome.ticket) ?? new Uint8Array(0)
-    expect(isTicketValid(IDENTITY.publicKey, ticket, ALICE.identity.publicKey, WALL_MS)).toBe(true)
+    const { epoch } = world.registry.revocations
+    const terms = tryOpenTicket(IDENTITY.publicKey, ticket, ALICE.identity.publicKey)
+    expect(terms).toEqual({ issuedAtS: WALL_MS / 1000, epoch })
     expect(world.store.audit(1)[0]).toMatchObject({ event: 'node.enrolled', subject: 'alice' })
   })
 
@@ -293,12 +295,18 @@ describe('administration', () => {
     world.hub.remove(world.registry.require('bob'), world.sent)
     expect(world.heard(2)).toMatchObject([{ type: 'refused', code: 'removed' }, 'close'])
     expect(world.heard(1)).toMatchObject([{ type: 'nodes', removed: [BOB.identity.text] }])
-    expect(world.sent).toEqual([{ kind: 'revoke', identity: BOB.identity.text }])
+    world.hub.tellRelays(world.sent)
+    expect(world.sent[0]).toMatchObject({ kind: 'directory', message: { removed: [BOB.identity.text] } })
+    world.sent.length = 0
+    world.nowMs += 60_000
     world.say(3, helloOf(BOB))
     expect(world.heard(3)[0]).toMatchObject({
       code: 'removed',
       message: expect.stringContaining('was removed'),
+      removedAtS: WALL_MS / 1000,
     })
+    world.say(4, helloOf(testNode(99)))
+    expect(world.heard(4)[0]).toMatchObject({ code: 'unknown' })
     expect(() => world.registry.require('bob')).toThrow('there is no node bob')
   })
 

@@ -26,6 +26,8 @@ const HEADROOM = 64
 const MESSAGE = hex('04000000 a1a2a3a4 b1b2b3b4')
 
 /** A relay and its clients, joined by streams that lose nothing. */
+const TERMS = { issuedAtS: 10, epoch: 1 }
+
 class World {
   nowMs = 1000
   readonly relay: Relay
@@ -46,7 +48,7 @@ class World {
   connect(
     id: number,
     identity = ALICE,
-    ticket = createTicket(HUB, identity.publicKey, 10),
+    ticket = createTicket(HUB, identity.publicKey, TERMS),
     key = RELAY.publicKey,
   ): void {
     this.clients.set(id, new RelayClient({ identity, relayKey: key, ticket }))
@@ -127,7 +129,7 @@ describe('admission', () => {
   })
 
   it('is refused with a reason', () => {
-    world.connect(1, ALICE, createTicket(HUB, BOB.publicKey, 10))
+    world.connect(1, ALICE, createTicket(HUB, BOB.publicKey, TERMS))
     world.connect(2, ALICE, new Uint8Array(0))
     for (const id of [1, 2]) expect(world.seen.get(id)).toContainEqual({ kind: 'failed', reason: 'ticket' })
     const effects: RelayEffect[] = []
