@@ -53,7 +53,7 @@ export async function runRelay(request: RelayRequest): Promise<void> {
     port,
     certificate: createCertificate('overlay relay'),
     onRelay: (stream, remote) => server.accept(stream, remote),
-    onControl: (socket) => socket.close(),
+    onControl: (socket) => socket.terminate(),
   })
   const stun = await StunServer.open({
     addresses: [],

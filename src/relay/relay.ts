@@ -3,13 +3,15 @@
  *
  * Whoever connects says who it is, signs a challenge, and shows a ticket unless the relay takes anybody or
  * has a list. Until then a connection costs one small entry, has a few seconds, and gives way to newer ones
- * when there are too many: strangers can keep out strangers, not clients.
+ * when there are too many, those of the busiest source first: a flood keeps out itself, and never clients.
  */
 
 import { formatBase64 } from '../base/bytes.js'
+import { ShareTable } from '../base/share-table.js'
 import { TokenBucket } from '../base/token-bucket.js'
 import { type Identity, isSignedBy } from '../control/identity.js'
 import type { Endpoint } from '../net/endpoint.js'
+import { type SourceKey, sourceOf } from '../net/source.js'
 import type { RandomBytes } from '../wireguard/crypto.js'
 import type { RelayDirectory } from './directory.js'
 import { type ClientId, Forwarder, type RelayCounters, type RelayEffect } from './forwarder.js'
@@ -67,6 +69,7 @@ export class Relay {
   readonly #options: RelayOptions
   readonly #forwarder = new Forwarder()
   readonly #candidates = new Map<ClientId, Candidate>()
+  readonly #shares = new ShareTable<SourceKey, ClientId>(MAX_CANDIDATES)
   readonly #allowances = new Map<ClientId, Allowance>()
   readonly #identities = new Map<ClientId, string>()
   #refused = 0
@@ -100,9 +103,8 @@ export class Relay {
 
   handleConnected(id: ClientId, remote: Endpoint, nowMs: number, effects: RelayEffect[]): void {
     this.#candidates.set(id, { id, remote, deadlineMs: nowMs + ADMISSION_TIMEOUT_MS, claim: undefined })
-    if (this.#candidates.size <= MAX_CANDIDATES) return
-    const [oldest] = this.#candidates.keys()
-    if (oldest !== undefined) this.#abandon(oldest, effects)
+    const givesWay = this.#shares.add(sourceOf(remote.address), id)
+    if (givesWay !== undefined) this.#abandon(givesWay, effects)
   }
 
   handleTimeout(nowMs: number, effects: RelayEffect[]): void {
@@ -113,7 +115,7 @@ export class Relay {
   }
 
   handleClosed(id: ClientId): void {
-    this.#candidates.delete(id)
+    this.#dropCandidate(id)
     this.#allowances.delete(id)
     this.#identities.delete(id)
     this.#forwarder.remove(id)
@@ -169,7 +171,7 @@ export class Relay {
     else if (!directory.mayEnter(identity, frame.ticket)) this.#refuse(id, 'ticket', effects)
     else if (this.clientCount >= MAX_CLIENTS) this.#refuse(id, 'full', effects)
     else {
-      this.#candidates.delete(id)
+      this.#dropCandidate(id)
       this.#identities.set(id, formatBase64(identity))
       this.#forwarder.add(id, identity, effects)
       effects.push({ kind: 'write', client: id, bytes: encodeWelcome() })
@@ -179,14 +181,19 @@ export class Relay {
 
   #refuse(id: ClientId, reason: RelayRefusal, effects: RelayEffect[]): void {
     this.#refused += 1
-    this.#candidates.delete(id)
+    this.#dropCandidate(id)
     effects.push({ kind: 'write', client: id, bytes: encodeRefused(reason) }, { kind: 'close', client: id })
   }
 
   #abandon(id: ClientId, effects: RelayEffect[]): void {
     this.#abandoned += 1
-    this.#candidates.delete(id)
+    this.#dropCandidate(id)
     effects.push({ kind: 'close', client: id })
+  }
+
+  #dropCandidate(id: ClientId): void {
+    this.#candidates.delete(id)
+    this.#shares.delete(id)
   }
 
   #isWithinRate(id: ClientId, bytes: number, nowMs: number, effects: RelayEffect[]): boolean {

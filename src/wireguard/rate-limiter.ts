@@ -8,13 +8,11 @@
 
 import { type RateLimit, TokenBucket } from '../base/token-bucket.js'
 import type { IpAddress } from '../net/ip.js'
+import { type SourceKey, sourceOf } from '../net/source.js'
 
 const HANDSHAKE_LIMIT: RateLimit = { tokensPerS: 20, burst: 5 }
 /** About 2 MB. */
 const MAX_SOURCES = 16_384
-
-/** The v4 address, or the first half of the v6 address as bigint: the two cannot be equal keys. */
-type SourceKey = number | bigint
 
 export class RateLimiter {
   readonly #buckets: Map<SourceKey, TokenBucket> = new Map()
@@ -33,7 +31,7 @@ export class RateLimiter {
   /** Takes a token from the bucket of `source`; false if there is none. */
   isAllowed(source: IpAddress, nowMs: number): boolean {
     this.#sweep(nowMs)
-    return this.#bucketOf(sourceKey(source), nowMs)?.tryTake(1, nowMs) === true
+    return this.#bucketOf(sourceOf(source), nowMs)?.tryTake(1, nowMs) === true
   }
 
   #bucketOf(key: SourceKey, nowMs: number): TokenBucket | undefined {
@@ -54,9 +52,4 @@ export class RateLimiter {
       if (bucket.isFull(nowMs)) this.#buckets.delete(key)
     }
   }
-}
-
-function sourceKey(source: IpAddress): SourceKey {
-  const view = new DataView(source.bytes.buffer, source.bytes.byteOffset, source.bytes.length)
-  return source.family === 4 ? view.getUint32(0) : view.getBigUint64(0)
 }

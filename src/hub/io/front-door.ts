@@ -2,67 +2,67 @@
  * One TCP port for everything: the first byte of a connection tells TLS (0x16), HTTP (an upper case
  * letter) and STUN (0) from plain relay frames, so that a hub needs no second port where a firewall lets through one.
  *
- * Who has not said anything yet is bounded in number and time, the oldest giving way.
+ * Until somebody takes a connection over, admission.ts bounds their number and time.
  */
 
 import { createServer as createHttpServer, type Server as HttpServer, type IncomingMessage } from 'node:http'
 import { createServer, type Server, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { createServer as createTlsServer, type Server as TlsServer } from 'node:tls'
 import { type WebSocket, WebSocketServer } from 'ws'
 import { PlatformError } from '../../base/errors.js'
 import type { Endpoint } from '../../net/endpoint.js'
+import { bootNowMs } from '../../platform/clock.js'
 import { toPlatformError } from '../../platform/system-error.js'
 import {
   type ByteStream,
-  remoteEndpointOf,
   STREAM_BUFFER_BYTES,
   streamOfSocket,
   streamOfWebSocket,
 } from '../../relay/io/byte-stream.js'
-import { serveStun } from './stun-stream.js'
+import { Admission, type Stranger } from './admission.js'
+import type { Certificate } from './certificate.js'
+import { StunStreams } from './stun-stream.js'
+import { TlsGate } from './tls-gate.js'
 
 const TLS_HANDSHAKE_BYTE = 0x16
 /** Requests of STUN begin with two zero bits and their class. */
 const STUN_BYTE = 0
-const SILENCE_TIMEOUT_MS = 5000
-const MAX_SILENT = 2048
 const MAX_HEADER_BYTES = 8192
-/** Whoever begins a request has to end it. */
-const HTTP_LIMITS = {
-  maxHeaderSize: MAX_HEADER_BYTES,
-  headersTimeout: SILENCE_TIMEOUT_MS,
-  requestTimeout: SILENCE_TIMEOUT_MS,
-  connectionsCheckingInterval: 1000,
-}
 const MAX_WEBSOCKET_MESSAGE_BYTES: number = 128 * 1024
 
 export interface FrontDoorOptions {
   /** Undefined for all addresses. */
   readonly host: string | undefined
   readonly port: number
-  /** PEM; undefined: TLS is not spoken. */
-  readonly certificate: { readonly key: string; readonly cert: string } | undefined
+  /** Undefined: TLS is not spoken. */
+  readonly certificate: Certificate | undefined
+  /** Both mind from then on how long it may take who has not proven anything yet. */
   readonly onRelay: (stream: ByteStream, remote: Endpoint) => void
   readonly onControl: (socket: WebSocket, remote: Endpoint) => void
+  /** For each thing that a connection is waited for; for tests. */
+  readonly stepTimeoutMs?: number
 }
 
 export class FrontDoor {
   readonly #options: FrontDoorOptions
   readonly #server: Server
   readonly #http: HttpServer
-  readonly #tls: TlsServer | undefined
+  readonly #tls: TlsGate | undefined
   readonly #webSockets: WebSocketServer
   readonly #sockets = new Set<Socket>()
-  readonly #silent = new Map<Socket, NodeJS.Timeout>()
-  #turnedAway = 0
+  readonly #admission: Admission
+  readonly #stun = new StunStreams()
+  /** By the socket that HTTP sees. */
+  readonly #strangers = new WeakMap<Duplex, Stranger>()
 
   private constructor(options: FrontDoorOptions) {
     this.#options = options
+    this.#admission = new Admission(options.stepTimeoutMs)
     this.#server = createServer({ noDelay: true, highWaterMark: STREAM_BUFFER_BYTES }, (socket) =>
       this.#welcome(socket),
     )
-    this.#http = createHttpServer(HTTP_LIMITS, (_request, response) => {
+    // It never listens, so its own timers never start: time is what the admission gives.
+    this.#http = createHttpServer({ maxHeaderSize: MAX_HEADER_BYTES }, (_request, response) => {
       response.writeHead(404, { 'Content-Type': 'text/plain', Connection: 'close' })
       response.end('an overlay hub\n')
     })
@@ -73,15 +73,7 @@ export class FrontDoor {
       maxPayload: MAX_WEBSOCKET_MESSAGE_BYTES,
     })
     const { certificate } = options
-    if (certificate !== undefined) {
-      this.#tls = createTlsServer(
-        { ...certificate, ALPNProtocols: ['http/1.1'], handshakeTimeout: SILENCE_TIMEOUT_MS },
-        (socket) => {
-          this.#whenSpoken(socket, (first) => this.#dispatch(socket, first))
-        },
-      )
-      this.#tls.on('tlsClientError', (_error, socket) => socket.destroy())
-    }
+    if (certificate !== undefined) this.#tls = new TlsGate(certificate, bootNowMs)
   }
 
   /** Throws PlatformError, for instance EADDRINUSE. */
@@ -100,12 +92,19 @@ export class FrontDoor {
     return typeof address === 'object' && address !== null ? address.port : 0
   }
 
-  /** Connections that said nothing in time, or gave way. */
+  /** Connections that nobody has taken over yet. */
+  get strangers(): number {
+    return this.#admission.size
+  }
+
+  /** Connections that did not do in time what they were waited for, or gave way. */
   get turnedAway(): number {
-    return this.#turnedAway
+    const { late, crowdedOut } = this.#admission.counters
+    return late + crowdedOut + this.#stun.crowdedOut + (this.#tls?.crowdedOut ?? 0)
   }
 
   async close(): Promise<void> {
+    this.#tls?.stop()
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()))
     for (const socket of this.#sockets) socket.destroy()
     await closed
@@ -115,63 +114,60 @@ export class FrontDoor {
     this.#sockets.add(socket)
     socket.on('error', () => undefined) // its end follows
     socket.once('close', () => this.#sockets.delete(socket))
-    this.#whenSpoken(socket, (first) => {
-      if (first === TLS_HANDSHAKE_BYTE && this.#tls !== undefined) this.#tls.emit('connection', socket)
-      else this.#dispatch(socket, first)
+    const stranger = this.#admission.enter(socket)
+    whenSpoken(socket, (first) => {
+      stranger.nextStep()
+      if (first !== TLS_HANDSHAKE_BYTE || this.#tls === undefined) {
+        this.#dispatch(socket, first, stranger)
+        return
+      }
+      this.#tls.enter(stranger, (inside) => {
+        whenSpoken(inside, (second) => {
+          stranger.nextStep()
+          this.#dispatch(inside, second, stranger)
+        })
+      })
     })
   }
 
-  #dispatch(socket: Socket, first: number): void {
+  /** `socket`: the stranger's, or the one inside TLS. */
+  #dispatch(socket: Socket, first: number, stranger: Stranger): void {
     const isHttp = first >= 0x41 && first <= 0x5a
     if (isHttp) {
+      this.#strangers.set(socket, stranger)
       this.#http.emit('connection', socket)
-      return
+    } else {
+      stranger.leave()
+      if (first === STUN_BYTE) this.#stun.serve(socket, stranger.remote)
+      else this.#options.onRelay(streamOfSocket(socket), stranger.remote)
     }
-    if (first === STUN_BYTE) serveStun(socket)
-    else this.#options.onRelay(streamOfSocket(socket), remoteEndpointOf(socket))
-  }
-
-  /** Calls back with the first byte, once; it stays in the socket. */
-  #whenSpoken(socket: Socket, onSpoken: (first: number) => void): void {
-    const turnAway = (): void => {
-      this.#turnedAway += 1
-      socket.destroy()
-    }
-    this.#silent.set(socket, setTimeout(turnAway, SILENCE_TIMEOUT_MS))
-    const forget = (): void => {
-      clearTimeout(this.#silent.get(socket))
-      this.#silent.delete(socket)
-    }
-    socket.once('close', forget)
-    socket.once('data', (chunk: Buffer) => {
-      forget()
-      socket.removeListener('close', forget)
-      socket.pause()
-      socket.unshift(chunk)
-      onSpoken(chunk[0] ?? 0)
-      process.nextTick(() => socket.resume())
-    })
-    socket.on('error', () => undefined)
-    if (this.#silent.size <= MAX_SILENT) return
-    const [oldest] = this.#silent.keys()
-    this.#turnedAway += 1
-    oldest?.destroy()
+    process.nextTick(() => socket.resume())
   }
 
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     const { onRelay, onControl } = this.#options
     const path = request.url?.split('?')[0]
+    const stranger = this.#strangers.get(socket)
     socket.on('error', () => undefined)
-    if (path !== '/relay' && path !== '/control') {
+    if (stranger === undefined || (path !== '/relay' && path !== '/control')) {
       socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n')
       return
     }
-    const remote = remoteEndpointOf(request.socket)
     this.#webSockets.handleUpgrade(request, socket, head, (webSocket) => {
-      if (path === '/relay') onRelay(streamOfWebSocket(webSocket, request.socket), remote)
-      else onControl(webSocket, remote)
+      stranger.leave()
+      if (path === '/relay') onRelay(streamOfWebSocket(webSocket, request.socket), stranger.remote)
+      else onControl(webSocket, stranger.remote)
     })
   }
+}
+
+/** Calls back with the first byte, once; it stays in the socket, which is paused. */
+function whenSpoken(socket: Socket, onSpoken: (first: number) => void): void {
+  socket.once('data', (chunk: Buffer) => {
+    socket.pause()
+    socket.unshift(chunk)
+    onSpoken(chunk[0] ?? 0)
+  })
 }
 
 function explain(error: unknown, port: number): PlatformError {

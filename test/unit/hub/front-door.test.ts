@@ -123,6 +123,67 @@ describe('one port', () => {
   })
 })
 
+describe('whoever goes on no further', () => {
+  const STEP_TIMEOUT_MS = 40
+  let strict: FrontDoor
+
+  beforeAll(async () => {
+    strict = await FrontDoor.open({
+      host: HOST,
+      port: 0,
+      certificate: createCertificate('front door'),
+      onRelay: () => undefined,
+      onControl: () => undefined,
+      stepTimeoutMs: STEP_TIMEOUT_MS,
+    })
+  })
+  afterAll(async () => await strict.close())
+
+  /** Says each part a while after the one before; resolves when the other end has closed. */
+  async function dwell(socket: Socket, parts: readonly (Uint8Array | string)[]): Promise<void> {
+    socket.on('error', () => undefined)
+    socket.resume()
+    const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()))
+    await new Promise<void>((resolve) => socket.once('connect', () => resolve()))
+    let next = 0
+    const timer = setInterval(() => {
+      const part = parts[next++]
+      if (part !== undefined && socket.writable) socket.write(part)
+    }, STEP_TIMEOUT_MS / 4)
+    await closed
+    clearInterval(timer)
+  }
+  const connectPlain = (): Socket => connect(strict.port, HOST)
+  const connectInside = (): Socket => connectTls({ host: HOST, port: strict.port, rejectUnauthorized: false })
+
+  it.each<[string, () => Socket, (Uint8Array | string)[]]>([
+    ['nothing at all', connectPlain, []],
+    ['one letter of a request', connectPlain, ['G']],
+    ['a request without an end', connectPlain, ['GET / HTTP/1.1\r\n']],
+    ['a request that drips', connectPlain, [...'GET / HTTP/1.1\r\nHost: a.b.c.d.e.f.g.h.i.j.k']],
+    ['a byte of TLS', connectPlain, [Uint8Array.of(0x16)]],
+    ['nothing inside TLS', connectInside, []],
+    ['one letter inside TLS', connectInside, ['G']],
+    [
+      'a WebSocket with a wrong key',
+      connectPlain,
+      ['GET /control HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n'],
+    ],
+  ])('is let go: %s', async (_what, open, parts) => {
+    await dwell(open(), parts)
+    await expect.poll(() => strict.strangers).toBe(0)
+  })
+
+  it('is counted, and nobody else', async () => {
+    const before = strict.turnedAway
+    await dwell(connectPlain(), ['G'])
+    expect(strict.turnedAway).toBe(before + 1)
+    const answer = await exchange(connectPlain(), 'GET / HTTP/1.1\r\nHost: x\r\n\r\n')
+    expect(answer).toMatch(/an overlay hub/)
+    expect(strict.turnedAway).toBe(before + 1)
+  })
+})
+
 describe('STUN over TCP', () => {
   const QUESTION = encodeBindingRequest(countingBytes(12, 1))
 

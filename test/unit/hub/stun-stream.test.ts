@@ -1,6 +1,8 @@
 import { Socket } from 'node:net'
 import { afterEach, expect, it } from 'vitest'
-import { serveStun } from '../../../src/hub/io/stun-stream.js'
+import { StunStreams } from '../../../src/hub/io/stun-stream.js'
+import type { Endpoint } from '../../../src/net/endpoint.js'
+import { ipFromBytes } from '../../../src/net/ip.js'
 
 const MAX_STREAMS = 1024
 
@@ -9,11 +11,12 @@ afterEach(() => {
   for (const socket of sockets) socket.destroy()
 })
 
-function serve(count: number): void {
+function serve(streams: StunStreams, count: number, host = 1): void {
+  const remote: Endpoint = { address: ipFromBytes(Uint8Array.of(192, 0, 2, host)), port: 1, scopeId: 0 }
   for (let i = 0; i < count; i++) {
     const socket = new Socket()
     sockets.push(socket)
-    serveStun(socket)
+    streams.serve(socket, remote)
   }
 }
 
@@ -21,12 +24,15 @@ function ended(): number[] {
   return sockets.flatMap(({ destroyed }, i) => (destroyed ? [i] : []))
 }
 
-it('of more connections than there may be, the oldest give way, and none where others ended', async () => {
-  serve(MAX_STREAMS)
+it('of more connections than there may be, the oldest of the busiest source give way', async () => {
+  const streams = new StunStreams()
+  serve(streams, 1, 2)
+  serve(streams, MAX_STREAMS - 1)
   expect(ended()).toEqual([])
-  serve(2)
-  expect(ended()).toEqual([0, 1])
+  serve(streams, 2)
+  expect(ended()).toEqual([1, 2])
+  expect(streams.crowdedOut).toBe(2)
   await new Promise<void>((resolve) => sockets[500]?.once('close', resolve).destroy())
-  serve(1)
-  expect(ended()).toEqual([0, 1, 500])
+  serve(streams, 1)
+  expect(ended()).toEqual([1, 2, 500])
 })
