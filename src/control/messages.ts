@@ -28,6 +28,8 @@ import type { SignedTunnelKey } from './tunnel-key.js'
 
 /** Of one message, before it is sealed. */
 export const MAX_MESSAGE_BYTES: number = 64 * 1024
+/** Of one that a node says: the longest is a hello with all local prefixes that it may name. */
+export const MAX_NODE_MESSAGE_BYTES: number = 16 * 1024
 /** Keeps a message of nodes below MAX_MESSAGE_BYTES. */
 export const MAX_NODES_PER_MESSAGE = 40
 export const MAX_LOCAL_PREFIXES = 64
@@ -36,7 +38,9 @@ export const MAX_ASKING_PER_MESSAGE = 200
 export const MAX_ASKING = 1000
 /** That one node may give, so that none fills a store. */
 export const MAX_CONSENTS = 4096
-const MAX_RETRY_AFTER_S = 3600
+/** Of the name of a run. */
+const MAX_RUN_CHARACTERS = 32
+export const MAX_RETRY_AFTER_S = 3600
 const REFUSAL_CODES = [
   'token',
   'name',
@@ -99,6 +103,8 @@ export interface Hello {
   /** Of a join token; only a node that is new needs one. */
   readonly secret?: string | undefined
   readonly name?: string | undefined
+  /** Names this run of the node, at random: the hub tells one that dialled anew from another machine with its key. */
+  readonly run?: string | undefined
   /** v4 prefixes that this node sees by itself, so that its lease does not collide with them. */
   readonly localPrefixes: readonly string[]
 }
@@ -242,6 +248,7 @@ export const nodeMessage: z.ZodType<NodeMessage> = z.discriminatedUnion('type', 
     previousTunnelKey: signedTunnelKey.optional(),
     secret: z.string().max(64).optional(),
     name: z.string().max(63).optional(),
+    run: z.string().max(MAX_RUN_CHARACTERS).optional(),
     localPrefixes: z.array(address).max(MAX_LOCAL_PREFIXES),
   }),
   z.object({

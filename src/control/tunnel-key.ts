@@ -67,6 +67,18 @@ export function verifyTunnelKey(
   return { key }
 }
 
+/** To the last bit: what was verified for one holds for the other. */
+export function areSameKeys(one: SignedTunnelKeys, other: SignedTunnelKeys): boolean {
+  return isSame(one.tunnelKey, other.tunnelKey) && isSame(one.previousTunnelKey, other.previousTunnelKey)
+}
+
+function isSame(one: SignedTunnelKey | undefined, other: SignedTunnelKey | undefined): boolean {
+  if (one === undefined || other === undefined) return one === other
+  const isSameSpan = one.notBefore === other.notBefore && one.notAfter === other.notAfter
+  const isSameKey = one.key === other.key && one.number === other.number
+  return isSameKey && isSameSpan && one.signature === other.signature
+}
+
 function signedBytes(key: Uint8Array, { number, notBefore, notAfter }: TunnelKeyTerms): Uint8Array {
   const terms = new Uint8Array(24)
   const view = new DataView(terms.buffer)

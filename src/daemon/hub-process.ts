@@ -136,6 +136,7 @@ class HubHost {
               { host, port: stunPort },
               { host, port: stunPort + 1 },
             ],
+      nowMs: bootNowMs,
       wallNowMs,
     })
     this.#control = new ControlServer({
@@ -224,6 +225,8 @@ class HubHost {
       ...control,
       ['control.deltas', this.#hub.deltas],
       ['control.rateLimited', this.#control.rateLimited],
+      ['control.strangers', this.#control.strangers],
+      ['control.crowdedOut', this.#control.crowdedOut],
       ...Object.entries(front?.counters ?? {}),
     ])
   }
@@ -297,6 +300,7 @@ class HubHost {
 
   #describe(node: NodeRecord): HubNode {
     const { identity, name, v4, tags, state, isEphemeral } = node
+    const trouble = this.#hub.troubleOf(identity)
     return {
       identity,
       name,
@@ -308,6 +312,7 @@ class HubHost {
       isOnline: this.#hub.isOnline(identity),
       createdAt: new Date(node.createdAtMs).toISOString(),
       lastSeenAt: new Date(node.lastSeenMs).toISOString(),
+      ...(trouble !== undefined && { trouble }),
     }
   }
 }

@@ -61,6 +61,8 @@ export interface HubNode {
   /** RFC 3339. */
   readonly createdAt: string
   readonly lastSeenAt: string
+  /** What keeps going wrong with it, in words. */
+  readonly trouble?: string | undefined
 }
 
 export interface AuditEntry {
@@ -113,6 +115,7 @@ export const hubNode: z.ZodType<HubNode> = z.object({
   isOnline: z.boolean(),
   createdAt: text,
   lastSeenAt: text,
+  trouble: text.optional(),
 })
 export const hubNodes: z.ZodType<readonly HubNode[]> = z.array(hubNode)
 

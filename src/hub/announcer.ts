@@ -15,27 +15,22 @@ import {
   MAX_ASKING_PER_MESSAGE,
   MAX_NODES_PER_MESSAGE,
   type NodeInfo,
-  type RelayRtts,
 } from '../control/messages.js'
 import { formatIp } from '../net/ip.js'
 import { tryParsePrefix } from '../net/prefix.js'
 import type { Crypto } from '../wireguard/crypto.js'
-import type { HubEffect, SessionId } from './effects.js'
+import type { HubEffect } from './effects.js'
 import type { Knowledge, Registry } from './registry.js'
+import type { Session } from './session.js'
 import type { NodeRecord } from './store.js'
-
-/** Of a node that is connected. */
-export interface Session {
-  readonly id: SessionId
-  readonly identity: string
-  relayRtts: RelayRtts
-}
 
 export interface AnnouncerOptions {
   readonly registry: Registry
   readonly crypto: Crypto
   /** By identity. */
   readonly sessions: ReadonlyMap<string, Session>
+  /** Whether news of a node may go to all now; that costs. */
+  readonly mayTell: (identity: string) => boolean
 }
 
 /** Sessions that know of a node, and how much. */
@@ -49,6 +44,8 @@ export class Announcer {
   readonly #options: AnnouncerOptions
   /** Made when a node is first told of: a hash each. */
   readonly #v6 = new Map<string, string>()
+  /** Of whom there is news that has to wait. */
+  readonly #delayed = new Set<string>()
 
   constructor(options: AnnouncerOptions) {
     this.#options = options
@@ -90,14 +87,32 @@ export class Announcer {
 
   /** It is new or has another name. */
   introduce(node: NodeRecord, effects: HubEffect[]): void {
-    this.change(node, effects)
+    this.#change(node, effects)
     for (const [session, knowledge] of this.audienceOf(node)) {
       if (knowledge === 'name') this.#tellName(session, node, effects)
     }
   }
 
-  /** Something else of it changed. */
-  change(node: NodeRecord, effects: HubEffect[]): void {
+  /** Something else of it changed: told at once, or later together with what changes until then. */
+  news(node: NodeRecord, effects: HubEffect[]): void {
+    if (!this.#options.mayTell(node.identity)) {
+      this.#delayed.add(node.identity)
+      return
+    }
+    this.#delayed.delete(node.identity)
+    this.#change(node, effects)
+  }
+
+  /** From time to time. */
+  tellDelayed(effects: HubEffect[]): void {
+    for (const identity of [...this.#delayed]) {
+      const node = this.#options.registry.find(identity)
+      if (node === undefined) this.#delayed.delete(identity)
+      else this.news(node, effects)
+    }
+  }
+
+  #change(node: NodeRecord, effects: HubEffect[]): void {
     const message: HubMessage = { type: 'nodes', changed: [this.#infoOf(node)], removed: [] }
     for (const [session, knowledge] of this.audienceOf(node)) {
       if (knowledge === 'all') this.#send(session, message, effects)

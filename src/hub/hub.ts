@@ -3,26 +3,28 @@
  * opened and checked for their form, effects come out. What nodes hear of each other is announcer.ts.
  */
 
-import { formatBase64, tryParseBase64 } from '../base/bytes.js'
+import { formatBase64 } from '../base/bytes.js'
 import type { DirectoryMessage } from '../control/directory.js'
-import { type Identity, isSignedBy, tryParseIdentity } from '../control/identity.js'
-import {
-  type ConsentMessage,
-  type Hello,
-  type HubMessage,
-  type NodeMessage,
-  PROOF_LABEL,
-  type Refusal,
-  type RelayInfo,
+import { type Identity, tryParseIdentity } from '../control/identity.js'
+import type {
+  ConsentMessage,
+  Hello,
+  HubMessage,
+  NodeMessage,
+  Refusal,
+  RelayInfo,
 } from '../control/messages.js'
 import { createTicket } from '../control/ticket.js'
-import { type SignedTunnelKeys, verifyTunnelKey } from '../control/tunnel-key.js'
+import { areSameKeys, type SignedTunnelKeys } from '../control/tunnel-key.js'
 import type { HostEndpoint } from '../net/endpoint.js'
 import type { Crypto } from '../wireguard/crypto.js'
-import { Announcer, type Session } from './announcer.js'
+import { Announcer } from './announcer.js'
+import { Conduct, gaveWay, type Speaker } from './conduct.js'
 import { DirectoryFeed } from './directory-feed.js'
 import type { HubEffect, SessionId } from './effects.js'
+import { areKeysValid, isHelloProven, withoutExpired } from './proof.js'
 import { type Registry, removedRefusal } from './registry.js'
+import { type Session, setRelayRtts } from './session.js'
 import type { NodeRecord } from './store.js'
 
 export interface HubOptions {
@@ -32,6 +34,7 @@ export interface HubOptions {
   readonly identity: Identity
   readonly relays: () => readonly RelayInfo[]
   readonly stun: readonly HostEndpoint[]
+  readonly nowMs: () => number
   readonly wallNowMs: () => number
 }
 
@@ -40,20 +43,29 @@ export interface HubCounters {
   malformed: number
   refused: number
   signals: number
+  /** Beyond the budgets of their senders. */
+  droppedSignals: number
 }
 
 export class Hub {
-  readonly counters: HubCounters = { malformed: 0, refused: 0, signals: 0 }
+  readonly counters: HubCounters = { malformed: 0, refused: 0, signals: 0, droppedSignals: 0 }
   readonly #options: HubOptions
   readonly #sessions = new Map<SessionId, Session>()
   readonly #byIdentity = new Map<string, Session>()
   readonly #announcer: Announcer
+  readonly #conduct: Conduct
   readonly #directory: DirectoryFeed
 
   constructor(options: HubOptions) {
     this.#options = options
     const { registry, crypto } = options
-    this.#announcer = new Announcer({ registry, crypto, sessions: this.#byIdentity })
+    this.#conduct = new Conduct(options)
+    this.#announcer = new Announcer({
+      registry,
+      crypto,
+      sessions: this.#byIdentity,
+      mayTell: (identity) => this.#conduct.take(identity, 'news') === 0,
+    })
     this.#directory = new DirectoryFeed(registry, options.wallNowMs)
   }
 
@@ -73,16 +85,26 @@ export class Hub {
     return this.#announcer.addressOf(identity)
   }
 
+  /** What keeps going wrong with a node, in words; undefined if nothing did lately. */
+  troubleOf(identity: string): string | undefined {
+    return this.#conduct.describe(identity)
+  }
+
   // --- sessions --------------------------------------------------------------------------------
 
-  /** `handshakeHash`: of the session, for the proof in a hello. */
-  handleMessage(id: SessionId, message: NodeMessage, handshakeHash: Uint8Array, effects: HubEffect[]): void {
+  /** A hello of it was accepted, and no later one took its place. */
+  isMember(id: SessionId): boolean {
+    return this.#sessions.has(id)
+  }
+
+  handleMessage(id: SessionId, message: NodeMessage, speaker: Speaker, effects: HubEffect[]): void {
     const session = this.#sessions.get(id)
     if (session === undefined) {
-      if (message.type === 'hello') this.#handleHello(id, message, handshakeHash, effects)
+      if (message.type === 'hello') this.#handleHello(id, message, speaker, effects)
       else this.#turnAway(id, effects)
       return
     }
+    session.heardAtMs = this.#options.nowMs()
     switch (message.type) {
       case 'hello':
         this.#turnAway(id, effects)
@@ -97,6 +119,7 @@ export class Hub {
         this.#handleConsent(session, message, effects)
         break
       case 'ping':
+        if (this.#conduct.take(session.identity, 'ping') > 0) break
         this.#options.registry.seen(session.identity)
         effects.push({ kind: 'send', session: id, message: { type: 'pong' } })
         break
@@ -108,6 +131,13 @@ export class Hub {
     }
   }
 
+  /** It said more than anybody has to say. */
+  handleFlood(id: SessionId, effects: HubEffect[]): void {
+    const session = this.#sessions.get(id)
+    const node = session && this.#options.registry.find(session.identity)
+    if (node !== undefined) this.#refuse(id, this.#conduct.flooded(node), effects)
+  }
+
   handleClosed(id: SessionId, effects: HubEffect[]): void {
     const session = this.#sessions.get(id)
     if (session === undefined) return
@@ -117,11 +147,12 @@ export class Hub {
     registry.seen(session.identity)
     registry.saveSeen(session.identity)
     const node = registry.find(session.identity)
-    if (node !== undefined) this.#announcer.change(node, effects)
+    if (node !== undefined) this.#announcer.news(node, effects)
   }
 
-  /** From time to time: removes what has been away too long, and renews tickets. */
+  /** From time to time: tells what had to wait, and removes what has been away too long. */
   handleTimeout(effects: HubEffect[]): void {
+    this.#announcer.tellDelayed(effects)
     for (const node of this.#options.registry.expired((identity) => this.isOnline(identity))) {
       this.#forget(node, 'node.expired', effects)
     }
@@ -179,15 +210,11 @@ export class Hub {
     effects.push({ kind: 'close', session: id })
   }
 
-  #handleHello(id: SessionId, said: Hello, handshakeHash: Uint8Array, effects: HubEffect[]): void {
-    const hello = withoutExpired(said, this.#options.wallNowMs())
-    const identity = tryParseIdentity(hello.identity)
-    const proof = tryParseBase64(hello.proof)
+  #handleHello(id: SessionId, said: Hello, speaker: Speaker, effects: HubEffect[]): void {
+    const nowMs = this.#options.wallNowMs()
+    const hello = withoutExpired(said, nowMs)
     const isProven =
-      identity !== undefined &&
-      proof !== undefined &&
-      isSignedBy(identity, proof, PROOF_LABEL, handshakeHash) &&
-      areValid(identity, hello, this.#options.wallNowMs()) &&
+      isHelloProven(hello, speaker.handshakeHash, nowMs) &&
       !this.#options.registry.isKeyOfAnother(hello.identity, hello)
     if (!isProven) {
       this.counters.malformed += 1
@@ -197,6 +224,11 @@ export class Hub {
         { type: 'refused', code: 'malformed', message: 'the node did not prove its keys', hint },
         effects,
       )
+      return
+    }
+    const restraint = this.#conduct.restraintOnHello(hello, speaker, this.#byIdentity.get(hello.identity))
+    if (restraint !== undefined) {
+      this.#refuse(id, restraint, effects)
       return
     }
     const enrolment = this.#options.registry.enrol(hello)
@@ -211,22 +243,35 @@ export class Hub {
       this.#refuse(id, { type: 'refused', code: 'pending', message, hint }, effects)
       return
     }
-    this.#admit(id, node, effects)
+    this.#admit({ id, identity: node.identity, from: speaker.from, run: hello.run }, node, effects)
     if (isNew) this.#announcer.introduce(node, effects)
-    else this.#announcer.change(node, effects)
+    else this.#announcer.news(node, effects)
   }
 
-  #admit(id: SessionId, node: NodeRecord, effects: HubEffect[]): void {
+  #admit(
+    arrival: Pick<Session, 'id' | 'identity' | 'from' | 'run'>,
+    node: NodeRecord,
+    effects: HubEffect[],
+  ): void {
+    const { id, run } = arrival
     const older = this.#byIdentity.get(node.identity)
-    if (older !== undefined) {
-      this.#sessions.delete(older.id)
-      effects.push({ kind: 'close', session: older.id })
-    }
-    const session: Session = { id, identity: node.identity, relayRtts: {} }
+    if (older !== undefined) this.#giveWay(older, run, node, effects)
+    this.#conduct.admitted(node.identity, run)
+    const session: Session = { ...arrival, relayRtts: {}, heardAtMs: this.#options.nowMs() }
     this.#sessions.set(id, session)
     this.#byIdentity.set(node.identity, session)
     this.#welcome(session, node, effects)
     this.#announcer.list(session, effects)
+  }
+
+  /** The same run dialled anew, and knows; anybody else is told. */
+  #giveWay(older: Session, run: string | undefined, node: NodeRecord, effects: HubEffect[]): void {
+    this.#sessions.delete(older.id)
+    if (run !== undefined && run === older.run) {
+      effects.push({ kind: 'close', session: older.id })
+      return
+    }
+    this.#refuse(older.id, gaveWay(node), effects)
   }
 
   #welcome(session: Session, node: NodeRecord, effects: HubEffect[]): void {
@@ -253,18 +298,37 @@ export class Hub {
     update: Extract<NodeMessage, { type: 'update' }>,
     effects: HubEffect[],
   ): void {
-    const { registry, wallNowMs } = this.#options
-    const identity = tryParseIdentity(session.identity)
-    const { tunnelKey, previousTunnelKey } = update
-    if (tunnelKey !== undefined && identity !== undefined) {
-      const keys = { tunnelKey, previousTunnelKey }
-      const isTaken = registry.isKeyOfAnother(session.identity, keys)
-      if (!isTaken && areValid(identity, keys, wallNowMs())) registry.setTunnelKeys(session.identity, keys)
-      else this.counters.malformed += 1
+    const node = this.#options.registry.find(session.identity)
+    if (node === undefined) return
+    const { tunnelKey, previousTunnelKey, relayRtts } = update
+    let isNews = false
+    if (tunnelKey !== undefined && !areSameKeys(node, { tunnelKey, previousTunnelKey })) {
+      const pauseS = this.#conduct.take(node.identity, 'keys')
+      if (pauseS > 0) {
+        this.#refuse(
+          session.id,
+          this.#conduct.restrain(node, 'it changes its keys too often', pauseS),
+          effects,
+        )
+        return
+      }
+      isNews = this.#trySetKeys(node.identity, { tunnelKey, previousTunnelKey })
     }
-    if (update.relayRtts !== undefined) session.relayRtts = update.relayRtts
-    const node = registry.find(session.identity)
-    if (node !== undefined) this.#announcer.change(node, effects)
+    if (relayRtts !== undefined && setRelayRtts(session, relayRtts)) isNews = true
+    const current = isNews ? this.#options.registry.find(node.identity) : undefined
+    if (current !== undefined) this.#announcer.news(current, effects)
+  }
+
+  #trySetKeys(identity: string, keys: SignedTunnelKeys): boolean {
+    const { registry, wallNowMs } = this.#options
+    const bytes = tryParseIdentity(identity)
+    const isTaken = registry.isKeyOfAnother(identity, keys)
+    if (bytes === undefined || isTaken || !areKeysValid(bytes, keys, wallNowMs())) {
+      this.counters.malformed += 1
+      return false
+    }
+    registry.setTunnelKeys(identity, keys)
+    return true
   }
 
   /** Among those who know each other only: it may tell where its sender is. */
@@ -277,6 +341,10 @@ export class Hub {
     const [receiver, own, other] = [this.#byIdentity.get(to), registry.find(from), registry.find(to)]
     if (receiver === undefined || own === undefined || other === undefined) return
     if (registry.knowledgeOf(own, other) !== 'all') return
+    if (this.#conduct.take(from, 'signal') > 0) {
+      this.counters.droppedSignals += 1
+      return
+    }
     this.counters.signals += 1
     effects.push({ kind: 'send', session: receiver.id, message: { type: 'signal', from, body } })
   }
@@ -288,6 +356,17 @@ export class Hub {
     const before = registry.knowledgeOf(own, other)
     // No answer, as if there were no such node: who may not know of it does not learn that it exists.
     if (isGiven && before === 'nothing') return
+    if (registry.consents.has(own.identity, identity) === isGiven) return
+    const pauseS = this.#conduct.take(own.identity, 'consent')
+    if (pauseS > 0) {
+      // Closed, not passed over: a node that comes back corrects what the hub does not know yet.
+      this.#refuse(
+        session.id,
+        this.#conduct.restrain(own, 'it changes its consents too often', pauseS),
+        effects,
+      )
+      return
+    }
     if (registry.consents.set(own, other, isGiven)) {
       this.#announcer.consentChanged([own, other], before, effects)
     }
@@ -308,6 +387,7 @@ export class Hub {
       const removal = this.#options.registry.revocations.find(identity)
       if (removal !== undefined) this.#refuse(session.id, removedRefusal(removal), effects)
     }
+    this.#conduct.forget(identity)
     this.#announcer.remove(identity, audience, effects)
   }
 
@@ -323,18 +403,4 @@ export class Hub {
     const terms = { issuedAtS: this.#directory.atS, epoch: registry.revocations.epoch }
     return formatBase64(createTicket(own, bytes, terms))
   }
-}
-
-/** A node that was off for long may still offer the key that it had before. */
-function withoutExpired(hello: Hello, nowMs: number): Hello {
-  const { previousTunnelKey, ...rest } = hello
-  return previousTunnelKey === undefined || previousTunnelKey.notAfter * 1000 > nowMs ? hello : rest
-}
-
-function areValid(identity: Uint8Array, keys: SignedTunnelKeys, nowMs: number): boolean {
-  const { tunnelKey, previousTunnelKey } = keys
-  const isPreviousValid =
-    previousTunnelKey === undefined ||
-    'key' in verifyTunnelKey(identity, previousTunnelKey, nowMs, 'previous')
-  return isPreviousValid && 'key' in verifyTunnelKey(identity, tunnelKey, nowMs)
 }

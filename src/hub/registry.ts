@@ -14,7 +14,7 @@ import { DNS_LABEL } from '../net/dns-label.js'
 import { formatPrefix, type Prefix, tryParsePrefix } from '../net/prefix.js'
 import type { Crypto, RandomBytes } from '../wireguard/crypto.js'
 import { Consents } from './consents.js'
-import { tryFindLease } from './leases.js'
+import { Leases } from './leases.js'
 import { Revocations } from './revocations.js'
 import type { AuditRecord, NetworkRecord, NodeRecord, RemovalRecord, Store, TokenRecord } from './store.js'
 
@@ -92,10 +92,9 @@ export class Registry {
   readonly #options: RegistryOptions
   readonly #nodes = new Map<string, NodeRecord>()
   readonly #names = new Set<string>()
-  readonly #leases = new Set<string>()
+  readonly #leases: Leases
   /** Tunnel key, current or previous → identity. */
   readonly #keyOwners = new Map<string, string>()
-  readonly #pool: Prefix
   /** Identities of nodes that came, changed or went since `takeTouched`. */
   #touched = new Set<string>()
 
@@ -106,7 +105,7 @@ export class Registry {
     const pool = network && tryParsePrefix(network.prefix4)
     if (network === undefined || pool === undefined) throw new RangeError('the store holds no network')
     this.network = network
-    this.#pool = pool
+    this.#leases = new Leases(pool)
     this.revocations = new Revocations(options.store, options.wallNowMs)
     this.consents = new Consents(options.store, options.wallNowMs, this.revocations)
     for (const node of options.store.nodes()) this.#remember(node)
@@ -220,6 +219,11 @@ export class Registry {
   setTunnelKeys(identity: string, { tunnelKey, previousTunnelKey }: SignedTunnelKeys): void {
     const node = this.#nodes.get(identity)
     if (node !== undefined) this.#save({ ...node, tunnelKey, previousTunnelKey }, 'node.key_changed')
+  }
+
+  /** For the record alone. */
+  note(node: NodeRecord, event: 'node.troubled', detail: string): void {
+    this.#audit(event, node.name, detail)
   }
 
   /** Kept in memory alone, and with the node when it is saved next: it is not worth a write each time. */
@@ -350,7 +354,7 @@ export class Registry {
     const identity = tryParseIdentity(hello.identity)
     if (identity === undefined) return undefined
     const foreign = hello.localPrefixes.flatMap((text) => tryParsePrefix(text) ?? [])
-    return tryFindLease(this.#pool, identity, { isTaken: (text) => this.#leases.has(text), foreign })
+    return this.#leases.tryFind(identity, foreign)
   }
 
   #byName(name: string): NodeRecord | undefined {

@@ -39,12 +39,13 @@ export class HubWorld {
       identity: IDENTITY,
       relays: () => [RELAY],
       stun: [{ host: 'hub.example.org', port: 3478 }],
+      nowMs: () => this.nowMs,
       wallNowMs: () => this.nowMs,
     })
   }
 
   say(session: SessionId, message: NodeMessage): void {
-    this.hub.handleMessage(session, message, HANDSHAKE_HASH, this.sent)
+    this.hub.handleMessage(session, message, { handshakeHash: HANDSHAKE_HASH, from: '192.0.2.1' }, this.sent)
   }
 
   /** What a session heard since it was asked last. */

@@ -16,9 +16,15 @@ export const nodes: Command = {
     const question = { method: 'GET', path: '/v1/nodes', answer: await schemaOf('hubNodes') } as const
     const answer = await askHub(input, question)
     if (input.output.isJson) printJson(answer)
-    else printLine(answer.length === 0 ? 'no node has joined yet' : formatTable(answer.map(nodeRow)))
+    else printLine(answer.length === 0 ? 'no node has joined yet' : formatNodes(answer))
     return 0
   },
+}
+
+/** With what keeps going wrong below. */
+function formatNodes(answer: readonly HubNode[]): string {
+  const troubles = answer.flatMap(({ name, trouble }) => (trouble === undefined ? [] : `${name}: ${trouble}`))
+  return [formatTable(answer.map(nodeRow)), ...troubles].join('\n')
 }
 
 function nodeRow(node: HubNode): string[] {

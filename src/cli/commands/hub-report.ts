@@ -43,7 +43,8 @@ function formatHubStatus(answer: HubStatus): string {
   if (answer.processes.length === 1) rows.push(['front', 'does not run: nobody gets in; see the log'])
   if (answer.needsConsent) rows.push(['consent', 'two nodes reach each other when both have said yes'])
   const odd = Object.entries(answer.counters).filter(
-    ([name, value]) => value > 0 && /malformed|refused|turnedAway|rateLimited|ignored|overflow/.test(name),
+    ([name, value]) =>
+      value > 0 && /malformed|refused|turnedAway|crowdedOut|dropped|rateLimited|ignored|overflow/.test(name),
   )
   if (odd.length > 0) rows.push(['refused', odd.map(([name, value]) => `${name} ${value}`).join(', ')])
   return rows.map(([label, value]) => `${label.padEnd(11)}${value}`).join('\n')

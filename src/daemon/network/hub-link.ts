@@ -4,7 +4,7 @@
  */
 
 import { WebSocket } from 'ws'
-import { formatBase64 } from '../../base/bytes.js'
+import { formatBase64, formatHex } from '../../base/bytes.js'
 import type { Logger } from '../../base/log.js'
 import type { Identity } from '../../control/identity.js'
 import {
@@ -33,6 +33,8 @@ const PING_INTERVAL_MS = 20_000
 const SILENCE_TIMEOUT_MS = 45_000
 const FIRST_PAUSE_MS = 100
 const MAX_PAUSE_MS = 15_000
+/** Of the name of a run: no two of one node have the same. */
+const RUN_BYTES = 8
 const MAX_PAYLOAD_BYTES: number = 128 * 1024
 
 export interface HubLinkOptions {
@@ -62,6 +64,7 @@ export type HubLinkState =
 export class HubLink {
   readonly #options: HubLinkOptions
   readonly #abort = new AbortController()
+  readonly #run: string
   #socket: WebSocket | undefined
   #session: NoiseSession | undefined
   #pauseMs = FIRST_PAUSE_MS
@@ -73,6 +76,7 @@ export class HubLink {
 
   constructor(options: HubLinkOptions) {
     this.#options = options
+    this.#run = formatHex(options.random(RUN_BYTES))
   }
 
   start(): void {
@@ -180,6 +184,7 @@ export class HubLink {
       proof: formatBase64(identity.sign(PROOF_LABEL, session.handshakeHash)),
       tunnelKey,
       ...(previousTunnelKey !== undefined && { previousTunnelKey }),
+      run: this.#run,
       localPrefixes,
       ...(secret !== undefined && { secret }),
       ...(name !== undefined && { name }),

@@ -1,37 +1,46 @@
-/** Drives a Hub over the control connections of its nodes: a Noise session in each, messages sealed inside. */
+/**
+ * Drives a Hub over the control connections of its nodes: a Noise session in each, messages sealed inside.
+ *
+ * INVARIANT: whoever is not a member has a deadline and a share of a bounded table, also while it is let go; what
+ * it makes the hub compute waits for its turn (stranger-work.ts). Who is a member has a budget.
+ */
 
+import { ShareTable } from '../../base/share-table.js'
 import { TokenBucket } from '../../base/token-bucket.js'
 import type { DirectoryMessage } from '../../control/directory.js'
 import {
   encodeMessage,
   type HubMessage,
-  MAX_MESSAGE_BYTES,
+  MAX_NODE_MESSAGE_BYTES,
   nodeMessage,
   tryDecodeMessage,
 } from '../../control/messages.js'
 import { type NoiseSession, respondNoise } from '../../control/noise-nk.js'
 import type { Endpoint } from '../../net/endpoint.js'
+import { formatIp } from '../../net/ip.js'
+import { type SourceKey, sourceOf } from '../../net/source.js'
 import type { Crypto, DhPrivateKey, RandomBytes } from '../../wireguard/crypto.js'
-import { RateLimiter } from '../../wireguard/rate-limiter.js'
 import type { HubEffect, SessionId } from '../effects.js'
 import type { Hub } from '../hub.js'
+import { SessionOutbox } from '../session-outbox.js'
 import type { ControlChannel } from './control-channel.js'
+import { StrangerWork } from './stranger-work.js'
 
-/** From the connection to a valid hello. */
-const HELLO_TIMEOUT_MS = 5000
+/** For each thing that a stranger has to say; the time that the hub takes for it does not count. */
+const STEP_TIMEOUT_MS = 5000
 /** A node pings every 20 s. */
 const SILENCE_TIMEOUT_MS = 70_000
-/** A node that does not read is let go before it fills the memory. */
-const MAX_BUFFERED_BYTES: number = 4 * 1024 * 1024
+/** A node that takes nothing for so long, though something waits for it, is gone. */
+const STALL_TIMEOUT_MS = 60_000
+/** What may lie in a socket; what comes then waits in an outbox, where it is merged. */
+const MAX_BUFFERED_BYTES: number = 64 * 1024
 const SEAL_BYTES = 16
-/** Of one source: a building full of nodes may come back at once, a flood may not. */
-const HANDSHAKES_PER_S = 200
-const HANDSHAKE_BURST = 1000
-/** Connections of all sources without a valid message yet; the oldest give way. */
-const MAX_UNPROVEN = 4096
-/** Of one node: what it says goes to many. */
-const MESSAGES_PER_S = 100
-const MESSAGE_BURST = 2000
+/** Of all sources. */
+const MAX_STRANGERS = 2048
+/** Of one connection, before it is a member's: hello, and what a node says on its heels. */
+const MAX_EARLY_MESSAGES = 32
+/** Of one member, of any kind: what each kind may cost is the hub's to say. */
+const MESSAGE_LIMIT = { tokensPerS: 100, burst: 2000 }
 
 export interface ControlServerOptions {
   readonly hub: Hub
@@ -45,57 +54,77 @@ export interface ControlServerOptions {
 }
 
 interface Connection {
+  readonly id: SessionId
   readonly socket: ControlChannel
+  readonly source: SourceKey
+  /** Where it comes from, as text. */
+  readonly from: string
   session: NoiseSession | undefined
   timer: NodeJS.Timeout
-  /** Messages that it may still send. */
   readonly bucket: TokenBucket
+  readonly outbox: SessionOutbox
+  /** When the outbox was not empty first, since something left it last. */
+  stalledAtMs: number
+  /** Messages that wait for their turn. */
+  waiting: number
+  isEnding: boolean
 }
 
 export class ControlServer {
   readonly #options: ControlServerOptions
   readonly #connections = new Map<SessionId, Connection>()
-  readonly #limiter = new RateLimiter({ tokensPerS: HANDSHAKES_PER_S, burst: HANDSHAKE_BURST })
+  readonly #strangers = new ShareTable<SourceKey, Connection>(MAX_STRANGERS)
+  readonly #work: StrangerWork
   /** A change goes to many: its bytes are made once. */
   readonly #encoded = new WeakMap<HubMessage, Uint8Array>()
-  readonly #unproven = new Set<Connection>()
   #nextId = 1
+  #crowdedOut = 0
   #rateLimited = 0
 
   constructor(options: ControlServerOptions) {
     this.#options = options
+    this.#work = new StrangerWork(options.nowMs)
   }
 
+  /** Members that said too much. */
   get rateLimited(): number {
     return this.#rateLimited
   }
 
+  /** Connections that are no member's. */
+  get strangers(): number {
+    return this.#strangers.size
+  }
+
+  /** Strangers that gave way to newer ones. */
+  get crowdedOut(): number {
+    return this.#crowdedOut + this.#work.dropped
+  }
+
   accept(socket: ControlChannel, remote: Endpoint): void {
-    if (!this.#limiter.isAllowed(remote.address, this.#options.nowMs())) {
-      this.#rateLimited += 1
-      socket.terminate()
-      return
-    }
-    const id = this.#nextId++
-    const timer = setTimeout(() => socket.terminate(), HELLO_TIMEOUT_MS)
     const connection: Connection = {
+      id: this.#nextId++,
       socket,
+      source: sourceOf(remote.address),
+      from: formatIp(remote.address),
       session: undefined,
-      timer,
-      bucket: new TokenBucket({ tokensPerS: MESSAGES_PER_S, burst: MESSAGE_BURST }, this.#options.nowMs()),
+      timer: setTimeout(() => socket.terminate(), STEP_TIMEOUT_MS),
+      bucket: new TokenBucket(MESSAGE_LIMIT, this.#options.nowMs()),
+      outbox: new SessionOutbox(),
+      stalledAtMs: Number.POSITIVE_INFINITY,
+      waiting: 0,
+      isEnding: false,
     }
-    this.#connections.set(id, connection)
-    this.#unproven.add(connection)
-    if (this.#unproven.size > MAX_UNPROVEN) this.#endOldest()
+    this.#connections.set(connection.id, connection)
+    const givesWay = this.#strangers.add(connection.source, connection)
+    if (givesWay !== undefined) {
+      this.#crowdedOut += 1
+      givesWay.socket.terminate()
+    }
     socket.start({
-      onMessage: (message) => this.#handleBytes(id, connection, message),
-      onClosed: () => {
-        clearTimeout(connection.timer)
-        this.#connections.delete(id)
-        this.#unproven.delete(connection)
-        connection.session?.wipe()
-        this.carryOut((effects) => this.#options.hub.handleClosed(id, effects))
-      },
+      onMessage: (message) => this.#receive(connection, message),
+      onDrain: () => this.#flush(connection),
+      onClosed: () => this.#closed(connection),
     })
   }
 
@@ -115,56 +144,104 @@ export class ControlServer {
     }
   }
 
-  #handleBytes(id: SessionId, connection: Connection, bytes: Uint8Array): void {
+  // --- what comes in ---------------------------------------------------------------------------
+
+  #receive(connection: Connection, bytes: Uint8Array): void {
+    if (connection.isEnding) return
+    if (connection.waiting === 0 && !this.#strangers.has(connection)) {
+      this.#handleMember(connection, bytes)
+      return
+    }
+    if (connection.waiting >= MAX_EARLY_MESSAGES) {
+      this.#options.hub.counters.malformed += 1
+      this.#end(connection)
+      return
+    }
+    connection.waiting += 1
+    if (this.#strangers.has(connection)) clearTimeout(connection.timer)
+    this.#work.submit(connection.source, {
+      run: () => {
+        connection.waiting -= 1
+        if (connection.isEnding) return
+        if (this.#strangers.has(connection)) this.#handleStranger(connection, bytes)
+        else this.#handleMember(connection, bytes)
+      },
+      drop: () => this.#end(connection),
+    })
+  }
+
+  #handleStranger(connection: Connection, bytes: Uint8Array): void {
     const { crypto, random, key, hub } = this.#options
-    const { session, socket } = connection
-    if (session === undefined) {
+    const { socket } = connection
+    if (connection.waiting === 0) this.#waitFor(connection, STEP_TIMEOUT_MS)
+    if (connection.session === undefined) {
       const response = respondNoise({ crypto, random, prologue: 'overlay control v1' }, key, bytes)
       if (response === undefined) {
         hub.counters.malformed += 1
-        socket.terminate()
+        this.#end(connection)
         return
       }
       connection.session = response.session
       socket.send(response.answer)
       return
     }
-    const isTooLong = bytes.length > MAX_MESSAGE_BYTES + SEAL_BYTES
-    const plain = isTooLong ? undefined : session.open(bytes)
+    this.#handleMessage(connection, bytes)
+    if (!hub.isMember(connection.id)) return
+    this.#strangers.delete(connection)
+    this.#waitFor(connection, SILENCE_TIMEOUT_MS)
+  }
+
+  #handleMember(connection: Connection, bytes: Uint8Array): void {
+    connection.timer.refresh()
+    if (connection.bucket.tryTake(1, this.#options.nowMs())) {
+      this.#handleMessage(connection, bytes)
+      return
+    }
+    this.#rateLimited += 1
+    this.carryOut((effects) => this.#options.hub.handleFlood(connection.id, effects))
+  }
+
+  #handleMessage(connection: Connection, bytes: Uint8Array): void {
+    const { hub, onFault } = this.#options
+    const { id, session, from } = connection
+    const isTooLong = bytes.length > MAX_NODE_MESSAGE_BYTES + SEAL_BYTES
+    const plain = isTooLong ? undefined : session?.open(bytes)
     const message = plain && tryDecodeMessage(nodeMessage, plain)
-    if (message === undefined) {
+    if (message === undefined || session === undefined) {
       hub.counters.malformed += 1
-      socket.terminate()
+      this.#end(connection)
       return
     }
-    if (!connection.bucket.tryTake(1, this.#options.nowMs())) {
-      this.#rateLimited += 1
-      socket.terminate()
-      return
-    }
-    this.#unproven.delete(connection)
-    connection.timer = this.#renew(connection)
+    const { handshakeHash } = session
     try {
-      this.carryOut((effects) => hub.handleMessage(id, message, session.handshakeHash, effects))
+      this.carryOut((effects) => hub.handleMessage(id, message, { handshakeHash, from }, effects))
     } catch (error) {
       // The store failed, most likely: a full disk must not end the sessions of all others.
-      this.#options.onFault(error)
-      socket.terminate()
+      onFault(error)
+      this.#end(connection)
     }
   }
 
-  #endOldest(): void {
-    const [oldest] = this.#unproven
-    if (oldest === undefined) return
-    this.#unproven.delete(oldest)
-    this.#rateLimited += 1
-    oldest.socket.terminate()
+  #closed(connection: Connection): void {
+    clearTimeout(connection.timer)
+    connection.isEnding = true
+    this.#connections.delete(connection.id)
+    this.#strangers.delete(connection)
+    connection.session?.wipe()
+    this.carryOut((effects) => this.#options.hub.handleClosed(connection.id, effects))
   }
 
-  #renew({ socket, timer }: Connection): NodeJS.Timeout {
-    clearTimeout(timer)
-    return setTimeout(() => socket.terminate(), SILENCE_TIMEOUT_MS)
+  #waitFor(connection: Connection, timeoutMs: number): void {
+    clearTimeout(connection.timer)
+    connection.timer = setTimeout(() => this.#end(connection), timeoutMs)
   }
+
+  #end(connection: Connection): void {
+    connection.isEnding = true
+    connection.socket.terminate()
+  }
+
+  // --- what goes out ---------------------------------------------------------------------------
 
   #perform(effect: HubEffect): void {
     if (effect.kind === 'directory') {
@@ -172,17 +249,37 @@ export class ControlServer {
       return
     }
     const connection = this.#connections.get(effect.session)
-    if (connection === undefined) return
-    const { socket, session } = connection
+    if (connection === undefined || connection.isEnding) return
     if (effect.kind === 'close') {
-      socket.close()
+      connection.isEnding = true
+      connection.socket.close()
       return
     }
-    if (session === undefined || socket.bufferedAmount > MAX_BUFFERED_BYTES) {
-      socket.terminate()
+    const { outbox, socket } = connection
+    const { message } = effect
+    if (message.type === 'refused' || (outbox.isEmpty && socket.bufferedAmount <= MAX_BUFFERED_BYTES)) {
+      this.#send(connection, this.#bytesOf(message))
       return
     }
-    socket.send(session.seal(this.#bytesOf(effect.message)))
+    const nowMs = this.#options.nowMs()
+    if (outbox.isEmpty) connection.stalledAtMs = nowMs
+    outbox.push(message)
+    if (nowMs - connection.stalledAtMs > STALL_TIMEOUT_MS) this.#end(connection)
+  }
+
+  #flush(connection: Connection): void {
+    const { outbox, socket } = connection
+    if (connection.isEnding || outbox.isEmpty) return
+    connection.stalledAtMs = this.#options.nowMs()
+    while (socket.bufferedAmount <= MAX_BUFFERED_BYTES) {
+      const message = outbox.shift()
+      if (message === undefined) return
+      this.#send(connection, encodeMessage(message))
+    }
+  }
+
+  #send({ session, socket }: Connection, bytes: Uint8Array): void {
+    if (session !== undefined) socket.send(session.seal(bytes))
   }
 
   #bytesOf(message: HubMessage): Uint8Array {

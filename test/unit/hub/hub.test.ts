@@ -89,7 +89,8 @@ describe('enrolment', () => {
     const proof = helloOf(BOB).proof
     world.say(1, helloOf(ALICE, { secret: world.token(), proof }))
     world.say(2, helloOf(ALICE, { secret: world.token(), tunnelKey: BOB.tunnelKey }))
-    world.hub.handleMessage(3, helloOf(ALICE), countingBytes(32, 9), world.sent)
+    const handshakeHash = countingBytes(32, 9)
+    world.hub.handleMessage(3, helloOf(ALICE), { handshakeHash, from: '192.0.2.1' }, world.sent)
     for (const session of [1, 2, 3]) {
       expect(world.heard(session)).toMatchObject([{ type: 'refused', code: 'malformed' }, 'close'])
     }
@@ -163,7 +164,7 @@ describe('what nodes hear', () => {
       false,
       true,
     ])
-    expect(world.heard(1)).toEqual(['close'])
+    expect(world.heard(1)).toMatchObject([{ type: 'refused', code: 'elsewhere', retryAfterS: 5 }, 'close'])
   })
 
   it('includes signals of others, never of strangers', () => {
@@ -186,7 +187,11 @@ describe('what nodes hear', () => {
 
   it('is a new tunnel key, if its identity signed it', () => {
     world.heard(1)
-    const { tunnelKey } = testNode(2)
+    const { number, notBefore, notAfter } = BOB.tunnelKey
+    const terms = { number: number + 1, notBefore, notAfter }
+    const key = tryParseKeyBase64<PublicKey>(previousKeyOf(BOB).key)
+    if (key === undefined) throw new Error('no key')
+    const tunnelKey = signTunnelKey(BOB.identity, key, terms)
     world.say(2, { type: 'update', tunnelKey: { ...tunnelKey, notAfter: tunnelKey.notAfter + 1 } })
     expect(world.hub.counters.malformed).toBe(1)
     world.say(2, { type: 'update', tunnelKey })
