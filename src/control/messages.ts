@@ -141,6 +141,8 @@ export interface Welcome {
   readonly relays: readonly RelayInfo[]
   readonly stun: readonly HostEndpoint[]
   readonly ticket: string
+  /** The hub's clock, seconds since 1970: a node tells its user of a difference, and believes its own. */
+  readonly nowS?: number | undefined
   /** Two nodes hear how to reach each other only when both have said yes. */
   readonly needsConsent?: boolean | undefined
 }
@@ -165,6 +167,8 @@ export interface Refusal {
   readonly retryAfterS?: number | undefined
   /** With `removed`: when that was, in seconds since 1970 by the hub's clock. */
   readonly removedAtS?: number | undefined
+  /** See Welcome. */
+  readonly nowS?: number | undefined
 }
 
 export interface NodesMessage {
@@ -275,6 +279,7 @@ export const hubMessage: z.ZodType<HubMessage> = z.discriminatedUnion('type', [
     relays: z.array(relayInfo).max(64),
     stun: z.array(z.object({ host, port })).max(16),
     ticket: z.string().max(256),
+    nowS: z.number().int().min(0).optional(),
     needsConsent: z.boolean().optional(),
   }),
   z.object({
@@ -299,6 +304,7 @@ export const hubMessage: z.ZodType<HubMessage> = z.discriminatedUnion('type', [
     hint: z.string().max(500),
     retryAfterS: z.number().int().min(0).max(MAX_RETRY_AFTER_S).optional(),
     removedAtS: z.number().int().min(0).optional(),
+    nowS: z.number().int().min(0).optional(),
   }),
 ])
 

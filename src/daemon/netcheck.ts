@@ -88,7 +88,7 @@ export async function runNetcheck(
 async function checkProxy(settings: ProxySettings | undefined): Promise<ProxyReport | null> {
   if (settings === undefined) return null
   const { endpoint, variable, needsCredentials } = settings
-  const connectMs = await timeTcpConnect(endpoint, PROXY_TIMEOUT_MS, bootNowMs)
+  const connectMs = await timeTcpConnect(endpoint, { timeoutMs: PROXY_TIMEOUT_MS, nowMs: bootNowMs })
   return {
     endpoint: formatHostEndpoint(endpoint),
     variable,
@@ -115,8 +115,10 @@ async function surveyRouter(server: Endpoint | undefined): Promise<RouterReport 
 
 async function resolveAll(servers: readonly HostEndpoint[]): Promise<Endpoint[]> {
   const failures: string[] = []
-  const endpoints = await resolveServers(servers, (server, error) => {
-    failures.push(`cannot resolve ${formatHostEndpoint(server)}: ${describeFailure(codeOf(error))}`)
+  const endpoints = await resolveServers(servers, {
+    onFailure: (server, error) => {
+      failures.push(`cannot resolve ${formatHostEndpoint(server)}: ${describeFailure(codeOf(error))}`)
+    },
   })
   if (failures.length === 0) return endpoints
   const hint = 'check the name and the name servers: getent hosts NAME'

@@ -3,11 +3,17 @@
 import { lookup } from 'node:dns/promises'
 import type { Endpoint, HostEndpoint } from '../net/endpoint.js'
 import { tryParseIp } from '../net/ip.js'
+import type { AddressCheck } from '../platform/checked-lookup.js'
 
-/** Names that lead nowhere are left out; `onFailure` is told of each. */
+export interface ResolveOptions {
+  readonly onFailure?: (server: HostEndpoint, error: unknown) => void
+  readonly isAllowed?: AddressCheck
+}
+
+/** Names that lead nowhere are left out, and `onFailure` is told of each; so is what is not allowed. */
 export async function resolveServers(
   servers: readonly HostEndpoint[],
-  onFailure?: (server: HostEndpoint, error: unknown) => void,
+  { onFailure, isAllowed }: ResolveOptions = {},
 ): Promise<Endpoint[]> {
   const answers = await Promise.all(
     servers.map(async (server) => {
@@ -26,5 +32,8 @@ export async function resolveServers(
       }
     }),
   )
-  return answers.flat()
+  const endpoints = answers.flat()
+  if (isAllowed === undefined) return endpoints
+  const verdicts = await Promise.all(endpoints.map(({ address }) => isAllowed(address)))
+  return endpoints.filter((_, index) => verdicts[index])
 }

@@ -218,7 +218,8 @@ export class Hub {
       !this.#options.registry.isKeyOfAnother(hello.identity, hello)
     if (!isProven) {
       this.counters.malformed += 1
-      const hint = 'check the clock of that machine; else its key file is damaged'
+      const hint =
+        "if this machine's clock is right, its key file is damaged: leave the network and join anew"
       this.#refuse(
         id,
         { type: 'refused', code: 'malformed', message: 'the node did not prove its keys', hint },
@@ -288,6 +289,7 @@ export class Hub {
       relays: [...relays()],
       stun: [...stun],
       ticket: this.#ticketFor(node.identity),
+      nowS: this.#nowS(),
       ...(needsConsent && { needsConsent }),
     }
     effects.push({ kind: 'send', session: session.id, message })
@@ -393,7 +395,12 @@ export class Hub {
 
   #refuse(session: SessionId, message: Refusal, effects: HubEffect[]): void {
     this.counters.refused += 1
-    effects.push({ kind: 'send', session, message }, { kind: 'close', session })
+    const said = { ...message, nowS: this.#nowS() }
+    effects.push({ kind: 'send', session, message: said }, { kind: 'close', session })
+  }
+
+  #nowS(): number {
+    return Math.floor(this.#options.wallNowMs() / 1000)
   }
 
   #ticketFor(identity: string): string {

@@ -12,11 +12,14 @@ import { connect, isIP, type Socket } from 'node:net'
 import { connect as connectTls, rootCertificates } from 'node:tls'
 import type { HostEndpoint } from '../net/endpoint.js'
 import type { HttpProxy } from '../net/http-proxy.js'
+import { type AddressCheck, checkedLookup, requireAllowed } from './checked-lookup.js'
 
 export interface DialRequest {
   readonly to: HostEndpoint
   readonly isTls: boolean
   readonly proxy: HttpProxy | undefined
+  /** Of `to`. Where a proxy resolves its name, the proxy decides. */
+  readonly isAllowed?: AddressCheck
   /** Aborting it gives the attempt up. */
   readonly signal: AbortSignal
   /** SO_KEEPALIVE is on; this socket may write so much before it says that it is full. */
@@ -28,8 +31,9 @@ const SUCCESS = /^HTTP\/1\.[01] 2\d\d/
 
 /** Rejects with an error that says what failed; it holds no credentials. */
 export async function dial(request: DialRequest): Promise<Socket> {
-  const { to, proxy, signal } = request
-  const first = await open(proxy?.endpoint ?? to, signal)
+  const { to, proxy, isAllowed, signal } = request
+  if (isAllowed !== undefined) await requireAllowed(to.host, isAllowed)
+  const first = await (proxy === undefined ? open(to, signal, isAllowed) : open(proxy.endpoint, signal))
   try {
     const outer = proxy?.isTls === true ? await wrapProxy(first, proxy, signal) : first
     if (proxy !== undefined) await connectThrough(outer, proxy, request)
@@ -40,8 +44,13 @@ export async function dial(request: DialRequest): Promise<Socket> {
   }
 }
 
-async function open({ host, port }: HostEndpoint, signal: AbortSignal): Promise<Socket> {
-  const socket = connect({ host, port, noDelay: true, keepAlive: true, autoSelectFamily: true })
+async function open(
+  { host, port }: HostEndpoint,
+  signal: AbortSignal,
+  isAllowed?: AddressCheck,
+): Promise<Socket> {
+  const lookup = isAllowed === undefined ? {} : { lookup: checkedLookup(isAllowed) }
+  const socket = connect({ host, port, noDelay: true, keepAlive: true, autoSelectFamily: true, ...lookup })
   await until(socket, signal, (done) => socket.once('connect', done))
   return socket
 }

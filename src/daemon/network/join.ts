@@ -21,6 +21,7 @@ import { wallNowMs } from '../../platform/clock.js'
 import { toPlatformError } from '../../platform/system-error.js'
 import { nodeCrypto } from '../../wireguard/crypto-node.js'
 import { formatKeyBase64, type PublicKey } from '../../wireguard/keys.js'
+import { CLOCK_HINT, describeClockDifference } from '../clock-difference.js'
 import { faultOf, requireConfirmed } from './assigned-addresses.js'
 import { HubLink } from './hub-link.js'
 import { createIdentityFile, readIdentityFile } from './identity-file.js'
@@ -225,8 +226,13 @@ async function talk(request: Talk): Promise<HubMessage> {
   })
 }
 
-function refused({ code, message, hint }: Refusal): AppError {
-  return new AppError(ERROR_CODES.usage, `the hub refuses: ${message} (${code})`, { hint })
+function refused({ code, message, hint, nowS }: Refusal): AppError {
+  const difference = code === 'malformed' ? describeClockDifference(wallNowMs(), nowS) : ''
+  if (difference === '')
+    return new AppError(ERROR_CODES.usage, `the hub refuses: ${message} (${code})`, { hint })
+  return new AppError(ERROR_CODES.usage, `the hub refuses: ${difference}`, {
+    hint: `${CLOCK_HINT}; then join again`,
+  })
 }
 
 function makeDirectory(path: string): void {

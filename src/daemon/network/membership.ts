@@ -20,10 +20,13 @@ import type { PathKind } from '../../paths/candidates.js'
 import type { OwnPosition } from '../../paths/finder-types.js'
 import type { FinderStatus } from '../../paths/path-finder.js'
 import { PathManager } from '../../paths/path-manager.js'
+import type { AddressCheck } from '../../platform/checked-lookup.js'
 import type { Crypto, RandomBytes } from '../../wireguard/crypto.js'
 import { formatKeyBase64, type PublicKey } from '../../wireguard/keys.js'
+import { describeClockDifference } from '../clock-difference.js'
 import type { Engine, PathHandlers, WakeUp } from '../engine.js'
 import { resolveServers } from '../resolve-servers.js'
+import { faultOf } from './assigned-addresses.js'
 import { DataPort } from './data-port.js'
 import { FrameCarrier } from './frame-carrier.js'
 import { HubLink, type HubLinkState } from './hub-link.js'
@@ -34,6 +37,7 @@ import type { NetworkStore, StoredState } from './network-store.js'
 import { localPrefixes, type OwnAddresses, watchOwnAddresses } from './own-addresses.js'
 import { PathDriver } from './path-driver.js'
 import { RelayPool, type RelayStatus } from './relay-pool.js'
+import { createServerCheck } from './server-check.js'
 import { Trust } from './trust.js'
 
 export interface MembershipOptions {
@@ -67,6 +71,8 @@ export interface MembershipStatus {
   readonly faults: ReadonlyMap<string, string>
   /** Why what is to be remembered is not on disk now; empty if it is. */
   readonly unsaved: string
+  /** How this machine's clock differs from the hub's, in words; empty if it does not. */
+  readonly clock: string
   /** Names of nodes that said yes to this one and have none of it. */
   readonly waiting: readonly string[]
   readonly nodes: readonly NetmapNode[]
@@ -88,11 +94,13 @@ export class Membership {
   readonly #peers: NetmapPeers
   readonly #carrier: FrameCarrier
   readonly #pins = new Pins()
+  readonly #isServerAllowed: AddressCheck
   #netmap: Netmap | undefined
   #welcome: Welcome | undefined
   #addresses: OwnAddresses | undefined
   #hubState: HubLinkState = { kind: 'connecting' }
   #refusal = ''
+  #clock = ''
   #names: NameServer | undefined
   #isStopped = false
 
@@ -114,9 +122,11 @@ export class Membership {
     this.#driver = driver
     this.#dataPort = new DataPort({ driver, createWakeUp, nowMs, log })
     this.#peers = new NetmapPeers({ engine, driver, framePort, isFilePeer: options.isFilePeer, log })
+    this.#isServerAllowed = createServerCheck(config.hub, nowMs)
     this.#relays = new RelayPool({
       identity,
       proxy,
+      isAllowed: this.#isServerAllowed,
       log,
       nowMs,
       onMessages: (sender, segmentBytes, messages) => {
@@ -160,7 +170,7 @@ export class Membership {
 
   /** Throws AppError: what it has to remember cannot be read. */
   start(): void {
-    const { engine, interfaceName, keys, store } = this.#options
+    const { engine, interfaceName, identity, config, keys, store } = this.#options
     const trust = store.readTrust()
     if (trust !== undefined) this.trust.restore(trust)
     keys.start({
@@ -171,8 +181,8 @@ export class Membership {
         this.#apply(this.#netmap?.expirePreviousKeys())
       },
     })
-    const stored = store.tryReadNetwork(formatKeyBase64(this.#options.config.hubKey))
-    if (stored !== undefined) {
+    const stored = store.tryReadNetwork(formatKeyBase64(config.hubKey))
+    if (stored !== undefined && faultOf(stored.welcome, identity.publicKey, config.range) === undefined) {
       this.#handleWelcome(stored.welcome)
       this.#apply(this.#netmap?.restore(stored.netmap))
     }
@@ -184,7 +194,7 @@ export class Membership {
       this.#hub.nudge(addresses)
       this.#dataPort.handleNetworkChanged()
     })
-    const { ownAddress, config, log } = this.#options
+    const { ownAddress, log } = this.#options
     if (ownAddress !== undefined) {
       const own = { name: config.name, v4: ownAddress.v4, v6: ownAddress.v6 }
       const others = (): NamedNode[] =>
@@ -216,6 +226,7 @@ export class Membership {
       stun: this.#welcome === undefined ? [] : stunServersOf(this.#welcome),
       faults: this.#netmap?.faults ?? new Map(),
       unsaved: this.#options.store.fault,
+      clock: this.#clock,
       waiting: this.trust.waiting,
       nodes,
       nodeOf: (publicKey) => byKey.get(formatHex(publicKey)),
@@ -270,13 +281,21 @@ export class Membership {
 
   #handleHubMessage(message: HubMessage): void {
     switch (message.type) {
-      case 'welcome':
-        this.#refusal = ''
+      case 'welcome': {
+        const { identity, config, log } = this.#options
+        this.#compareClocks(message.nowS)
+        const fault = faultOf(message, identity.publicKey, config.range)
+        this.#refusal = fault?.message ?? ''
+        if (fault !== undefined) {
+          log.warn('hub.not_believed', { reason: fault.message })
+          break
+        }
         this.#handleWelcome(message)
         this.#netmap?.handleWelcome()
         this.#handleCarrierUp()
         this.#hub.send({ type: 'update', relayRtts: this.#relays.takeLatencies() })
         break
+      }
       case 'nodes':
         this.#apply(this.#netmap?.apply(message))
         this.trust.handleMessage(message)
@@ -291,6 +310,7 @@ export class Membership {
         this.#relays.setTicket(message.ticket)
         break
       case 'refused':
+        this.#compareClocks(message.nowS)
         this.#refusal = `${message.message} (${message.hint})`
         this.#options.log.warn('hub.refused', { code: message.code, message: message.message })
         break
@@ -321,14 +341,22 @@ export class Membership {
       isWelcome: (other) => this.trust.isWelcome(other),
     })
     this.#relays.configure(welcome.relays, welcome.ticket)
-    Promise.all([resolveServers(stunServersOf(welcome)), resolveServers(welcome.relays)]).then(
-      ([servers, relays]) => {
+    const servers = [stunServersOf(welcome), welcome.relays]
+    const isAllowed = this.#isServerAllowed
+    Promise.all(servers.map((list) => resolveServers(list, { isAllowed }))).then(
+      ([stun = [], relays = []]) => {
         if (this.#isStopped) return
         this.#driver.setTcpServers(relays)
-        this.#driver.turn((manager, nowMs, effects) => manager.setServers(servers, nowMs, effects))
+        this.#driver.turn((manager, nowMs, effects) => manager.setServers(stun, nowMs, effects))
       },
       (error: unknown) => log.warn('stun.unresolved', { reason: String(error) }),
     )
+  }
+
+  #compareClocks(hubS: number | undefined): void {
+    const difference = describeClockDifference(this.#options.wallNowMs(), hubS)
+    if (difference !== '' && this.#clock === '') this.#options.log.warn('clock.differs', { difference })
+    this.#clock = difference
   }
 
   #apply(change: NetmapChange | undefined): void {

@@ -2,6 +2,7 @@
 
 import { formatEndpoint, formatHostEndpoint } from '../../net/endpoint.js'
 import type { PeerSnapshot } from '../../wireguard/configuration.js'
+import { CLOCK_HINT } from '../clock-difference.js'
 import type { NetworkStatus, PathStatus } from '../local-api-schema.js'
 import type { MembershipStatus } from './membership.js'
 
@@ -20,6 +21,7 @@ export function createNetworkStatus(status: MembershipStatus): NetworkStatus {
     relays: status.relays.map(({ key: _key, rttMs, ...relay }) => ({ ...relay, rttMs: round(rttMs) })),
     stun: status.stun.map(formatHostEndpoint),
     faults: [
+      ...(status.clock === '' ? [] : [`${status.clock}; ${CLOCK_HINT}`]),
       ...status.faults.values(),
       ...(status.unsaved === '' ? [] : [`what this node has to remember is not saved: ${status.unsaved}`]),
     ],

@@ -8,6 +8,7 @@ import { WebSocket } from 'ws'
 import type { Identity } from '../../control/identity.js'
 import { formatHostEndpoint, type HostEndpoint } from '../../net/endpoint.js'
 import type { HttpProxy } from '../../net/http-proxy.js'
+import type { AddressCheck } from '../../platform/checked-lookup.js'
 import { dial } from '../../platform/dial.js'
 import { type ByteStream, streamOfSocket, streamOfWebSocket } from '../../relay/io/byte-stream.js'
 import { RelayClient, type RelayClientEffect } from '../../relay/relay-client.js'
@@ -19,6 +20,7 @@ export interface RelayAccess {
   readonly identity: Identity
   readonly ticket: () => Uint8Array
   readonly nowMs: () => number
+  readonly isAllowed: AddressCheck
 }
 
 /** The relay tells them apart by their first byte. */
@@ -41,8 +43,8 @@ export async function connectRelay(
   way: RelayWay,
   signal: AbortSignal,
 ): Promise<RelayConnection> {
-  const { endpoint } = access
-  const socket = await dial({ to: endpoint, isTls: way.isTls, proxy: way.proxy, signal })
+  const { endpoint, isAllowed } = access
+  const socket = await dial({ to: endpoint, isTls: way.isTls, proxy: way.proxy, isAllowed, signal })
   const stream = way.isWeb ? await upgrade(socket, endpoint, signal) : streamOfSocket(socket)
   const connection = new RelayConnection(access, stream, way.proxy !== undefined)
   await connection.untilUsable(signal)

@@ -4,6 +4,7 @@
  */
 
 import type { RelayInfo } from '../../control/messages.js'
+import type { AddressCheck } from '../../platform/checked-lookup.js'
 import { timeTcpConnect } from '../../platform/tcp-reach.js'
 
 const PATIENCE_MS = 3000
@@ -13,6 +14,7 @@ const MIN_INTERVAL_MS = 30_000
 
 export interface RelayMeterOptions {
   readonly nowMs: () => number
+  readonly isAllowed: AddressCheck
   /** By `id`; undefined for one that could not be connected to. */
   readonly onMeasured: (ms: ReadonlyMap<string, number | undefined>) => void
 }
@@ -52,14 +54,15 @@ export class RelayMeter {
   }
 
   async #measure(): Promise<void> {
-    const { nowMs, onMeasured } = this.#options
+    const { nowMs, isAllowed, onMeasured } = this.#options
     const relays = this.#relays
     const { signal } = this.#abort
     this.#startedMs = nowMs()
     this.#schedule(INTERVAL_MS)
     const measured = await Promise.all(
       [...relays].map(
-        async ([id, info]) => [id, await timeTcpConnect(info, PATIENCE_MS, nowMs, signal)] as const,
+        async ([id, info]) =>
+          [id, await timeTcpConnect(info, { timeoutMs: PATIENCE_MS, nowMs, isAllowed, signal })] as const,
       ),
     )
     if (!signal.aborted && relays === this.#relays) onMeasured(new Map(measured))

@@ -10,6 +10,7 @@ import type { RelayInfo, RelayRtts } from '../../control/messages.js'
 import type { Endpoint } from '../../net/endpoint.js'
 import type { HttpProxy } from '../../net/http-proxy.js'
 import type { IpAddress } from '../../net/ip.js'
+import type { AddressCheck } from '../../platform/checked-lookup.js'
 import { LatencyReport } from '../../relay/latency-report.js'
 import { chooseLinks, orderRelays, type RelayWay } from '../../relay/relay-choice.js'
 import type { WakeUp } from '../engine.js'
@@ -32,6 +33,8 @@ const WAITING_MS = 3000
 export interface RelayPoolOptions {
   readonly identity: Identity
   readonly proxy: HttpProxy | undefined
+  /** Of relays. */
+  readonly isAllowed: AddressCheck
   readonly log: Logger
   readonly nowMs: () => number
   readonly onMessages: (identity: string, segmentBytes: number, messages: Uint8Array) => void
@@ -94,10 +97,11 @@ export class RelayPool {
 
   constructor(options: RelayPoolOptions) {
     this.#options = options
-    const { nowMs } = options
+    const { nowMs, isAllowed } = options
     this.#reportWakeUp = createWakeUp(nowMs, () => this.#tellNews())
     this.#meter = new RelayMeter({
       nowMs,
+      isAllowed,
       onMeasured: (connectMs) => {
         this.#connectMs = connectMs
         this.#chooseLinks()
@@ -212,13 +216,14 @@ export class RelayPool {
   }
 
   #createLink(info: RelayInfo, relayKey: Uint8Array): RelayLink {
-    const { identity, proxy, log, nowMs, onMessages, onObserved } = this.#options
+    const { identity, proxy, isAllowed, log, nowMs, onMessages, onObserved } = this.#options
     const link = new RelayLink({
       endpoint: { host: info.host, port: info.port },
       relayKey,
       identity,
       ticket: () => this.#ticket,
       proxy,
+      isAllowed,
       log,
       nowMs,
       onMessages: (sender, segmentBytes, messages) =>

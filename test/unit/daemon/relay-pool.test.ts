@@ -45,6 +45,7 @@ function createPool(number: number): { pool: RelayPool; heard: string[]; told: R
   const pool = new RelayPool({
     identity: identityFromSeed(countingBytes(32, number)),
     proxy: undefined,
+    isAllowed: () => Promise.resolve(true),
     log: createLogger({ level: 'error', write: () => undefined, wallNowMs }),
     nowMs: bootNowMs,
     onMessages: (_sender, _segmentBytes, messages) => heard.push(new TextDecoder().decode(messages)),
