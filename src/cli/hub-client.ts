@@ -13,6 +13,12 @@ export async function hubPathsOf(input: CommandInput): Promise<HubPaths> {
   return hubPaths(resolve(input.value('state') ?? HUB_STATE_DIRECTORY))
 }
 
+/** How commands for this hub begin, for hints that are to be typed. */
+export async function hubCommandOf(input: CommandInput): Promise<string> {
+  const { hubCommand } = await import('../daemon/hub-state.js')
+  return hubCommand(await hubPathsOf(input))
+}
+
 export async function schemaOf<K extends keyof typeof import('../daemon/hub-schema.js')>(
   name: K,
 ): Promise<typeof import('../daemon/hub-schema.js')[K]> {
@@ -34,7 +40,7 @@ export async function askHub<T>(input: CommandInput, question: HubQuestion<T>): 
     return await callApi({ ...question, socket: paths.socket, timeoutMs: TIMEOUT_MS })
   } catch (error) {
     if (!(error instanceof AppError) || error.code !== ERROR_CODES.notRunning) throw error
-    const hint = 'start it: overlay hub start'
+    const hint = `start it: ${await hubCommandOf(input)} start`
     throw new AppError(ERROR_CODES.notRunning, `no hub runs in ${paths.directory}`, { hint, cause: error })
   }
 }

@@ -11,6 +11,7 @@
  *
  * | hub → node | when |
  * | welcome | answers hello: the network, its own place in it, relays, STUN servers |
+ * | pending | answers hello of a node that waits for approval; welcome or refused follows when it is decided |
  * | nodes | after welcome in parts, the last with `isComplete`; later whatever changed |
  * | asking | after that, and when it changes: whom it could say yes to, by name and identity alone |
  * | signal, ticket, pong | |
@@ -44,7 +45,7 @@ export const MAX_RETRY_AFTER_S = 3600
 const REFUSAL_CODES = [
   'token',
   'name',
-  'pending',
+  'rejected',
   'removed',
   'unknown',
   'address',
@@ -130,14 +131,25 @@ export interface ConsentMessage {
   readonly isGiven: boolean
 }
 
-export interface Welcome {
-  readonly type: 'welcome'
+/** Of a node in the network. */
+export interface Place {
   readonly network: string
   readonly prefix4: string
   readonly prefix6: string
   readonly name: string
   readonly v4: string
   readonly v6: string
+}
+
+/** It has a place and waits for approval; the session stays open until somebody decides. */
+export interface Pending extends Place {
+  readonly type: 'pending'
+  /** What a person has to do. */
+  readonly hint: string
+}
+
+export interface Welcome extends Place {
+  readonly type: 'welcome'
   readonly relays: readonly RelayInfo[]
   readonly stun: readonly HostEndpoint[]
   readonly ticket: string
@@ -190,6 +202,7 @@ export interface AskingMessage {
 
 export type HubMessage =
   | Welcome
+  | Pending
   | NodesMessage
   | AskingMessage
   | { readonly type: 'signal'; readonly from: string; readonly body: string }
@@ -267,21 +280,19 @@ export const nodeMessage: z.ZodType<NodeMessage> = z.discriminatedUnion('type', 
   z.object({ type: z.literal('leave') }),
 ])
 
+const place = { network: name, prefix4, prefix6, name, v4: address, v6: address }
+
 export const hubMessage: z.ZodType<HubMessage> = z.discriminatedUnion('type', [
   z.object({
     type: z.literal('welcome'),
-    network: name,
-    prefix4,
-    prefix6,
-    name,
-    v4: address,
-    v6: address,
+    ...place,
     relays: z.array(relayInfo).max(64),
     stun: z.array(z.object({ host, port })).max(16),
     ticket: z.string().max(256),
     nowS: z.number().int().min(0).optional(),
     needsConsent: z.boolean().optional(),
   }),
+  z.object({ type: z.literal('pending'), ...place, hint: z.string().max(500) }),
   z.object({
     type: z.literal('nodes'),
     changed: z.array(nodeInfo).max(MAX_NODES_PER_MESSAGE),

@@ -4,7 +4,6 @@
  */
 
 import { randomBytes } from 'node:crypto'
-import type { ZodType } from 'zod'
 import { AppError, ERROR_CODES } from '../base/errors.js'
 import { createLogger, type Logger } from '../base/log.js'
 import { type Identity, identityFromSeed } from '../control/identity.js'
@@ -15,7 +14,7 @@ import { type ChannelListener, listenForChannels } from '../hub/io/control-chann
 import { ControlServer } from '../hub/io/control-server.js'
 import { openSqliteStore } from '../hub/io/sqlite-store.js'
 import { Registry, type RegistryOptions } from '../hub/registry.js'
-import type { NodeRecord, Store } from '../hub/store.js'
+import type { Store } from '../hub/store.js'
 import { SHARED_RANGE } from '../net/network-range.js'
 import { prefixCovers, tryParsePrefix } from '../net/prefix.js'
 import { bootNowMs, wallNowMs } from '../platform/clock.js'
@@ -25,19 +24,13 @@ import { nodeCrypto } from '../wireguard/crypto-node.js'
 import { type Route, startApiServer } from './api-server.js'
 import { FrontProcess } from './front-process.js'
 import type { FrontStatus } from './front-protocol.js'
-import {
-  type AuditEntry,
-  backupOrder,
-  type HubNode,
-  type HubStatus,
-  nodeOrder,
-  renameOrder,
-  tokenOrder,
-} from './hub-schema.js'
+import { checked, HubAdmin } from './hub-admin.js'
+import { type AuditEntry, backupOrder, type HubStatus } from './hub-schema.js'
 import {
   type HubPaths,
   type HubSecrets,
   type HubSettings,
+  hubCommand,
   readHubSecrets,
   readHubSettings,
 } from './hub-state.js'
@@ -127,6 +120,7 @@ class HubHost {
       registry: this.#registry,
       crypto: nodeCrypto,
       identity,
+      command: hubCommand(request.paths),
       relays: () => [{ key: relayKey, host, port }, ...settings.relays],
       // Two addresses tell more about a NAT than two ports of one.
       stun:
@@ -236,52 +230,28 @@ class HubHost {
   }
 
   #routes(): Map<string, Route> {
-    const changeNode =
-      (change: (node: NodeRecord, effects: HubEffect[]) => NodeRecord | undefined): Route =>
-      (body) => {
-        const node = this.#registry.require(checked(nodeOrder, body).node)
-        return this.#describe(this.#control.carryOut((effects) => change(node, effects)) ?? node)
-      }
+    const admin = new HubAdmin({
+      hub: this.#hub,
+      registry: this.#registry,
+      carryOut: (change) => this.#control.carryOut(change),
+      formatToken: (secret) => this.#formatToken(secret),
+    })
     return new Map<string, Route>([
       ['GET /v1/hub', async () => await this.status()],
-      ['GET /v1/nodes', () => [...this.#registry.nodes].map((node) => this.#describe(node))],
+      ...admin.routes(),
       ['GET /v1/audit', () => this.#registry.audit(AUDIT_ENTRIES).map(describeAudit)],
-      ['POST /v1/tokens', (body) => this.#createToken(body)],
-      [
-        'POST /v1/nodes/remove',
-        changeNode((node, effects) => {
-          this.#hub.remove(node, effects)
-          return undefined
-        }),
-      ],
-      ['POST /v1/nodes/approve', changeNode((node, effects) => this.#hub.approve(node, effects))],
-      ['POST /v1/nodes/rename', (body) => this.#rename(body)],
       ['POST /v1/backup', (body) => this.#backup(body)],
     ])
   }
 
-  #createToken(body: unknown): { token: string } {
-    const order = checked(tokenOrder, body)
+  #formatToken(secret: string): string {
     const { settings, secrets } = this.#parts
-    const secret = this.#registry.createToken({
-      nodeName: order.name,
-      tags: order.tags,
-      uses: order.uses,
-      lifetimeMs: order.expiresS * 1000,
-      isEphemeral: order.isEphemeral,
-    })
     const hub = { host: settings.address, port: settings.port }
     const { name: network, prefix4 } = this.#registry.network
     const range = tryParsePrefix(prefix4)
     const fields = { hub, hubKey: secrets.session.publicKey, network, secret }
     const isUsual = range === undefined || prefixCovers(SHARED_RANGE, range)
-    return { token: formatJoinToken(nodeCrypto, isUsual ? fields : { ...fields, range }) }
-  }
-
-  #rename(body: unknown): HubNode {
-    const { node: wanted, name } = checked(renameOrder, body)
-    const node = this.#registry.require(wanted)
-    return this.#describe(this.#control.carryOut((effects) => this.#hub.rename(node, name, effects)))
+    return formatJoinToken(nodeCrypto, isUsual ? fields : { ...fields, range })
   }
 
   #backup(body: unknown): { path: string } {
@@ -297,38 +267,9 @@ class HubHost {
     }
     return { path }
   }
-
-  #describe(node: NodeRecord): HubNode {
-    const { identity, name, v4, tags, state, isEphemeral } = node
-    const trouble = this.#hub.troubleOf(identity)
-    return {
-      identity,
-      name,
-      v4,
-      v6: this.#hub.addressOf(identity),
-      tags,
-      state,
-      isEphemeral,
-      isOnline: this.#hub.isOnline(identity),
-      createdAt: new Date(node.createdAtMs).toISOString(),
-      lastSeenAt: new Date(node.lastSeenMs).toISOString(),
-      ...(trouble !== undefined && { trouble }),
-    }
-  }
 }
 
 function describeAudit(record: { atMs: number; event: string; subject: string; detail: string }): AuditEntry {
   const { atMs, ...rest } = record
   return { at: new Date(atMs).toISOString(), ...rest }
-}
-
-/** The border of the administration. */
-function checked<T>(schema: ZodType<T>, body: unknown): T {
-  const { success, data, error } = schema.safeParse(body)
-  if (success) return data
-  const [issue] = error.issues
-  const place = issue?.path.join('.') ?? ''
-  throw new AppError(ERROR_CODES.usage, `the request is wrong at "${place}": ${issue?.message ?? ''}`, {
-    hint: 'see: overlay hub --help',
-  })
 }

@@ -5,9 +5,12 @@
  * | GET /v1/hub | | HubStatus |
  * | GET /v1/nodes | | HubNode[] |
  * | GET /v1/audit | | AuditEntry[], newest first |
- * | POST /v1/tokens | TokenOrder | { token } |
- * | POST /v1/nodes/remove, /approve | { node } | HubNode |
+ * | GET /v1/tokens | | HubToken[], the next to expire first |
+ * | POST /v1/tokens | TokenOrder | TokenAnswer |
+ * | POST /v1/tokens/revoke | { id } | HubToken |
+ * | POST /v1/nodes/remove, /approve, /reject | { node } | HubNode |
  * | POST /v1/nodes/rename | { node, name } | HubNode |
+ * | POST /v1/nodes/tag | { node, add, remove } | HubNode |
  * | POST /v1/backup | { path } | { path } |
  */
 
@@ -56,6 +59,8 @@ export interface HubNode {
   readonly v6: string
   readonly tags: readonly string[]
   readonly state: 'approved' | 'pending'
+  /** Id of the token that it came with; null if that is not known. */
+  readonly token: string | null
   readonly isEphemeral: boolean
   readonly isOnline: boolean
   /** RFC 3339. */
@@ -79,6 +84,29 @@ export interface TokenOrder {
   readonly uses: number
   readonly expiresS: number
   readonly isEphemeral: boolean
+}
+
+export interface TokenAnswer {
+  /** For: overlay join. */
+  readonly token: string
+  readonly id: string
+}
+
+/** A token without its secret. */
+export interface HubToken {
+  readonly id: string
+  /** Of the node that comes with it; empty: the node chooses. */
+  readonly name: string
+  readonly tags: readonly string[]
+  readonly usesLeft: number
+  readonly isEphemeral: boolean
+  readonly expiresAt: string
+}
+
+export interface TagOrder {
+  readonly node: string
+  readonly add: readonly string[]
+  readonly remove: readonly string[]
 }
 
 const count = z.number().min(0)
@@ -111,6 +139,7 @@ export const hubNode: z.ZodType<HubNode> = z.object({
   v6: text,
   tags: z.array(text),
   state: z.enum(['approved', 'pending']),
+  token: text.nullable(),
   isEphemeral: z.boolean(),
   isOnline: z.boolean(),
   createdAt: text,
@@ -135,7 +164,19 @@ export const tokenOrder: z.ZodType<TokenOrder> = z.object({
   isEphemeral: z.boolean(),
 })
 
-export const tokenAnswer: z.ZodType<{ readonly token: string }> = z.object({ token: text })
+export const tokenAnswer: z.ZodType<TokenAnswer> = z.object({ token: text, id: text })
+export const hubToken: z.ZodType<HubToken> = z.object({
+  id: text,
+  name: text,
+  tags: z.array(text),
+  usesLeft: count,
+  isEphemeral: z.boolean(),
+  expiresAt: text,
+})
+export const hubTokens: z.ZodType<readonly HubToken[]> = z.array(hubToken)
+export const revokeOrder: z.ZodType<{ readonly id: string }> = z.object({ id: text })
+const tags = z.array(z.string().min(1).max(63)).max(16)
+export const tagOrder: z.ZodType<TagOrder> = z.object({ node: text, add: tags, remove: tags })
 export const nodeOrder: z.ZodType<{ readonly node: string }> = z.object({ node: text })
 export const renameOrder: z.ZodType<{ readonly node: string; readonly name: string }> = z.object({
   node: text,

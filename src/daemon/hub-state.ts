@@ -16,6 +16,7 @@ import { createCertificate } from '../hub/io/certificate.js'
 import { toPlatformError } from '../platform/system-error.js'
 import type { Crypto, DhPrivateKey } from '../wireguard/crypto.js'
 import { kdf1 } from '../wireguard/kdf.js'
+import { shellWord } from './shell-word.js'
 
 export const HUB_STATE_DIRECTORY = '/var/lib/overlay/hub'
 const SEED_BYTES = 32
@@ -66,6 +67,11 @@ export function hubPaths(directory: string): HubPaths {
   }
 }
 
+/** How commands for this hub begin: `overlay hub`, and where its state is if it is not where it usually is. */
+export function hubCommand({ directory }: HubPaths): string {
+  return directory === HUB_STATE_DIRECTORY ? 'overlay hub' : `overlay hub --state ${shellWord(directory)}`
+}
+
 function isHubInitialised(paths: HubPaths): boolean {
   return existsSync(paths.settings) && existsSync(paths.key)
 }
@@ -85,7 +91,7 @@ export interface HubSecrets {
 export function writeHubState(paths: HubPaths, settings: HubSettings): void {
   if (isHubInitialised(paths)) {
     throw new AppError(ERROR_CODES.alreadyRunning, `there is a hub in ${paths.directory} already`, {
-      hint: 'start it: overlay hub start; or choose another directory with --state',
+      hint: `start it: ${hubCommand(paths)} start; or choose another directory with --state`,
     })
   }
   try {
@@ -135,7 +141,7 @@ function readState(paths: HubPaths, path: string): string {
     const failure = toPlatformError(error, `cannot read ${path}`, 'run as root, for example with sudo')
     if (failure.errno !== 'ENOENT') throw failure
     throw new AppError(ERROR_CODES.config, `there is no hub in ${paths.directory}`, {
-      hint: 'make one: overlay hub init NETWORK --address HOST',
+      hint: `make one: ${hubCommand(paths)} init NETWORK --address HOST`,
       cause: error,
     })
   }

@@ -49,7 +49,7 @@ export interface NetworkStatus {
   readonly name: string
   /** Of this node. */
   readonly node: string
-  readonly hub: 'connecting' | 'connected' | 'broken'
+  readonly hub: 'connecting' | 'connected' | 'waiting' | 'broken'
   /** How it got through, or why it did not. */
   readonly hubDetail: string
   readonly mapping: Mapping
@@ -222,7 +222,7 @@ const peerStatus: z.ZodType<PeerStatus> = z.object({
 const networkStatus: z.ZodType<NetworkStatus> = z.object({
   name: z.string(),
   node: z.string(),
-  hub: z.enum(['connecting', 'connected', 'broken']),
+  hub: z.enum(['connecting', 'connected', 'waiting', 'broken']),
   hubDetail: z.string(),
   mapping,
   seenAs: z.array(z.string()),

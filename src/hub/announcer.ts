@@ -129,22 +129,24 @@ export class Announcer {
     for (const [session, knowledge] of audience) this.#send(session, messages[knowledge], effects)
   }
 
-  /** One of the two said yes, or took it back. `before`: what they knew of each other. */
-  consentChanged(pair: readonly [NodeRecord, NodeRecord], before: Knowledge, effects: HubEffect[]): void {
+  /** Because of a consent or a tag. `before`: what the two knew of each other. */
+  knowledgeChanged(pair: readonly [NodeRecord, NodeRecord], before: Knowledge, effects: HubEffect[]): void {
     const [one, other] = pair
     const { registry, sessions } = this.#options
     const after = registry.knowledgeOf(one, other)
     for (const [receiver, node] of [pair, [other, one]] as const) {
       const session = sessions.get(receiver.identity)
-      if (session === undefined || after === 'nothing') continue
+      if (session === undefined || (after === before && after !== 'name')) continue
       const removed = [node.identity]
-      if (after === 'all') {
+      if (before === 'name' && after !== 'name') {
         this.#send(session, { type: 'asking', changed: [], removed }, effects)
+      }
+      if (after === 'all') {
         this.#send(session, { type: 'nodes', changed: [this.#infoOf(node)], removed: [] }, effects)
         continue
       }
       if (before === 'all') this.#send(session, { type: 'nodes', changed: [], removed }, effects)
-      this.#tellName(session, node, effects)
+      if (after === 'name') this.#tellName(session, node, effects)
     }
   }
 

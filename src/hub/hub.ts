@@ -4,6 +4,7 @@
  */
 
 import { formatBase64 } from '../base/bytes.js'
+import { AppError, ERROR_CODES } from '../base/errors.js'
 import type { DirectoryMessage } from '../control/directory.js'
 import { type Identity, tryParseIdentity } from '../control/identity.js'
 import type {
@@ -11,6 +12,7 @@ import type {
   Hello,
   HubMessage,
   NodeMessage,
+  Place,
   Refusal,
   RelayInfo,
 } from '../control/messages.js'
@@ -19,13 +21,14 @@ import { areSameKeys, type SignedTunnelKeys } from '../control/tunnel-key.js'
 import type { HostEndpoint } from '../net/endpoint.js'
 import type { Crypto } from '../wireguard/crypto.js'
 import { Announcer } from './announcer.js'
+import { Approval } from './approval.js'
 import { Conduct, gaveWay, type Speaker } from './conduct.js'
 import { DirectoryFeed } from './directory-feed.js'
 import type { HubEffect, SessionId } from './effects.js'
 import { areKeysValid, isHelloProven, withoutExpired } from './proof.js'
 import { type Registry, removedRefusal } from './registry.js'
-import { type Session, setRelayRtts } from './session.js'
-import type { NodeRecord } from './store.js'
+import { type Arrival, type Session, setRelayRtts } from './session.js'
+import type { Departure, NodeRecord } from './store.js'
 
 export interface HubOptions {
   readonly registry: Registry
@@ -35,6 +38,8 @@ export interface HubOptions {
   readonly relays: () => readonly RelayInfo[]
   readonly stun: readonly HostEndpoint[]
   readonly nowMs: () => number
+  /** Begins the commands that its administrator types: `overlay hub`, and where its state is. */
+  readonly command: string
   readonly wallNowMs: () => number
 }
 
@@ -55,6 +60,7 @@ export class Hub {
   readonly #announcer: Announcer
   readonly #conduct: Conduct
   readonly #directory: DirectoryFeed
+  readonly #approval = new Approval()
 
   constructor(options: HubOptions) {
     this.#options = options
@@ -78,7 +84,7 @@ export class Hub {
   }
 
   isOnline(identity: string): boolean {
-    return this.#byIdentity.has(identity)
+    return this.#byIdentity.has(identity) || this.#approval.findByIdentity(identity) !== undefined
   }
 
   addressOf(identity: string): string {
@@ -92,15 +98,17 @@ export class Hub {
 
   // --- sessions --------------------------------------------------------------------------------
 
-  /** A hello of it was accepted, and no later one took its place. */
+  /** A hello of it was accepted, be it that its node has to be approved, and no later one took its place. */
   isMember(id: SessionId): boolean {
-    return this.#sessions.has(id)
+    return this.#sessions.has(id) || this.#approval.find(id) !== undefined
   }
 
   handleMessage(id: SessionId, message: NodeMessage, speaker: Speaker, effects: HubEffect[]): void {
     const session = this.#sessions.get(id)
     if (session === undefined) {
-      if (message.type === 'hello') this.#handleHello(id, message, speaker, effects)
+      const waiting = this.#approval.find(id)
+      if (waiting !== undefined) this.#handleWaiting(waiting, message, effects)
+      else if (message.type === 'hello') this.#handleHello(id, message, speaker, effects)
       else this.#turnAway(id, effects)
       return
     }
@@ -133,20 +141,24 @@ export class Hub {
 
   /** It said more than anybody has to say. */
   handleFlood(id: SessionId, effects: HubEffect[]): void {
-    const session = this.#sessions.get(id)
+    const session = this.#sessions.get(id) ?? this.#approval.find(id)
     const node = session && this.#options.registry.find(session.identity)
     if (node !== undefined) this.#refuse(id, this.#conduct.flooded(node), effects)
   }
 
   handleClosed(id: SessionId, effects: HubEffect[]): void {
     const session = this.#sessions.get(id)
-    if (session === undefined) return
-    this.#sessions.delete(id)
-    this.#byIdentity.delete(session.identity)
+    const identity = session?.identity ?? this.#approval.find(id)?.identity
+    if (identity === undefined) return
     const { registry } = this.#options
-    registry.seen(session.identity)
-    registry.saveSeen(session.identity)
-    const node = registry.find(session.identity)
+    this.#approval.close(id)
+    if (session !== undefined) {
+      this.#sessions.delete(id)
+      this.#byIdentity.delete(identity)
+    }
+    registry.seen(identity)
+    registry.saveSeen(identity)
+    const node = registry.find(identity)
     if (node !== undefined) this.#announcer.news(node, effects)
   }
 
@@ -193,13 +205,45 @@ export class Hub {
     this.#announcer.introduce(renamed, effects)
     const session = this.#byIdentity.get(node.identity)
     if (session !== undefined) this.#welcome(session, renamed, effects)
+    const waiting = this.#approval.findByIdentity(node.identity)
+    if (waiting !== undefined) this.#tellPending(waiting.id, renamed, effects)
     return renamed
   }
 
+  /** Nothing happens if it is in the network already. */
   approve(node: NodeRecord, effects: HubEffect[]): NodeRecord {
+    if (node.state === 'approved') return node
     const approved = this.#options.registry.approve(node)
+    const arrival = this.#approval.findByIdentity(node.identity)
+    if (arrival !== undefined) {
+      this.#approval.close(arrival.id)
+      this.#admit(arrival, approved, effects)
+    }
     this.#announcer.introduce(approved, effects)
     return approved
+  }
+
+  /** Throws AppError if it does not wait. */
+  reject(node: NodeRecord, effects: HubEffect[]): void {
+    if (node.state !== 'pending') {
+      throw new AppError(ERROR_CODES.usage, `${node.name} does not wait for approval`, {
+        hint: `to put it out of the network: overlay hub remove ${node.name}`,
+      })
+    }
+    this.#forget(node, 'node.rejected', effects)
+  }
+
+  /** Takes effect at once: who may not know each other any more lose each other. Throws AppError. */
+  setTags(node: NodeRecord, tags: readonly string[], effects: HubEffect[]): NodeRecord {
+    const { registry } = this.#options
+    const others = [...registry.nodes].filter((other) => other.identity !== node.identity)
+    const before = others.map((other) => [other, registry.knowledgeOf(node, other)] as const)
+    const tagged = registry.setTags(node, tags)
+    for (const [other, knowledge] of before) {
+      if (registry.knowledgeOf(tagged, other) === knowledge) continue
+      this.#announcer.knowledgeChanged([tagged, other], knowledge, effects)
+    }
+    return tagged
   }
 
   // --- inside ----------------------------------------------------------------------------------
@@ -238,22 +282,18 @@ export class Hub {
       return
     }
     const { node, isNew } = enrolment
+    const arrival = { id, identity: node.identity, from: speaker.from, run: hello.run }
     if (node.state === 'pending') {
-      const message = `${node.name} waits for approval`
-      const hint = `on the hub, type: overlay hub approve ${node.name}`
-      this.#refuse(id, { type: 'refused', code: 'pending', message, hint }, effects)
+      this.#approval.open(arrival, effects)
+      this.#tellPending(id, node, effects)
       return
     }
-    this.#admit({ id, identity: node.identity, from: speaker.from, run: hello.run }, node, effects)
+    this.#admit(arrival, node, effects)
     if (isNew) this.#announcer.introduce(node, effects)
     else this.#announcer.news(node, effects)
   }
 
-  #admit(
-    arrival: Pick<Session, 'id' | 'identity' | 'from' | 'run'>,
-    node: NodeRecord,
-    effects: HubEffect[],
-  ): void {
+  #admit(arrival: Arrival, node: NodeRecord, effects: HubEffect[]): void {
     const { id, run } = arrival
     const older = this.#byIdentity.get(node.identity)
     if (older !== undefined) this.#giveWay(older, run, node, effects)
@@ -277,15 +317,10 @@ export class Hub {
 
   #welcome(session: Session, node: NodeRecord, effects: HubEffect[]): void {
     const { registry, relays, stun } = this.#options
-    const { name: network, prefix4, prefix6, needsConsent } = registry.network
+    const { needsConsent } = registry.network
     const message: HubMessage = {
       type: 'welcome',
-      network,
-      prefix4,
-      prefix6,
-      name: node.name,
-      v4: node.v4,
-      v6: this.addressOf(node.identity),
+      ...this.#placeOf(node),
       relays: [...relays()],
       stun: [...stun],
       ticket: this.#ticketFor(node.identity),
@@ -293,6 +328,32 @@ export class Hub {
       ...(needsConsent && { needsConsent }),
     }
     effects.push({ kind: 'send', session: session.id, message })
+  }
+
+  #tellPending(session: SessionId, node: NodeRecord, effects: HubEffect[]): void {
+    const hint = `on the hub, type: ${this.#options.command} approve ${node.name}`
+    effects.push({ kind: 'send', session, message: { type: 'pending', ...this.#placeOf(node), hint } })
+  }
+
+  #placeOf(node: NodeRecord): Place {
+    const { name: network, prefix4, prefix6 } = this.#options.registry.network
+    return { network, prefix4, prefix6, name: node.name, v4: node.v4, v6: this.addressOf(node.identity) }
+  }
+
+  /** It is no part of the network: what it says of its keys and paths is of no use to anybody. */
+  #handleWaiting({ id, identity }: Arrival, message: NodeMessage, effects: HubEffect[]): void {
+    const { registry } = this.#options
+    if (message.type === 'ping') {
+      if (this.#conduct.take(identity, 'ping') > 0) return
+      registry.seen(identity)
+      effects.push({ kind: 'send', session: id, message: { type: 'pong' } })
+    } else if (message.type === 'leave') {
+      const node = registry.find(identity)
+      if (node !== undefined) this.#forget(node, 'node.left', effects)
+    } else if (message.type === 'hello') {
+      this.#approval.close(id)
+      this.#turnAway(id, effects)
+    }
   }
 
   #handleUpdate(
@@ -370,24 +431,21 @@ export class Hub {
       return
     }
     if (registry.consents.set(own, other, isGiven)) {
-      this.#announcer.consentChanged([own, other], before, effects)
+      this.#announcer.knowledgeChanged([own, other], before, effects)
     }
   }
 
-  #forget(
-    node: NodeRecord,
-    event: 'node.removed' | 'node.left' | 'node.expired',
-    effects: HubEffect[],
-  ): void {
+  #forget(node: NodeRecord, event: Departure, effects: HubEffect[]): void {
     const { identity } = node
     const audience = this.#announcer.audienceOf(node)
     this.#options.registry.remove(node, event)
-    const session = this.#byIdentity.get(identity)
+    const session = (this.#byIdentity.get(identity) ?? this.#approval.findByIdentity(identity))?.id
     if (session !== undefined) {
-      this.#sessions.delete(session.id)
+      this.#sessions.delete(session)
       this.#byIdentity.delete(identity)
+      this.#approval.close(session)
       const removal = this.#options.registry.revocations.find(identity)
-      if (removal !== undefined) this.#refuse(session.id, removedRefusal(removal), effects)
+      if (removal !== undefined) this.#refuse(session, removedRefusal(removal), effects)
     }
     this.#conduct.forget(identity)
     this.#announcer.remove(identity, audience, effects)

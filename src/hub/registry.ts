@@ -3,7 +3,6 @@
  * audit record; what is asked often is kept here beside it. Knows no connections.
  */
 
-import { formatBase64, tryParseBase64 } from '../base/bytes.js'
 import { AppError, ERROR_CODES } from '../base/errors.js'
 import { networkPrefix6 } from '../control/addresses.js'
 import { type DirectoryPair, tagsAllow } from '../control/directory.js'
@@ -13,14 +12,15 @@ import type { SignedTunnelKeys } from '../control/tunnel-key.js'
 import { DNS_LABEL } from '../net/dns-label.js'
 import { formatPrefix, type Prefix, tryParsePrefix } from '../net/prefix.js'
 import type { Crypto, RandomBytes } from '../wireguard/crypto.js'
+import { hasWaitedTooLong, mayWait } from './approval.js'
 import { Consents } from './consents.js'
 import { Leases } from './leases.js'
 import { Revocations } from './revocations.js'
-import type { AuditRecord, NetworkRecord, NodeRecord, RemovalRecord, Store, TokenRecord } from './store.js'
+import type { AuditRecord, Departure, NetworkRecord, NodeRecord, RemovalRecord, Store } from './store.js'
+import { requireLabel, Tokens, tokenId } from './tokens.js'
 
-const SECRET_BYTES = 16
 const MAX_NODES = 60_000
-const MAX_TOKENS = 10_000
+const MAX_TAGS = 16
 /** An ephemeral node that has been away for this long is removed. */
 const EPHEMERAL_ABSENCE_MS: number = 5 * 60_000
 
@@ -29,15 +29,6 @@ export interface RegistryOptions {
   readonly crypto: Crypto
   readonly random: RandomBytes
   readonly wallNowMs: () => number
-}
-
-export interface TokenRequest {
-  /** Empty for a name of the node's choice. */
-  readonly nodeName: string
-  readonly tags: readonly string[]
-  readonly uses: number
-  readonly lifetimeMs: number
-  readonly isEphemeral: boolean
 }
 
 /** What one node may know of another: how to reach it, or that there is one who could be asked. */
@@ -89,6 +80,7 @@ export class Registry {
   readonly network: NetworkRecord
   readonly consents: Consents
   readonly revocations: Revocations
+  readonly tokens: Tokens
   readonly #options: RegistryOptions
   readonly #nodes = new Map<string, NodeRecord>()
   readonly #names = new Set<string>()
@@ -108,6 +100,7 @@ export class Registry {
     this.#leases = new Leases(pool)
     this.revocations = new Revocations(options.store, options.wallNowMs)
     this.consents = new Consents(options.store, options.wallNowMs, this.revocations)
+    this.tokens = new Tokens(options)
     for (const node of options.store.nodes()) this.#remember(node)
   }
 
@@ -168,18 +161,29 @@ export class Registry {
       const removal = this.revocations.find(hello.identity)
       return removal === undefined ? NOT_KNOWN : { refusal: removedRefusal(removal) }
     }
-    const token = this.#tryFindToken(hello.secret)
+    const token = this.tokens.tryFind(hello.secret)
+    const removal = this.revocations.find(hello.identity)
+    if (token === undefined && removal?.event === 'node.rejected') return { refusal: removedRefusal(removal) }
     if (token === undefined) {
       return refuse(
         'token',
-        'this token is not valid: it is unknown, used up or expired',
+        'this token is not valid: it is unknown, used up, taken back or expired',
         'ask for a new one',
+      )
+    }
+    const state = this.network.needsApproval ? 'pending' : 'approved'
+    if (state === 'pending' && !mayWait(this.#nodes.values(), token)) {
+      return refuse(
+        'busy',
+        'too many nodes wait for approval already',
+        'on the hub, approve or reject some: overlay hub nodes',
       )
     }
     const wanted = token.nodeName === '' ? (hello.name ?? '') : token.nodeName
     const name = this.#freeName(wanted, hello.name !== undefined && token.nodeName === '')
     if (name === undefined) {
-      return refuse('name', `the name "${wanted}" is taken or no name`, 'choose another with --name')
+      const fault = DNS_LABEL.test(wanted) ? 'is in use already' : 'cannot be the name of a node'
+      return refuse('name', `"${wanted}" ${fault}`, 'choose another with --name')
     }
     const v4 = this.#tryLease(hello)
     if (v4 === undefined) {
@@ -194,13 +198,14 @@ export class Registry {
       tunnelKey: hello.tunnelKey,
       previousTunnelKey: hello.previousTunnelKey,
       tags: token.tags,
-      state: this.network.needsApproval ? 'pending' : 'approved',
+      state,
+      tokenId: tokenId(token),
       isEphemeral: token.isEphemeral,
       createdAtMs: nowMs,
       lastSeenMs: nowMs,
     }
     this.#options.store.transaction(() => {
-      this.#spend(token)
+      this.tokens.spend(token)
       this.#options.store.deleteRemoval(node.identity)
       this.#save(node, 'node.enrolled')
     })
@@ -238,11 +243,14 @@ export class Registry {
     if (node !== undefined) this.#options.store.putNode(node)
   }
 
-  /** Ephemeral nodes that have been away too long. */
+  /** Ephemeral nodes that have been away too long, and nodes that nobody approved in time. */
   expired(isOnline: (identity: string) => boolean): NodeRecord[] {
-    const beforeMs = this.#options.wallNowMs() - EPHEMERAL_ABSENCE_MS
+    const nowMs = this.#options.wallNowMs()
+    const beforeMs = nowMs - EPHEMERAL_ABSENCE_MS
     return [...this.#nodes.values()].filter(
-      (node) => node.isEphemeral && node.lastSeenMs < beforeMs && !isOnline(node.identity),
+      (node) =>
+        hasWaitedTooLong(node, nowMs) ||
+        (node.isEphemeral && node.lastSeenMs < beforeMs && !isOnline(node.identity)),
     )
   }
 
@@ -257,12 +265,12 @@ export class Registry {
     })
   }
 
-  remove(node: NodeRecord, event: 'node.removed' | 'node.left' | 'node.expired'): void {
+  remove(node: NodeRecord, event: Departure): void {
     this.#nodes.delete(node.identity)
     this.#names.delete(node.name)
     this.#leases.delete(node.v4)
     for (const key of keysOf(node)) this.#keyOwners.delete(key)
-    const removal = this.revocations.removalOf(node)
+    const removal = this.revocations.removalOf(node, event)
     this.#options.store.transaction(() => {
       this.#options.store.deleteNode(node.identity)
       this.revocations.write(removal, this.#options.store)
@@ -275,12 +283,13 @@ export class Registry {
 
   rename(node: NodeRecord, name: string): NodeRecord {
     if (this.#freeName(name, true) !== name) {
-      throw new AppError(ERROR_CODES.usage, `the name "${name}" is taken or no name`, {
-        hint: 'use up to 63 lower case letters, digits and dashes',
+      requireLabel(name)
+      throw new AppError(ERROR_CODES.usage, `"${name}" is in use already`, {
+        hint: 'choose another; see: overlay hub nodes',
       })
     }
     const renamed = { ...node, name }
-    this.#save(renamed, 'node.renamed', node.name)
+    this.#save(renamed, 'node.renamed', `from ${node.name}`)
     return renamed
   }
 
@@ -290,51 +299,20 @@ export class Registry {
     return approved
   }
 
-  /** Gives the secret, in base64. Throws AppError. */
-  createToken(request: TokenRequest): string {
-    const { store, random, wallNowMs } = this.#options
-    const { nodeName, tags, uses, lifetimeMs, isEphemeral } = request
-    this.#dropOldTokens()
-    if (store.tokens().length >= MAX_TOKENS) {
-      throw new AppError(ERROR_CODES.usage, `there are ${MAX_TOKENS} tokens already`, {
-        hint: 'wait until some expire',
+  /** Throws AppError for what cannot be a tag, or too many. */
+  setTags(node: NodeRecord, tags: readonly string[]): NodeRecord {
+    for (const tag of tags) requireLabel(tag)
+    if (tags.length > MAX_TAGS) {
+      throw new AppError(ERROR_CODES.usage, `${node.name} would have more than ${MAX_TAGS} tags`, {
+        hint: `take one away: overlay hub tag ${node.name} -TAG`,
       })
     }
-    for (const word of [nodeName, ...tags]) {
-      if (word === '' || DNS_LABEL.test(word)) continue
-      throw new AppError(ERROR_CODES.usage, `"${word}" cannot be a name or a tag`, {
-        hint: 'use up to 63 lower case letters, digits and dashes',
-      })
-    }
-    const secret = random(SECRET_BYTES)
-    const expiresAtMs = wallNowMs() + lifetimeMs
-    store.transaction(() => {
-      store.putToken({ hash: this.#hash(secret), nodeName, tags, usesLeft: uses, expiresAtMs, isEphemeral })
-      this.#audit('token.created', nodeName, `uses ${uses}, for ${lifetimeMs / 1000} s`)
-    })
-    return formatBase64(secret)
+    const tagged = { ...node, tags }
+    this.#save(tagged, 'node.tagged', `${describeTags(node.tags)} -> ${describeTags(tags)}`)
+    return tagged
   }
 
   // --- inside ----------------------------------------------------------------------------------
-
-  #tryFindToken(secretText: string | undefined): TokenRecord | undefined {
-    const secret = secretText === undefined ? undefined : tryParseBase64(secretText)
-    if (secret === undefined) return undefined
-    const token = this.#options.store.findToken(this.#hash(secret))
-    return token !== undefined && token.expiresAtMs > this.#options.wallNowMs() ? token : undefined
-  }
-
-  #spend(token: TokenRecord): void {
-    if (token.usesLeft <= 1) this.#options.store.deleteToken(token.hash)
-    else this.#options.store.putToken({ ...token, usesLeft: token.usesLeft - 1 })
-  }
-
-  #dropOldTokens(): void {
-    const nowMs = this.#options.wallNowMs()
-    for (const token of this.#options.store.tokens()) {
-      if (token.expiresAtMs <= nowMs) this.#options.store.deleteToken(token.hash)
-    }
-  }
 
   /** A taken name is given with a number behind it, unless the node insists on it. */
   #freeName(wanted: string, isExact: boolean): string | undefined {
@@ -388,10 +366,6 @@ export class Registry {
   #audit(event: string, subject: string, detail: string): void {
     this.#options.store.appendAudit({ atMs: this.#options.wallNowMs(), event, subject, detail })
   }
-
-  #hash(secret: Uint8Array): string {
-    return formatBase64(this.#options.crypto.hash(secret))
-  }
 }
 
 /** Who waits for approval is nobody yet. */
@@ -399,15 +373,20 @@ function isAllowed(one: NodeRecord, other: NodeRecord): boolean {
   return one.state === 'approved' && other.state === 'approved' && tagsAllow(one.tags, other.tags)
 }
 
-/** What a node hears that was put out of the network, then and whenever it comes back. */
-export function removedRefusal({ name, atMs }: RemovalRecord): Refusal {
-  return {
-    type: 'refused',
-    code: 'removed',
-    message: `${name} was removed from this network`,
-    hint: 'to come back, join with a new token',
-    removedAtS: Math.floor(atMs / 1000),
-  }
+/** What a node hears that is none any more, then and whenever it comes back. */
+export function removedRefusal({ name, event = 'node.removed', atMs }: RemovalRecord): Refusal {
+  const message = `${name} ${FAREWELLS[event]}`
+  const removedAtS = Math.floor(atMs / 1000)
+  const hint = 'to come back, join with a new token'
+  if (event !== 'node.rejected') return { type: 'refused', code: 'removed', message, hint, removedAtS }
+  return { type: 'refused', code: 'rejected', message, hint: 'ask whoever runs the hub for a new token' }
+}
+
+const FAREWELLS: Readonly<Record<Departure, string>> = {
+  'node.removed': 'was removed from this network',
+  'node.left': 'has left this network',
+  'node.expired': 'was forgotten: it was away, or not approved, for too long',
+  'node.rejected': 'was not let into this network',
 }
 
 const NOT_KNOWN: Enrolment = refuse(
@@ -415,6 +394,10 @@ const NOT_KNOWN: Enrolment = refuse(
   'the hub does not know this node',
   'if its store was restored from an older backup: join with a new token',
 )
+
+function describeTags(tags: readonly string[]): string {
+  return tags.length === 0 ? 'none' : tags.join(',')
+}
 
 function refuse(code: Refusal['code'], message: string, hint: string): { readonly refusal: Refusal } {
   return { refusal: { type: 'refused', code, message, hint } }

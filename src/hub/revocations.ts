@@ -7,7 +7,7 @@
  * below the wall clock at the time it was taken.
  */
 
-import type { NodeRecord, RemovalRecord, Store } from './store.js'
+import type { Departure, NodeRecord, RemovalRecord, Store } from './store.js'
 
 /** The oldest are forgotten: whoever comes back then hears that it is not known. */
 const MAX_REMOVALS = 10_000
@@ -46,8 +46,8 @@ export class Revocations {
     store.setEpoch(this.#epoch)
   }
 
-  removalOf({ identity, name }: NodeRecord): RemovalRecord {
-    return { identity, name, atMs: Math.trunc(this.#wallNowMs()) }
+  removalOf({ identity, name }: NodeRecord, event: Departure): RemovalRecord {
+    return { identity, name, event, atMs: Math.trunc(this.#wallNowMs()) }
   }
 
   /** In a transaction; `remember` follows when it is committed. */

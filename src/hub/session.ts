@@ -3,13 +3,17 @@
 import type { RelayRtts } from '../control/messages.js'
 import type { SessionId } from './effects.js'
 
-export interface Session {
+/** What is known of a session when its hello is proven. */
+export interface Arrival {
   readonly id: SessionId
   readonly identity: string
   /** Its address, for people. */
   readonly from: string
   /** Of the node, if it names it. */
   readonly run: string | undefined
+}
+
+export interface Session extends Arrival {
   relayRtts: RelayRtts
   /** Boot clock. */
   heardAtMs: number

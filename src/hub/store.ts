@@ -31,6 +31,8 @@ export interface NodeRecord {
   readonly previousTunnelKey?: SignedTunnelKey | undefined
   readonly tags: readonly string[]
   readonly state: 'approved' | 'pending'
+  /** Of the token that it came with; records of before tokens had one have none. */
+  readonly tokenId?: string | undefined
   /** Removed when it has been away for a while. */
   readonly isEphemeral: boolean
   /** Wall clock, ms. */
@@ -50,10 +52,15 @@ export interface TokenRecord {
   readonly isEphemeral: boolean
 }
 
-/** A node that was put out of the network. */
+/** How a node stops being one. */
+export type Departure = 'node.removed' | 'node.left' | 'node.expired' | 'node.rejected'
+
+/** A node that is one no longer. */
 export interface RemovalRecord {
   readonly identity: string
   readonly name: string
+  /** Records of before it was kept have none: they were removed. */
+  readonly event?: Departure | undefined
   /** Wall clock, ms. */
   readonly atMs: number
 }

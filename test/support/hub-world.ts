@@ -37,6 +37,7 @@ export class HubWorld {
       registry: this.registry,
       crypto: nobleCrypto,
       identity: IDENTITY,
+      command: 'overlay hub',
       relays: () => [RELAY],
       stun: [{ host: 'hub.example.org', port: 3478 }],
       nowMs: () => this.nowMs,
@@ -57,7 +58,7 @@ export class HubWorld {
 
   token(more = {}): string {
     const order = { nodeName: '', tags: [], uses: 1, lifetimeMs: 60_000, isEphemeral: false, ...more }
-    return this.registry.createToken(order)
+    return this.registry.tokens.create(order).secret
   }
 
   /** With a token of its own. */

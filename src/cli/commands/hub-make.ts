@@ -4,7 +4,7 @@ import { networkInterfaces } from 'node:os'
 import { AppError, ERROR_CODES, UsageError } from '../../base/errors.js'
 import { tryParseInteger } from '../../config/values.js'
 import type { Command, CommandInput } from '../command.js'
-import { askHub, hubPathsOf, schemaOf } from '../hub-client.js'
+import { askHub, hubCommandOf, hubPathsOf, schemaOf } from '../hub-client.js'
 import { listOf, megabitsOf, portOf, rangeOf } from '../options.js'
 import { printJson, printLine, printNote } from '../output.js'
 import { FRONT_COMMAND } from './hub-front.js'
@@ -46,7 +46,7 @@ export const init: Command = {
     if (input.output.isJson) printJson({ network: name, range: prefix4, ...settings, state: paths.directory })
     else {
       const place = `nodes reach it at ${settings.address}:${settings.port} and get addresses in ${prefix4}`
-      printLine(`hub of the network ${name}; ${place}; now: overlay hub start`)
+      printLine(`hub of the network ${name}; ${place}; now: ${await hubCommandOf(input)} start`)
     }
     return 0
   },
@@ -63,6 +63,7 @@ export const start: Command = {
   async run(input) {
     const { runHub } = await import('../../daemon/hub-process.js')
     await requireNotRunning(input)
+    const command = await hubCommandOf(input)
     await runHub({
       paths: await hubPathsOf(input),
       isVerbose: input.output.isVerbose,
@@ -70,7 +71,7 @@ export const start: Command = {
       frontCommand: FRONT_COMMAND,
       onReady: (ready) => {
         if (input.output.isJson) printLine(JSON.stringify(ready))
-        else printLine(`the hub of ${ready.network} runs; make a token: overlay hub token create`)
+        else printLine(`the hub of ${ready.network} runs; make a token: ${command} token create`)
       },
     })
     return 0

@@ -2,11 +2,12 @@
 
 import { UsageError } from '../../base/errors.js'
 import { tryParseInteger } from '../../config/values.js'
+import type { HubToken } from '../../daemon/hub-schema.js'
 import type { Command, CommandGroup } from '../command.js'
 import { askHub, schemaOf } from '../hub-client.js'
 import { listOf } from '../options.js'
 import { printJson, printLine, printNote } from '../output.js'
-import { parseDuration } from '../units.js'
+import { formatTable, parseDuration } from '../units.js'
 
 const DEFAULT_LIFETIME = '24h'
 const MAX_USES = 1_000_000
@@ -43,8 +44,44 @@ const create: Command = {
     if (input.output.isJson) printJson(answer)
     else {
       printLine(answer.token)
-      printNote('on the new node, type: sudo overlay join TOKEN')
+      printNote(`that is token ${answer.id}; on the new node, type: sudo overlay join, and paste it`)
     }
+    return 0
+  },
+}
+
+const list: Command = {
+  name: 'list',
+  positionals: '',
+  about: 'tokens that are valid',
+  options: {},
+  examples: [['sudo overlay hub token list', 'id, until when, for how many nodes, which']],
+  async run(input) {
+    const question = { method: 'GET', path: '/v1/tokens', answer: await schemaOf('hubTokens') } as const
+    const answer = await askHub(input, question)
+    if (input.output.isJson) printJson(answer)
+    else printLine(answer.length === 0 ? 'no token is valid' : formatTable(answer.map(tokenRow)))
+    return 0
+  },
+}
+
+function tokenRow({ id, name, tags, usesLeft, isEphemeral, expiresAt }: HubToken): string[] {
+  const uses = `${usesLeft} ${usesLeft === 1 ? 'node' : 'nodes'}`
+  return [id, `until ${expiresAt}`, uses, name, tags.join(','), isEphemeral ? 'ephemeral' : '']
+}
+
+const revoke: Command = {
+  name: 'revoke',
+  positionals: '<id>',
+  about: 'take a token back: nobody new comes in with it',
+  options: {},
+  examples: [['sudo overlay hub token revoke 3f9a02c1d4', 'the id is in: overlay hub token list']],
+  async run(input) {
+    const body = { id: input.words[0] }
+    const path = '/v1/tokens/revoke'
+    const answer = await askHub(input, { method: 'POST', path, body, answer: await schemaOf('hubToken') })
+    if (input.output.isJson) printJson(answer)
+    else printLine(`revoked ${answer.id}; nodes that came with it stay`)
     return 0
   },
 }
@@ -54,5 +91,5 @@ export const token: CommandGroup = {
   about: 'what lets new nodes in',
   options: {},
   examples: [['sudo overlay hub token create --name planner', 'prints a token for: overlay join']],
-  commands: [create],
+  commands: [create, list, revoke],
 }

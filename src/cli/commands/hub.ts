@@ -3,7 +3,7 @@
 import type { CommandGroup } from '../command.js'
 import { front } from './hub-front.js'
 import { init, start } from './hub-make.js'
-import { approve, nodes, remove, rename } from './hub-nodes.js'
+import { approve, nodes, reject, remove, rename, tag } from './hub-nodes.js'
 import { audit, backup, status } from './hub-report.js'
 import { token } from './hub-tokens.js'
 
@@ -20,5 +20,5 @@ export const hub: CommandGroup = {
     ['sudo overlay hub nodes', 'who is in the network'],
     ['sudo overlay hub remove planner', 'takes effect at once'],
   ],
-  commands: [init, start, front, status, token, nodes, remove, rename, approve, audit, backup],
+  commands: [init, start, front, status, token, nodes, approve, reject, remove, rename, tag, audit, backup],
 }

@@ -1,52 +1,105 @@
 /** `overlay join`: makes this machine a node of a network. */
 
+import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { UsageError } from '../../base/errors.js'
-import type { Command } from '../command.js'
+import { AppError, ERROR_CODES, UsageError } from '../../base/errors.js'
+import type { JoinResult } from '../../daemon/network/join.js'
+import type { Command, CommandInput } from '../command.js'
 import { rangeOf } from '../options.js'
-import { printJson, printLine } from '../output.js'
+import { printJson, printLine, printNote } from '../output.js'
 import { interfaceNameOf } from '../tunnel-name.js'
 
 export const join: Command = {
   name: 'join',
   positionals: '[token]',
-  about: 'make this machine a node of a network, by a token of its hub',
+  about:
+    'make this machine a node of a network, by a token of its hub; the token comes by the standard input',
   options: {
     name: { about: 'name of this node', value: 'from the machine’s' },
     file: { about: 'path of the tunnel file to write', value: '/etc/overlay/NETWORK.conf' },
+    wait: { about: 'where nodes have to be approved: until that is done' },
     range: { about: 'confirm the network’s addresses, where they lie outside 100.64.0.0/10', value: 'range' },
+    'new-key': { about: 'believe the token’s hub key where this node knows another of this network' },
     proxy: { about: 'HTTP proxy for hub and relays', value: 'from the environment' },
     'proxy-ca': { about: 'certificates, as PEM, by which a proxy with TLS is known', value: 'file' },
   },
   examples: [
-    ['sudo overlay join ovl1_…', 'then: sudo overlay up NETWORK'],
-    ['sudo overlay join < token.txt', 'reads the token from the standard input, so that nobody sees it'],
+    ['sudo overlay join < token.txt', 'then: sudo overlay up NETWORK'],
+    ['sudo overlay join', 'asks for the token'],
+    ['sudo overlay join ovl1_…', 'every user of this machine may see such a token'],
   ],
   async run(input) {
-    const { words, value, output } = input
-    const { readInput } = await import('../input.js')
+    const { value, has, output } = input
     const { parseJoinToken } = await import('../../control/join-token.js')
-    const { defaultFile, joinNetwork } = await import('../../daemon/network/join.js')
+    const { joinNetwork } = await import('../../daemon/network/join.js')
+    const { defaultFile } = await import('../../daemon/network/join-files.js')
     const { nodeCrypto } = await import('../../wireguard/crypto-node.js')
-    if (words.length === 0 && process.stdin.isTTY) {
-      throw new UsageError('overlay join needs a token', {
-        hint: 'on the hub, type: overlay hub token create',
-      })
-    }
-    const token = parseJoinToken(nodeCrypto, words[0] ?? readInput())
-    const file = resolve(value('file') ?? defaultFile(token.network))
-    if (!file.endsWith('.conf')) throw new UsageError(`--file ${file} does not end in .conf`)
-    interfaceNameOf(file)
-    const ca = value('proxy-ca')
-    const proxyCa = ca === undefined ? undefined : resolve(ca)
     const range = rangeOf(input)
     const proxy = value('proxy')
-    const result = await joinNetwork({ token, file, name: value('name'), range, proxy, proxyCa })
+    if (proxy?.includes('@') === true)
+      warnOfWords('the password of the proxy', 'the environment: https_proxy')
+    const token = parseJoinToken(nodeCrypto, await tokenOf(input))
+    const file = resolve(value('file') ?? defaultFile(token.network))
+    if (!file.endsWith('.conf')) throw new UsageError(`--file ${file} does not end in .conf`)
+    const interfaceName = interfaceNameOf(file)
+    if (existsSync(file)) await requireDown(interfaceName)
+    const ca = value('proxy-ca')
+    let isTold = false
+    const result = await joinNetwork({
+      token,
+      file,
+      range,
+      proxy,
+      name: value('name'),
+      proxyCa: ca === undefined ? undefined : resolve(ca),
+      isNewKeyTrusted: has('new-key'),
+      isWaiting: has('wait'),
+      onPending: (pending) => {
+        if (!isTold && !output.isJson) printNote(`${pending.name} waits for approval: ${pending.hint}`)
+        isTold = true
+      },
+    })
     if (output.isJson) printJson(result)
-    else {
-      printLine(`${result.name} is a node of ${result.network} now: ${result.addresses.join(', ')}`)
-      printLine(`wrote ${result.file}; now: sudo overlay up ${value('file') ?? result.interface}`)
-    }
+    else printResult(result, value('file') ?? result.interface)
     return 0
   },
+}
+
+/** `target`: what `overlay up` calls it. */
+function printResult({ name, network, addresses, file, state, hint }: JoinResult, target: string): void {
+  if (state === 'approved') {
+    printLine(`${name} is a node of ${network} now: ${addresses.join(', ')}`)
+    printLine(`wrote ${file}; now: sudo overlay up ${target}`)
+    return
+  }
+  printLine(`${name} waits for approval: ${hint}`)
+  printLine(`wrote ${file}; now: sudo overlay up ${target}, which goes on by itself when that is done`)
+}
+
+async function tokenOf({ words }: CommandInput): Promise<string> {
+  const [word] = words
+  if (word !== undefined) {
+    warnOfWords('the token', 'the standard input: overlay join < FILE')
+    return word
+  }
+  const { readInput, readTypedLine } = await import('../input.js')
+  if (!process.stdin.isTTY) return readInput()
+  printNote('paste the token that this printed on the hub: overlay hub token create')
+  return readTypedLine()
+}
+
+function warnOfWords(secret: string, way: string): void {
+  printNote(
+    `warning: every user of this machine can see ${secret} among its processes (ps); better by ${way}`,
+  )
+}
+
+/** A second session of the same node would end that of the interface, which waits by itself. */
+async function requireDown(interfaceName: string): Promise<void> {
+  const { listRunning } = await import('../running.js')
+  const { running } = await listRunning()
+  if (!running.some(({ record, isAlive }) => isAlive && record.interface === interfaceName)) return
+  throw new AppError(ERROR_CODES.alreadyRunning, `${interfaceName} is up: it goes on by itself`, {
+    hint: `see how it is doing: overlay status ${interfaceName}`,
+  })
 }

@@ -2,7 +2,7 @@
 
 import { AppError, ERROR_CODES } from '../../base/errors.js'
 import { addressOf } from '../../control/addresses.js'
-import type { Welcome } from '../../control/messages.js'
+import type { Place } from '../../control/messages.js'
 import { equalIp, tryParseIp } from '../../net/ip.js'
 import { isRangeAllowed } from '../../net/network-range.js'
 import { formatPrefix, type Prefix, prefixContains, tryParsePrefix } from '../../net/prefix.js'
@@ -16,13 +16,13 @@ export function requireConfirmed(range: Prefix | undefined, confirmed: Prefix | 
 
 /** Undefined if all is well. `identity`: public key of this node. */
 export function faultOf(
-  welcome: Welcome,
+  place: Place,
   identity: Uint8Array,
   confirmed: Prefix | undefined,
 ): AppError | undefined {
-  const [prefix4, prefix6] = [tryParsePrefix(welcome.prefix4), tryParsePrefix(welcome.prefix6)]
-  const [v4, v6] = [tryParseIp(welcome.v4), tryParseIp(welcome.v6)]
-  if (prefix4 === undefined || !isRangeAllowed(prefix4, confirmed)) return outside(welcome.prefix4, confirmed)
+  const [prefix4, prefix6] = [tryParsePrefix(place.prefix4), tryParsePrefix(place.prefix6)]
+  const [v4, v6] = [tryParseIp(place.v4), tryParseIp(place.v6)]
+  if (prefix4 === undefined || !isRangeAllowed(prefix4, confirmed)) return outside(place.prefix4, confirmed)
   const isOurs =
     prefix6 !== undefined &&
     isRangeAllowed(prefix6, undefined) &&
@@ -33,7 +33,7 @@ export function faultOf(
   if (isOurs) return undefined
   return new AppError(
     ERROR_CODES.config,
-    `the hub assigns addresses that cannot be: ${welcome.v4}, ${welcome.v6}`,
+    `the hub assigns addresses that cannot be: ${place.v4}, ${place.v6}`,
     {
       hint: 'ask whoever runs the hub; nothing was changed here',
     },

@@ -1,50 +1,44 @@
-/** Enrolment of this machine in a network, and its end: keys, one talk with the hub, and the tunnel file. */
+/** Enrolment of this machine in a network, and its end. */
 
 import { randomBytes } from 'node:crypto'
-import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { rmSync } from 'node:fs'
 import { hostname } from 'node:os'
-import { basename, dirname, join, resolve } from 'node:path'
+import { basename, dirname, resolve } from 'node:path'
 import { AppError, ERROR_CODES } from '../../base/errors.js'
 import { createLogger } from '../../base/log.js'
-import { formatConfig } from '../../config/format.js'
-import { parseConfig } from '../../config/parse.js'
 import type { OverlayConfig } from '../../config/types.js'
-import type { Identity } from '../../control/identity.js'
-import type { JoinToken } from '../../control/join-token.js'
-import type { HubMessage, Refusal, Welcome } from '../../control/messages.js'
-import { signTunnelKey } from '../../control/tunnel-key.js'
+import type { Pending, Refusal, Welcome } from '../../control/messages.js'
 import { DNS_LABEL } from '../../net/dns-label.js'
-import { formatHostEndpoint } from '../../net/endpoint.js'
-import type { HttpProxy } from '../../net/http-proxy.js'
-import type { Prefix } from '../../net/prefix.js'
 import { wallNowMs } from '../../platform/clock.js'
-import { toPlatformError } from '../../platform/system-error.js'
 import { nodeCrypto } from '../../wireguard/crypto-node.js'
-import { formatKeyBase64, type PublicKey } from '../../wireguard/keys.js'
 import { CLOCK_HINT, describeClockDifference } from '../clock-difference.js'
 import { faultOf, requireConfirmed } from './assigned-addresses.js'
-import { HubLink } from './hub-link.js'
-import { createIdentityFile, readIdentityFile } from './identity-file.js'
-import { KeyFiles, keyNumberOf, previousKeyFile } from './key-files.js'
-import { validitySpan } from './key-rotation.js'
+import { TalkError, talkToHub } from './hub-talk.js'
+import { readIdentityFile } from './identity-file.js'
+import {
+  interfaceOf,
+  type JoinFiles,
+  openJoinFiles,
+  pathsBeside,
+  type TunnelFileRequest,
+  writeTunnelFile,
+} from './join-files.js'
+import { keyNumberOf, previousKeyFile } from './key-files.js'
 import { NetworkStore } from './network-store.js'
 import { openProxy } from './open-proxy.js'
-import { localPrefixes } from './own-addresses.js'
 
-const TIMEOUT_MS = 15_000
-const SUFFIX = '.conf'
+const MAX_LABEL = 63
 
-export interface JoinRequest {
-  readonly token: JoinToken
-  /** Path of the tunnel file to be; it is not there yet. */
-  readonly file: string
+/** `file`, of which there is none yet, or one of the same network. `range`: as a person confirmed it. */
+export interface JoinRequest extends TunnelFileRequest {
   /** Undefined for one made from the machine's name. */
   readonly name: string | undefined
-  /** Of the network, as a person confirmed it. */
-  readonly range: Prefix | undefined
-  readonly proxy: string | undefined
-  /** Path, absolute, of certificates by which the proxy is known. */
-  readonly proxyCa: string | undefined
+  /** The token's hub key is believed where the file holds another. */
+  readonly isNewKeyTrusted: boolean
+  /** Until the node is approved or rejected, however long that takes. */
+  readonly isWaiting: boolean
+  /** With every word of the hub that the node waits for approval; its files are written by then. */
+  readonly onPending: (result: JoinResult) => void
 }
 
 export interface JoinResult {
@@ -53,93 +47,93 @@ export interface JoinResult {
   readonly network: string
   readonly name: string
   readonly addresses: readonly string[]
+  readonly state: 'approved' | 'pending'
+  /** What a person has to do; empty if nothing. */
+  readonly hint: string
 }
 
-/** Throws AppError; then nothing is left behind. */
+/**
+ * Can be repeated: with the files of an earlier join this machine is the same node. Throws AppError; then nothing
+ * is left behind but keys that the hub may know already, and what was there before.
+ */
 export async function joinNetwork(request: JoinRequest): Promise<JoinResult> {
-  const { file, token } = request
-  const paths = pathsBeside(file)
-  if (existsSync(file)) {
-    throw new AppError(ERROR_CODES.config, `there is a file ${file} already`, {
-      hint: `leave that network first: overlay leave ${file}; or choose another file with --file`,
-    })
-  }
-  requireConfirmed(token.range, request.range)
-  makeDirectory(dirname(file))
-  const identity = createIdentityFile(paths.identity)
+  const { file, token, range } = request
+  requireConfirmed(token.range, range)
+  const files = openJoinFiles(file, token, request.isNewKeyTrusted)
   try {
-    const privateKey = nodeCrypto.dhPrivateKey(new Uint8Array(randomBytes(32)))
-    writeSecret(paths.key, `${formatKeyBase64(privateKey.bytes)}\n`)
-    const welcome = await enrol(request, identity, privateKey.publicKey)
-    writeSecret(file, createFile(request, welcome))
-    const { network, name, v4, v6 } = welcome
-    return { file, interface: basename(file, SUFFIX), network, name, addresses: [v4, v6] }
+    return await enrol(request, files)
   } catch (error) {
-    for (const path of [paths.identity, paths.key]) rmSync(path, { force: true })
+    if (error instanceof TalkError && error.wasConnected) {
+      throw new AppError(error.code, error.message, {
+        hint: `type the same once more: the keys beside ${file} are kept, and the hub may know them already`,
+        cause: error,
+      })
+    }
+    files.discard()
     throw error
   }
 }
 
-/** The other files of a tunnel file that join makes. */
-function pathsBeside(file: string): { identity: string; key: string } {
-  const stem = file.endsWith(SUFFIX) ? file.slice(0, -SUFFIX.length) : file
-  return { identity: `${stem}.identity`, key: `${stem}.key` }
-}
-
-async function enrol(request: JoinRequest, identity: Identity, publicKey: PublicKey): Promise<Welcome> {
-  const { token, name, range, proxy, proxyCa } = request
-  let fault: AppError | undefined
-  const answer = await talk({
+async function enrol(request: JoinRequest, files: JoinFiles): Promise<JoinResult> {
+  const { token, file, name, range, proxy, proxyCa, isWaiting } = request
+  let outcome: JoinResult | AppError | undefined
+  await talkToHub({
     hub: token.hub,
     hubKey: token.hubKey,
-    identity,
-    publicKey,
-    keyNumber: keyNumberOf(new KeyFiles(pathsBeside(request.file).key).readCurrent().sinceMs),
-    proxy: openProxy({ proxy, proxyCa }, dirname(request.file)),
+    identity: files.identity,
+    publicKey: files.publicKey,
+    keyNumber: files.keyNumber,
+    proxy: openProxy({ proxy, proxyCa }, dirname(file)),
     hello: { secret: token.secret, ...nameOf(name) },
-    isAnswer: (message) => message.type === 'welcome' || message.type === 'refused',
-    afterAnswer: (message, link) => {
-      if (message.type !== 'welcome') return
-      fault = faultOf(message, identity.publicKey, range)
-      if (fault !== undefined) link.send({ type: 'leave' })
+    onMessage: (message) => {
+      if (message.type === 'refused') outcome = refused(message)
+      if (message.type !== 'welcome' && message.type !== 'pending') {
+        return { next: outcome === undefined ? 'go on' : 'end' }
+      }
+      outcome = faultOf(message, files.identity.publicKey, range)
+      if (outcome !== undefined) return { next: 'end', say: { type: 'leave' } }
+      outcome = settle(request, files, message)
+      if (outcome instanceof AppError || message.type === 'welcome' || !isWaiting) return { next: 'end' }
+      request.onPending(outcome)
+      return { next: 'stay' }
     },
   })
-  if (fault !== undefined) throw fault
-  if (answer.type === 'welcome') return answer
-  throw refused(answer as Refusal)
+  if (outcome instanceof AppError) throw outcome
+  if (outcome === undefined) throw new RangeError('the talk ended without an answer')
+  return outcome
 }
 
-/** The machine's name is a wish only: a hub may add a number to it. */
-function nameOf(name: string | undefined): { name?: string } {
-  if (name !== undefined) return { name }
-  const own =
-    hostname()
-      .toLowerCase()
-      .split('.')[0]
-      ?.replaceAll(/[^a-z0-9-]/g, '-') ?? ''
-  return DNS_LABEL.test(own) ? { name: own } : {}
-}
-
-function createFile({ token, file, range, proxy, proxyCa }: JoinRequest, welcome: Welcome): string {
-  const { network, name, v4, v6, prefix4, prefix6 } = welcome
-  const bitsOf = (prefix: string): string => prefix.split('/')[1] ?? ''
-  const paths = pathsBeside(file)
-  const interfaceText = [
-    '[Interface]',
-    `PrivateKeyFile = ${basename(paths.key)}`,
-    `Address = ${v4}/${bitsOf(prefix4)}, ${v6}/${bitsOf(prefix6)}`,
-  ].join('\n')
-  const overlay: OverlayConfig = {
-    hub: token.hub,
-    hubKey: token.hubKey,
-    network,
-    name,
-    identityFile: basename(paths.identity),
-    ...(proxy !== undefined && { proxy }),
-    ...(proxyCa !== undefined && { proxyCa }),
-    ...(range !== undefined && { range }),
+/** Before a person is told. */
+function settle(request: JoinRequest, files: JoinFiles, message: Welcome | Pending): JoinResult | AppError {
+  const { file } = request
+  const { network, name, v4, v6 } = message
+  try {
+    writeTunnelFile(request, message, files.config)
+  } catch (error) {
+    if (error instanceof AppError) return error
+    throw error
   }
-  return formatConfig({ ...parseConfig(interfaceText, file), overlay })
+  files.keep()
+  const place = { file, interface: interfaceOf(file), network, name, addresses: [v4, v6] }
+  if (message.type === 'welcome') return { ...place, state: 'approved', hint: '' }
+  return { ...place, state: 'pending', hint: message.hint }
+}
+
+/** The machine's name is a wish only. */
+function nameOf(name: string | undefined): { name?: string } {
+  const wanted = name ?? labelOf(hostname())
+  return wanted === '' ? {} : { name: wanted }
+}
+
+/** What of a host name can be the name of a node: its first label, cut to fit. Empty if nothing. */
+export function labelOf(host: string): string {
+  const [first = ''] = host.toLowerCase().split('.')
+  const label = first
+    .replaceAll(/[^a-z0-9-]/g, '-')
+    .replace(/^-+/, '')
+    .slice(0, MAX_LABEL)
+    .replace(/-+$/, '')
+  return DNS_LABEL.test(label) ? label : ''
 }
 
 /** Tells the hub, then removes what join and the tunnel made. `isForced`: also if the hub does not hear it. */
@@ -148,7 +142,7 @@ export async function leaveNetwork(file: string, overlay: OverlayConfig, isForce
   try {
     const identity = readIdentityFile(identityFile)
     const ephemeral = nodeCrypto.dhPrivateKey(new Uint8Array(randomBytes(32)))
-    await talk({
+    await talkToHub({
       hub: overlay.hub,
       hubKey: overlay.hubKey,
       identity,
@@ -156,9 +150,12 @@ export async function leaveNetwork(file: string, overlay: OverlayConfig, isForce
       keyNumber: keyNumberOf(wallNowMs()),
       proxy: openProxy(overlay, dirname(file)),
       hello: {},
-      isAnswer: (message) => message.type === 'refused',
-      afterAnswer: (message, link) => {
-        if (message.type === 'welcome') link.send({ type: 'leave' })
+      onMessage: ({ type }) => {
+        if (type === 'refused') return { next: 'end' }
+        return {
+          next: 'go on',
+          ...((type === 'welcome' || type === 'pending') && { say: { type: 'leave' } }),
+        }
       },
     })
   } catch (error) {
@@ -167,63 +164,7 @@ export async function leaveNetwork(file: string, overlay: OverlayConfig, isForce
   const { key } = pathsBeside(file)
   for (const path of [file, key, previousKeyFile(key), identityFile]) rmSync(path, { force: true })
   const log = createLogger({ level: 'error', write: () => undefined, wallNowMs })
-  new NetworkStore(basename(file, SUFFIX), log).delete()
-}
-
-interface Talk {
-  readonly hub: OverlayConfig['hub']
-  readonly hubKey: PublicKey
-  readonly identity: Identity
-  readonly publicKey: PublicKey
-  readonly keyNumber: number
-  readonly proxy: HttpProxy | undefined
-  readonly hello: { readonly secret?: string; readonly name?: string }
-  /** Ends it. */
-  readonly isAnswer: (message: HubMessage) => boolean
-  /** Called with every message. */
-  readonly afterAnswer: (message: HubMessage, link: HubLink) => void
-}
-
-async function talk(request: Talk): Promise<HubMessage> {
-  const { hub, hubKey, identity, publicKey, keyNumber: number, proxy, hello, isAnswer, afterAnswer } = request
-  let reason = 'no answer'
-  return await new Promise<HubMessage>((resolveTalk, reject) => {
-    const link = new HubLink({
-      hub,
-      hubKey,
-      identity,
-      proxy,
-      crypto: nodeCrypto,
-      random: (length) => new Uint8Array(randomBytes(length)),
-      log: createLogger({ level: 'error', write: () => undefined, wallNowMs }),
-      hello: () => ({
-        tunnelKey: signTunnelKey(identity, publicKey, { number, ...validitySpan(wallNowMs()) }),
-        localPrefixes: localPrefixes(''),
-        ...hello,
-      }),
-      onMessage: (message) => {
-        afterAnswer(message, link)
-        if (!isAnswer(message)) return
-        finish()
-        resolveTalk(message)
-      },
-      onState: (state) => {
-        if (state.kind === 'broken') reason = state.reason
-      },
-    })
-    const timer = setTimeout(() => {
-      finish()
-      const message = `cannot reach the hub ${formatHostEndpoint(hub)}: ${reason}`
-      const hint =
-        'check that it runs (overlay hub status, on its machine) and that this machine reaches its port'
-      reject(new AppError(ERROR_CODES.timeout, message, { hint }))
-    }, TIMEOUT_MS)
-    const finish = (): void => {
-      clearTimeout(timer)
-      link.stop()
-    }
-    link.start()
-  })
+  new NetworkStore(basename(file, '.conf'), log).delete()
 }
 
 function refused({ code, message, hint, nowS }: Refusal): AppError {
@@ -233,25 +174,4 @@ function refused({ code, message, hint, nowS }: Refusal): AppError {
   return new AppError(ERROR_CODES.usage, `the hub refuses: ${difference}`, {
     hint: `${CLOCK_HINT}; then join again`,
   })
-}
-
-function makeDirectory(path: string): void {
-  try {
-    mkdirSync(path, { recursive: true, mode: 0o755 })
-  } catch (error) {
-    throw toPlatformError(error, `cannot make ${path}`, 'run as root, for example with sudo')
-  }
-}
-
-function writeSecret(path: string, text: string): void {
-  try {
-    writeFileSync(path, text, { mode: 0o600, flag: 'wx' })
-  } catch (error) {
-    throw toPlatformError(error, `cannot write ${path}`, 'run as root, for example with sudo')
-  }
-}
-
-/** Where the file of a network goes if nobody says otherwise. */
-export function defaultFile(network: string): string {
-  return join('/etc/overlay', `${network.slice(0, 15)}${SUFFIX}`)
 }

@@ -65,7 +65,8 @@ export interface MembershipOptions {
 export interface MembershipStatus {
   readonly network: string
   readonly name: string
-  readonly hub: HubLinkState
+  /** `waiting`: somebody has to approve this node first. */
+  readonly hub: HubLinkState | { readonly kind: 'waiting'; readonly reason: string }
   readonly relays: readonly RelayStatus[]
   readonly stun: readonly HostEndpoint[]
   readonly faults: ReadonlyMap<string, string>
@@ -101,6 +102,8 @@ export class Membership {
   #hubState: HubLinkState = { kind: 'connecting' }
   #refusal = ''
   #clock = ''
+  /** What a person has to do so that this node is let in; empty if it is in. */
+  #waitsFor = ''
   #names: NameServer | undefined
   #isStopped = false
 
@@ -174,7 +177,7 @@ export class Membership {
     const trust = store.readTrust()
     if (trust !== undefined) this.trust.restore(trust)
     keys.start({
-      isConnected: () => this.#hubState.kind === 'connected' && this.#refusal === '',
+      isConnected: () => this.#hubStatus().kind === 'connected',
       onDue: () => {
         this.#driver.turn((manager) => manager.setOwnKeys(keys.own))
         this.#hub.send({ type: 'update', ...keys.signed() })
@@ -221,7 +224,7 @@ export class Membership {
     return {
       network: config.network,
       name: this.name,
-      hub: this.#refusal === '' ? this.#hubState : { kind: 'broken', reason: this.#refusal },
+      hub: this.#hubStatus(),
       relays: this.#relays.status(),
       stun: this.#welcome === undefined ? [] : stunServersOf(this.#welcome),
       faults: this.#netmap?.faults ?? new Map(),
@@ -286,6 +289,7 @@ export class Membership {
         this.#compareClocks(message.nowS)
         const fault = faultOf(message, identity.publicKey, config.range)
         this.#refusal = fault?.message ?? ''
+        this.#waitsFor = ''
         if (fault !== undefined) {
           log.warn('hub.not_believed', { reason: fault.message })
           break
@@ -296,6 +300,11 @@ export class Membership {
         this.#hub.send({ type: 'update', relayRtts: this.#relays.takeLatencies() })
         break
       }
+      case 'pending':
+        this.#refusal = ''
+        this.#waitsFor = `${message.name} waits for approval (${message.hint})`
+        this.#options.log.info('hub.pending', { node: message.name })
+        break
       case 'nodes':
         this.#apply(this.#netmap?.apply(message))
         this.trust.handleMessage(message)
@@ -311,6 +320,7 @@ export class Membership {
         break
       case 'refused':
         this.#compareClocks(message.nowS)
+        this.#waitsFor = ''
         this.#refusal = `${message.message} (${message.hint})`
         this.#options.log.warn('hub.refused', { code: message.code, message: message.message })
         break
@@ -364,6 +374,12 @@ export class Membership {
     for (const fault of change.faults) this.#options.log.warn('netmap.refused', { fault })
     this.#peers.apply(change)
     if (change.changed.length + change.removed.length > 0) this.#options.store.writeSoon(() => this.#stored())
+  }
+
+  #hubStatus(): MembershipStatus['hub'] {
+    if (this.#refusal !== '') return { kind: 'broken', reason: this.#refusal }
+    const isWaiting = this.#waitsFor !== '' && this.#hubState.kind === 'connected'
+    return isWaiting ? { kind: 'waiting', reason: this.#waitsFor } : this.#hubState
   }
 
   // --- inside ----------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ export function createNetworkStatus(status: MembershipStatus): NetworkStatus {
     name: status.network,
     node: status.name,
     hub: hub.kind,
-    hubDetail: hub.kind === 'connected' ? hub.way : hub.kind === 'broken' ? hub.reason : '',
+    hubDetail: hub.kind === 'connected' ? hub.way : 'reason' in hub ? hub.reason : '',
     mapping: own.mapping,
     seenAs: own.candidates
       .filter(({ kind }) => kind === 'reflexive')

@@ -119,6 +119,15 @@ describe('the command line', () => {
     expect(await hintOf('hub token')).toContain('create')
   })
 
+  it('takes words with a dash where a command wants them', async () => {
+    const invocation = await parse('hub tag planner +web -db -v --json')
+    expect(invocation?.input.words).toEqual(['planner', '+web', '-db', '-v'])
+    expect(invocation?.input.output).toEqual({ isJson: true, isVerbose: false })
+    expect((await parse('hub --state /s tag planner -prod'))?.input.words).toEqual(['planner', '-prod'])
+    await expect(parse('hub tag planner')).rejects.toThrow('needs <node> <changes..>')
+    await expect(parse('hub tag planner --db')).rejects.toBeInstanceOf(UsageError)
+  })
+
   it('takes a name that looks like a number as it is written', async () => {
     expect((await parse('hub remove 1e3'))?.input.words).toEqual(['1e3'])
     expect((await parse('hub remove 0x10'))?.input.words).toEqual(['0x10'])
