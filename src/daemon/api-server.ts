@@ -2,11 +2,13 @@
  * HTTP and JSON over a unix socket: how commands talk to the processes they steer.
  *
  * Who may speak is decided by the file system: the socket's directory is closed to other users. What comes
- * in is limited in size and time. Answers to errors are made here and only here.
+ * in is limited in size and time, and of too many clients the one gives way that has been idle for longest: whoever
+ * runs the machine always gets in. Answers to errors are made here and only here.
  */
 
 import { chmodSync } from 'node:fs'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import { AppError, ERROR_CODES } from '../base/errors.js'
 import type { Logger } from '../base/log.js'
 import { removeFile } from '../platform/run-directory.js'
@@ -18,6 +20,8 @@ const MAX_CLIENTS = 64
 const MAX_HEADER_BYTES = 8192
 const MAX_BODY_BYTES = 65_536
 const REQUEST_TIMEOUT_MS = 5000
+/** A client that takes nothing of its answer for this long is dropped. */
+const ANSWER_TIMEOUT_MS = 10_000
 const CLOSE_TIMEOUT_MS = 1000
 
 /** `body`: parsed JSON, not checked; undefined if none came. */
@@ -42,9 +46,24 @@ export async function startApiServer(options: ApiServerOptions): Promise<{ stop(
       connectionsCheckingInterval: requestTimeoutMs / 5,
       keepAlive: false,
     },
-    (request, response) => void answer(request, response, { routes, log }),
+    (request, response) => {
+      request.once('end', () => idle.delete(request.socket))
+      void answer(request, response, { routes, log })
+    },
   )
-  server.maxConnections = MAX_CLIENTS
+  /** Whose request is not whole yet, the oldest first. */
+  const idle = new Set<Socket>()
+  const clients = new Set<Socket>()
+  server.on('connection', (socket) => {
+    clients.add(socket)
+    const [idlest] = idle
+    idle.add(socket)
+    socket.once('close', () => {
+      clients.delete(socket)
+      idle.delete(socket)
+    })
+    if (clients.size > MAX_CLIENTS) (idlest ?? socket).destroy()
+  })
   server.maxRequestsPerSocket = 1
   removeFile(path)
   await listen(server, path)
@@ -126,6 +145,7 @@ function readBody(request: IncomingMessage): Promise<unknown> {
 function send(response: ServerResponse, status: number, body: unknown): void {
   const text = JSON.stringify(body)
   response.on('error', () => undefined)
+  response.setTimeout(ANSWER_TIMEOUT_MS, () => response.destroy())
   response.writeHead(status, { 'Content-Type': 'application/json', Connection: 'close' })
   response.end(text)
 }
