@@ -39,7 +39,7 @@ export interface FrontDoorOptions {
   /** Both mind from then on how long it may take who has not proven anything yet. */
   readonly onRelay: (stream: ByteStream, remote: Endpoint) => void
   readonly onControl: (socket: WebSocket, remote: Endpoint) => void
-  /** For each thing that a connection is waited for; for tests. */
+  /** For each thing that a connection is waited for, and half of what a questioner of STUN has; for tests. */
   readonly stepTimeoutMs?: number
 }
 
@@ -51,13 +51,15 @@ export class FrontDoor {
   readonly #webSockets: WebSocketServer
   readonly #sockets = new Set<Socket>()
   readonly #admission: Admission
-  readonly #stun = new StunStreams()
+  readonly #stun: StunStreams
   /** By the socket that HTTP sees. */
   readonly #strangers = new WeakMap<Duplex, Stranger>()
 
   private constructor(options: FrontDoorOptions) {
     this.#options = options
-    this.#admission = new Admission(options.stepTimeoutMs)
+    const { stepTimeoutMs } = options
+    this.#admission = new Admission(stepTimeoutMs)
+    this.#stun = new StunStreams(stepTimeoutMs && 2 * stepTimeoutMs)
     this.#server = createServer({ noDelay: true, highWaterMark: STREAM_BUFFER_BYTES }, (socket) =>
       this.#welcome(socket),
     )

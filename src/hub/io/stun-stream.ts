@@ -22,7 +22,12 @@ const HERE: Endpoint = { address: { family: 4, bytes: new Uint8Array(4) }, port:
 
 export class StunStreams {
   readonly #table = new ShareTable<SourceKey, Socket>(MAX_STREAMS)
+  readonly #lifetimeMs: number
   #crowdedOut = 0
+
+  constructor(lifetimeMs: number = LIFETIME_MS) {
+    this.#lifetimeMs = lifetimeMs
+  }
 
   /** Gave way to newer ones. */
   get crowdedOut(): number {
@@ -33,7 +38,7 @@ export class StunStreams {
   serve(socket: Socket, remote: Endpoint): void {
     let waiting: Uint8Array = new Uint8Array(0)
     let answers = 0
-    const timer = setTimeout(() => socket.destroy(), LIFETIME_MS)
+    const timer = setTimeout(() => socket.destroy(), this.#lifetimeMs)
     socket.once('close', () => {
       clearTimeout(timer)
       this.#table.delete(socket)
