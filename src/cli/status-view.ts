@@ -54,7 +54,8 @@ function formatInterface(status: InterfaceStatus, paint: Paint): string {
 }
 
 function networkRows(network: NetworkStatus): [string, string][] {
-  const { name, node, hub, hubDetail, relays, seenAs, faults, waiting } = network
+  const { name, node, hub, hubDetail, removedAt, relays, seenAs, faults, waiting } = network
+  if (removedAt !== null) return [['network', hubDetail]]
   const rows: [string, string][] = [
     ['network', `${node} in ${name}`],
     [

@@ -101,6 +101,10 @@ function createService(parts: Parts, context: ServiceContext): Service {
   if (configFile === undefined) {
     return new DeviceService(async () => await openDevice(parts, context, () => undefined))
   }
+  const warn = (text: string): void => {
+    log.warn('tunnel.warning', { text })
+    request.onWarning(text)
+  }
   const tunnel: Tunnel = new Tunnel({
     interfaceName,
     configFile: resolve(configFile),
@@ -114,14 +118,12 @@ function createService(parts: Parts, context: ServiceContext): Service {
         device,
         crypto: parts.crypto,
         log,
+        warn,
       }),
     journal: context.journal,
     log,
     logFile,
-    warn: (text) => {
-      log.warn('tunnel.warning', { text })
-      request.onWarning(text)
-    },
+    warn,
   })
   const refresh = new EndpointRefresh({
     config: () => tunnel.config,

@@ -52,6 +52,8 @@ export interface NetworkStatus {
   readonly hub: 'connecting' | 'connected' | 'waiting' | 'broken'
   /** How it got through, or why it did not. */
   readonly hubDetail: string
+  /** RFC 3339: when this node was put out of the network; null if it was not. */
+  readonly removedAt: string | null
   readonly mapping: Mapping
   /** As whom STUN servers see this node. */
   readonly seenAs: readonly string[]
@@ -224,6 +226,7 @@ const networkStatus: z.ZodType<NetworkStatus> = z.object({
   node: z.string(),
   hub: z.enum(['connecting', 'connected', 'waiting', 'broken']),
   hubDetail: z.string(),
+  removedAt: z.string().nullable(),
   mapping,
   seenAs: z.array(z.string()),
   mappingLifetimeS: count.nullable(),

@@ -21,6 +21,8 @@ import { requireLabel, Tokens, tokenId } from './tokens.js'
 
 const MAX_NODES = 60_000
 const MAX_TAGS = 16
+/** Only a backup that is put back could change it. */
+const REMOVED_RETRY_S = 600
 /** An ephemeral node that has been away for this long is removed. */
 const EPHEMERAL_ABSENCE_MS: number = 5 * 60_000
 
@@ -376,10 +378,13 @@ function isAllowed(one: NodeRecord, other: NodeRecord): boolean {
 /** What a node hears that is none any more, then and whenever it comes back. */
 export function removedRefusal({ name, event = 'node.removed', atMs }: RemovalRecord): Refusal {
   const message = `${name} ${FAREWELLS[event]}`
-  const removedAtS = Math.floor(atMs / 1000)
+  const retryAfterS = REMOVED_RETRY_S
+  if (event === 'node.rejected') {
+    const hint = 'ask whoever runs the hub for a new token'
+    return { type: 'refused', code: 'rejected', message, hint, retryAfterS }
+  }
   const hint = 'to come back, join with a new token'
-  if (event !== 'node.rejected') return { type: 'refused', code: 'removed', message, hint, removedAtS }
-  return { type: 'refused', code: 'rejected', message, hint: 'ask whoever runs the hub for a new token' }
+  return { type: 'refused', code: 'removed', message, hint, retryAfterS, removedAtS: Math.floor(atMs / 1000) }
 }
 
 const FAREWELLS: Readonly<Record<Departure, string>> = {

@@ -9,7 +9,7 @@ import { formatHex } from '../../base/bytes.js'
 import type { Logger } from '../../base/log.js'
 import type { OverlayConfig } from '../../config/types.js'
 import type { Identity } from '../../control/identity.js'
-import type { HubMessage, Welcome } from '../../control/messages.js'
+import type { HubMessage, Refusal, Welcome } from '../../control/messages.js'
 import { Netmap, type NetmapChange, type NetmapNode, requirePrefix } from '../../control/netmap.js'
 import { Pins } from '../../control/pins.js'
 import type { NamedNode } from '../../names/zone.js'
@@ -37,12 +37,15 @@ import type { NetworkStore, StoredState } from './network-store.js'
 import { localPrefixes, type OwnAddresses, watchOwnAddresses } from './own-addresses.js'
 import { PathDriver } from './path-driver.js'
 import { RelayPool, type RelayStatus } from './relay-pool.js'
+import { describeRemoval } from './removal.js'
 import { createServerCheck } from './server-check.js'
 import { Trust } from './trust.js'
 
 export interface MembershipOptions {
   readonly config: OverlayConfig
   readonly interfaceName: string
+  /** Path of the tunnel file, for what a person has to type. */
+  readonly configFile: string
   /** Of this node in the network; undefined if the file gives none. */
   readonly ownAddress: { readonly v4: IpAddress; readonly v6: IpAddress } | undefined
   readonly identity: Identity
@@ -60,6 +63,8 @@ export interface MembershipOptions {
   readonly nowMs: () => number
   readonly wallNowMs: () => number
   readonly log: Logger
+  /** For whoever starts the interface. */
+  readonly warn: (text: string) => void
 }
 
 export interface MembershipStatus {
@@ -67,6 +72,8 @@ export interface MembershipStatus {
   readonly name: string
   /** `waiting`: somebody has to approve this node first. */
   readonly hub: HubLinkState | { readonly kind: 'waiting'; readonly reason: string }
+  /** Seconds since 1970, by the hub's clock: when this node was put out of the network, if it was. */
+  readonly removedAtS: number | undefined
   readonly relays: readonly RelayStatus[]
   readonly stun: readonly HostEndpoint[]
   readonly faults: ReadonlyMap<string, string>
@@ -104,6 +111,7 @@ export class Membership {
   #clock = ''
   /** What a person has to do so that this node is let in; empty if it is in. */
   #waitsFor = ''
+  #removedAtS: number | undefined
   #names: NameServer | undefined
   #isStopped = false
 
@@ -173,7 +181,7 @@ export class Membership {
 
   /** Throws AppError: what it has to remember cannot be read. */
   start(): void {
-    const { engine, interfaceName, identity, config, keys, store } = this.#options
+    const { engine, interfaceName, identity, config, keys, store, warn } = this.#options
     const trust = store.readTrust()
     if (trust !== undefined) this.trust.restore(trust)
     keys.start({
@@ -185,7 +193,15 @@ export class Membership {
       },
     })
     const stored = store.tryReadNetwork(formatKeyBase64(config.hubKey))
-    if (stored !== undefined && faultOf(stored.welcome, identity.publicKey, config.range) === undefined) {
+    if (stored?.removedAtS !== undefined) {
+      this.#welcome = stored.welcome
+      this.#removedAtS = stored.removedAtS
+      this.#refusal = this.#describeRemoval(stored.removedAtS)
+      warn(this.#refusal)
+    } else if (
+      stored !== undefined &&
+      faultOf(stored.welcome, identity.publicKey, config.range) === undefined
+    ) {
       this.#handleWelcome(stored.welcome)
       this.#apply(this.#netmap?.restore(stored.netmap))
     }
@@ -225,6 +241,7 @@ export class Membership {
       network: config.network,
       name: this.name,
       hub: this.#hubStatus(),
+      removedAtS: this.#removedAtS,
       relays: this.#relays.status(),
       stun: this.#welcome === undefined ? [] : stunServersOf(this.#welcome),
       faults: this.#netmap?.faults ?? new Map(),
@@ -294,6 +311,7 @@ export class Membership {
           log.warn('hub.not_believed', { reason: fault.message })
           break
         }
+        this.#removedAtS = undefined
         this.#handleWelcome(message)
         this.#netmap?.handleWelcome()
         this.#handleCarrierUp()
@@ -323,10 +341,28 @@ export class Membership {
         this.#waitsFor = ''
         this.#refusal = `${message.message} (${message.hint})`
         this.#options.log.warn('hub.refused', { code: message.code, message: message.message })
+        if (message.code === 'removed') this.#handleRemoved(message)
         break
       case 'pong':
         break
     }
+  }
+
+  /** Nothing of the network holds any longer: its nodes are no peers, its relays are left, and the disk says so. */
+  #handleRemoved({ removedAtS = Math.floor(this.#options.wallNowMs() / 1000) }: Refusal): void {
+    this.#refusal = this.#describeRemoval(removedAtS)
+    if (this.#removedAtS === removedAtS) return
+    this.#removedAtS = removedAtS
+    this.#options.log.error('network.removed', { text: this.#refusal })
+    this.#relays.configure([], '')
+    const removed = this.nodes.map(({ identity }) => identity)
+    this.#apply(this.#netmap?.apply({ type: 'nodes', changed: [], removed }))
+    this.#options.store.flush(() => this.#stored())
+  }
+
+  #describeRemoval(atS: number): string {
+    const { config, configFile } = this.#options
+    return describeRemoval({ name: this.name, network: config.network, atS, configFile })
   }
 
   /** Hub or relay: what was sent while there was neither may be lost. */
@@ -405,10 +441,13 @@ export class Membership {
 
   #stored(): StoredState {
     const trust = this.trust.toStored()
-    const [welcome, netmap] = [this.#welcome, this.#netmap?.toStored()]
+    // A node that was removed while it was down has no netmap.
+    const netmap = this.#removedAtS === undefined ? this.#netmap?.toStored() : { nodes: [] }
+    const welcome = this.#welcome
     if (welcome === undefined || netmap === undefined) return { network: undefined, trust }
     const hubKey = formatKeyBase64(this.#options.config.hubKey)
-    return { network: { hubKey, welcome, netmap }, trust }
+    const removedAtS = this.#removedAtS
+    return { network: { hubKey, welcome, netmap, ...(removedAtS !== undefined && { removedAtS }) }, trust }
   }
 }
 

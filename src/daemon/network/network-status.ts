@@ -13,6 +13,7 @@ export function createNetworkStatus(status: MembershipStatus): NetworkStatus {
     node: status.name,
     hub: hub.kind,
     hubDetail: hub.kind === 'connected' ? hub.way : 'reason' in hub ? hub.reason : '',
+    removedAt: status.removedAtS === undefined ? null : new Date(status.removedAtS * 1000).toISOString(),
     mapping: own.mapping,
     seenAs: own.candidates
       .filter(({ kind }) => kind === 'reflexive')

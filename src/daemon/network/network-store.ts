@@ -29,6 +29,8 @@ export interface StoredNetwork {
   readonly hubKey: string
   readonly welcome: Welcome
   readonly netmap: StoredNetmap
+  /** Seconds, by the hub's clock: when it said that this node is none of it any more. */
+  readonly removedAtS?: number | undefined
 }
 
 /** All that is to be stored from time to time. */
@@ -38,17 +40,19 @@ export interface StoredState {
   readonly trust: StoredTrust
 }
 
+const seconds = z.number().int().min(0)
+
 const storedNetwork: z.ZodType<{
   hubKey: string
   welcome: z.infer<typeof hubMessage>
   netmap: StoredNetmap
+  removedAtS?: number | undefined
 }> = z.object({
   hubKey: z.string(),
   welcome: hubMessage,
   netmap: z.object({ nodes: z.array(nodeInfo) }),
+  removedAtS: seconds.optional(),
 })
-
-const seconds = z.number().int().min(0)
 
 const storedTrust: z.ZodType<StoredTrust> = z.object({
   pins: z.object({
@@ -91,9 +95,9 @@ export class NetworkStore {
   /** Undefined if there is nothing of this hub, or nothing that can be used. */
   tryReadNetwork(hubKeyText: string): StoredNetwork | undefined {
     try {
-      const { hubKey, welcome, netmap } = storedNetwork.parse(readJson(this.#netmapPath))
-      if (hubKey !== hubKeyText || welcome.type !== 'welcome') return undefined
-      return { hubKey, welcome, netmap }
+      const { welcome, ...rest } = storedNetwork.parse(readJson(this.#netmapPath))
+      if (rest.hubKey !== hubKeyText || welcome.type !== 'welcome') return undefined
+      return { welcome, ...rest }
     } catch (error) {
       if (!isAbsent(error)) this.#log.warn('netmap.unreadable', { file: this.#netmapPath })
       return undefined

@@ -26,11 +26,13 @@ export interface MembershipRequest {
   readonly device: LiveDevice
   readonly crypto: Crypto
   readonly log: Logger
+  /** For whoever starts the interface. */
+  readonly warn: (text: string) => void
 }
 
 /** Undefined if the file names no network. Throws ConfigError, PlatformError. */
 export function openMembership(request: MembershipRequest): Membership | undefined {
-  const { interfaceName, configFile, config, device, crypto, log } = request
+  const { interfaceName, configFile, config, device, crypto, log, warn } = request
   const { overlay } = config
   if (overlay === undefined) return undefined
   const { privateKey, privateKeyFile } = config.interface
@@ -59,6 +61,7 @@ export function openMembership(request: MembershipRequest): Membership | undefin
   const membership = new Membership({
     config: overlay,
     interfaceName,
+    configFile,
     ownAddress: ownAddressOf(config),
     identity,
     keys,
@@ -73,6 +76,7 @@ export function openMembership(request: MembershipRequest): Membership | undefin
     nowMs: bootNowMs,
     wallNowMs,
     log,
+    warn,
   })
   membership.start()
   return membership

@@ -74,6 +74,7 @@ describe('status for people', () => {
       node: 'alice',
       hub: 'connected',
       hubDetail: 'websocket',
+      removedAt: null,
       mapping: 'unknown',
       seenAs: [],
       mappingLifetimeS: null,
