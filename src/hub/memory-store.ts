@@ -1,5 +1,6 @@
 /** The store that forgets: for tests, and for hubs of an hour. */
 
+import { isCausedByNode, MAX_AUDIT_SHARE } from './audit-shares.js'
 import type {
   AuditRecord,
   ConsentRecord,
@@ -10,6 +11,7 @@ import type {
   TokenRecord,
 } from './store.js'
 
+/** Of each part: it is for hours, not for years. */
 const MAX_AUDIT_RECORDS = 10_000
 
 export class MemoryStore implements Store {
@@ -95,7 +97,11 @@ export class MemoryStore implements Store {
 
   appendAudit(record: AuditRecord): void {
     this.#audit.push(record)
-    if (this.#audit.length > 2 * MAX_AUDIT_RECORDS) this.#audit = this.#audit.slice(-MAX_AUDIT_RECORDS)
+    const { event, subject } = record
+    const isByNode = isCausedByNode(event)
+    if (isByNode)
+      this.#boundAudit((other) => other.subject === subject && other.event === event, MAX_AUDIT_SHARE)
+    this.#boundAudit((other) => isCausedByNode(other.event) === isByNode, MAX_AUDIT_RECORDS)
   }
 
   audit(limit: number): readonly AuditRecord[] {
@@ -114,6 +120,12 @@ export class MemoryStore implements Store {
   close(): void {
     this.#nodes.clear()
     this.#tokens.clear()
+  }
+
+  #boundAudit(isRival: (record: AuditRecord) => boolean, max: number): void {
+    const rivals = this.#audit.filter(isRival)
+    const [oldest] = rivals
+    if (rivals.length > max) this.#audit = this.#audit.filter((record) => record !== oldest)
   }
 }
 

@@ -98,6 +98,7 @@ export interface Store {
   /** Adds or replaces by hash. */
   putToken(token: TokenRecord): void
   deleteToken(hash: string): void
+  /** What nodes cause is kept in shares: audit-shares.ts. */
   appendAudit(record: AuditRecord): void
   /** The latest, newest first. */
   audit(limit: number): readonly AuditRecord[]

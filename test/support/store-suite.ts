@@ -105,6 +105,29 @@ export function describeStore(open: () => Promise<Store>): void {
     store.close()
   })
 
+  it('lets no node wash out of its record what others did, what it did before, or what was decided', async () => {
+    const store = await open()
+    const append = (event: string, subject: string, detail = ''): void =>
+      store.appendAudit({ atMs: WALL_MS, event, subject, detail })
+    append('node.removed', 'carol')
+    append('node.enrolled', 'bob')
+    append('node.enrolled', 'mallory')
+    store.transaction(() => {
+      for (let i = 0; i < 1900; i++) append('node.key_changed', 'mallory', String(i))
+    })
+    append('token.created', '')
+    const record = store.audit(1000)
+    expect(record).toHaveLength(54)
+    expect(record[0]).toMatchObject({ event: 'token.created' })
+    expect(record[1]).toMatchObject({ event: 'node.key_changed', detail: '1899' })
+    expect(record.slice(-3).map(({ event, subject }) => `${event} ${subject}`)).toEqual([
+      'node.enrolled mallory',
+      'node.enrolled bob',
+      'node.removed carol',
+    ])
+    store.close()
+  })
+
   it('gives what a transaction gives, also of one within another', async () => {
     const store = await open()
     const result = store.transaction(() =>

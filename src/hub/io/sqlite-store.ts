@@ -14,10 +14,10 @@ import type {
   Store,
   TokenRecord,
 } from '../store.js'
+import { AuditTable } from './audit-table.js'
 import { loadSqlite, type SqliteDatabase, type SqliteStatement } from './sqlite-driver.js'
 
 const FILE_MODE = 0o600
-const MAX_AUDIT_RECORDS = 100_000
 /** Calls are synchronous, so all of the hub waits meanwhile. */
 const LOCK_PATIENCE_MS = 100
 
@@ -34,6 +34,11 @@ const MIGRATIONS: readonly string[] = [
    UPDATE network SET record = json_set(record, '$.needsConsent', json('false'));`,
   `CREATE TABLE epoch (id INTEGER PRIMARY KEY CHECK (id = 1), epoch INTEGER NOT NULL) STRICT;
    CREATE TABLE removals (identity TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT, WITHOUT ROWID;`,
+  `ALTER TABLE audit ADD COLUMN is_by_node INTEGER NOT NULL DEFAULT 0;
+   UPDATE audit SET is_by_node = 1 WHERE event IN ('node.enrolled', 'node.left', 'node.expired',
+     'node.key_changed', 'node.troubled', 'consent.given', 'consent.revoked');
+   CREATE INDEX audit_by_part ON audit (is_by_node, id);
+   CREATE INDEX audit_by_share ON audit (subject, event, id);`,
 ]
 
 /** Throws AppError: the file is none of ours, or this Node has no SQLite. */
@@ -94,7 +99,7 @@ class SqliteStore implements Store {
   readonly #putNode: SqliteStatement
   readonly #putToken: SqliteStatement
   readonly #findToken: SqliteStatement
-  readonly #putAudit: SqliteStatement
+  readonly #audit: AuditTable
   #isInTransaction = false
 
   constructor(database: SqliteDatabase) {
@@ -102,8 +107,8 @@ class SqliteStore implements Store {
     this.#putNode = database.prepare('INSERT OR REPLACE INTO nodes VALUES (?, ?)')
     this.#putToken = database.prepare('INSERT OR REPLACE INTO tokens VALUES (?, ?)')
     this.#findToken = database.prepare('SELECT record FROM tokens WHERE hash = ?')
-    this.#putAudit = database.prepare('INSERT INTO audit (at_ms, event, subject, detail) VALUES (?, ?, ?, ?)')
-    database.prepare('DELETE FROM audit WHERE id <= (SELECT max(id) FROM audit) - ?').run(MAX_AUDIT_RECORDS)
+    this.#audit = new AuditTable(database)
+    this.#audit.trim()
   }
 
   network(): NetworkRecord | undefined {
@@ -182,18 +187,12 @@ class SqliteStore implements Store {
     this.#database.prepare('DELETE FROM tokens WHERE hash = ?').run(hash)
   }
 
-  appendAudit({ atMs, event, subject, detail }: AuditRecord): void {
-    this.#putAudit.run(Math.trunc(atMs), event, subject, detail)
+  appendAudit(record: AuditRecord): void {
+    this.#audit.append(record)
   }
 
   audit(limit: number): readonly AuditRecord[] {
-    const rows = this.#database.prepare('SELECT * FROM audit ORDER BY id DESC LIMIT ?').all(limit) as {
-      at_ms: number
-      event: string
-      subject: string
-      detail: string
-    }[]
-    return rows.map(({ at_ms: atMs, event, subject, detail }) => ({ atMs, event, subject, detail }))
+    return this.#audit.latest(limit)
   }
 
   transaction<T>(work: () => T): T {
