@@ -65,6 +65,7 @@ class SimulatedNode {
       proxy: undefined,
       crypto: nodeCrypto,
       random,
+      nowMs: () => performance.now(),
       log: createLogger({ level: 'error', write: () => undefined, wallNowMs: Date.now }),
       hello: () => ({ tunnelKey, localPrefixes: [], secret: token.secret, name }),
       onState: ({ kind }) => {

@@ -56,6 +56,8 @@ export type FinderEffect =
   | { readonly kind: 'full'; readonly sockets: number }
   /** The peer's program was started anew: it has none of the keypairs that were agreed. */
   | { readonly kind: 'restarted' }
+  /** The path that carries data does not answer at once: what is between here and the rest of the world may have changed. */
+  | { readonly kind: 'suspect' }
   /** A path was lost: this node's own endpoints may be others by now. */
   | { readonly kind: 'lost' }
   /** A socket of its own that carried a path. */

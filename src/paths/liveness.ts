@@ -49,6 +49,11 @@ export class Liveness {
     return this.#suspect !== undefined
   }
 
+  /** It was pinged as a suspect, and has not answered at once. */
+  get isDoubtful(): boolean {
+    return this.#suspect !== undefined && this.#suspect.pings > 1
+  }
+
   /** Infinity unless it is suspect. */
   nextDeadlineMs(): number {
     return this.#suspect?.nextMs ?? Number.POSITIVE_INFINITY

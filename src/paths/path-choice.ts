@@ -130,7 +130,9 @@ export class PathChoice {
       isPending: pings.isPending(active.path),
       lifetimeMs: own().lifetimeMs,
     }
+    const wasDoubtful = this.#liveness.isDoubtful
     const verdict = this.#liveness.check(active, signs, nowMs)
+    if (this.#liveness.isDoubtful && !wasDoubtful) effects.push({ kind: 'suspect' })
     if (verdict === 'ping') this.#ping(active.path, nowMs, effects)
     if (verdict !== 'dead') return false
     this.#leave(active, `${formatEndpoint(active.path.remote)} does not answer any more`, nowMs, effects)

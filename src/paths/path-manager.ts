@@ -33,7 +33,9 @@ export type PathEffect =
   | Extract<FinderEffect, { kind: 'send' }>
   /** How many sessions the router has left on the way to one of the servers, answered by handleRoom. */
   | { readonly kind: 'measureRoom'; readonly servers: readonly Endpoint[] }
-  | (Exclude<FinderEffect, { kind: 'send' | 'lost' | 'full' | 'askRoom' }> & {
+  /** A sign that connections to servers may be dead too: a path fell silent, or this node is seen elsewhere. */
+  | { readonly kind: 'doubtServers' }
+  | (Exclude<FinderEffect, { kind: 'send' | 'suspect' | 'lost' | 'full' | 'askRoom' }> & {
       readonly publicKey: PublicKey
       readonly peer: PeerId
     })
@@ -230,7 +232,9 @@ export class PathManager {
   /** A datagram of STUN or disco. */
   handleProbe(path: Path, bytes: Uint8Array, nowMs: number, effects: PathEffect[]): void {
     if (isStun(bytes)) {
-      if (this.#whereabouts.handleAnswer(path, bytes)) this.#tellChange(nowMs, effects)
+      if (!this.#whereabouts.handleAnswer(path, bytes)) return
+      effects.push({ kind: 'doubtServers' })
+      this.#tellChange(nowMs, effects)
       return
     }
     const entry = this.#peers.findByTag(discoTagOf(bytes))
@@ -395,8 +399,10 @@ export class PathManager {
   #push(entry: Entry, list: readonly FinderEffect[], effects: PathEffect[]): void {
     const { publicKey, id: peer } = entry
     for (const effect of list) {
-      if (effect.kind === 'lost') this.#isRefreshDue = true
-      else if (effect.kind === 'full') this.#whereabouts.setFull(effect.sockets)
+      if (effect.kind === 'suspect' || effect.kind === 'lost') {
+        this.#isRefreshDue = true
+        effects.push({ kind: 'doubtServers' })
+      } else if (effect.kind === 'full') this.#whereabouts.setFull(effect.sockets)
       else if (effect.kind === 'askRoom') this.#askRoom(entry, effects)
       else effects.push(effect.kind === 'send' ? effect : { ...effect, publicKey, peer })
     }

@@ -29,6 +29,13 @@ export interface DialRequest {
 const MAX_ANSWER_BYTES = 8192
 const SUCCESS = /^HTTP\/1\.[01] 2\d\d/
 
+/** Code of the error of an attempt that was told to stop. */
+export const GIVEN_UP = 'ABORT_ERR'
+
+export function givenUp(): Error {
+  return Object.assign(new Error('given up'), { code: GIVEN_UP })
+}
+
 /** Rejects with an error that says what failed; it holds no credentials. */
 export async function dial(request: DialRequest): Promise<Socket> {
   const { to, proxy, isAllowed, signal } = request
@@ -125,7 +132,7 @@ async function until(
       socket.destroy()
       reject(error)
     }
-    const onAbort = (): void => settle(new Error('given up'))
+    const onAbort = (): void => settle(givenUp())
     const onClose = (): void => settle(new Error('the connection was closed'))
     signal.addEventListener('abort', onAbort)
     socket.once('error', settle)

@@ -88,6 +88,8 @@ export class WorldNode {
   readonly tcpPort: number
   /** The end that others connect to at the same time as it connects to them; undefined while it does not. */
   dialling: { readonly from: Endpoint; readonly to: readonly Endpoint[] } | undefined
+  /** When its connections to servers were to be looked at. */
+  readonly doubts: number[] = []
   /** When the peer was seen to have been started anew. */
   readonly restarts: number[] = []
   /** Numbers of streams whose peer has answered. */
@@ -189,11 +191,16 @@ export class PathWorld {
     this.#start(node)
   }
 
-  /** Behind another NAT of the same kind, with this address outside. */
-  move(node: WorldNode, address: string): void {
+  /** Its NAT has this address outside from now on, and has forgotten everything: nobody tells the node. */
+  renumber(node: WorldNode, address: string): void {
     const { nat } = node === this.a ? this.#nodeOptions.a : this.#nodeOptions.b
     node.outsideAddress = address
     node.nat = nat && new SimulatedNat({ ...nat, address }, () => this.nowMs)
+  }
+
+  /** Behind another NAT of the same kind, with this address outside. */
+  move(node: WorldNode, address: string): void {
+    this.renumber(node, address)
     const prefix = prefixOf(`192.168.${node.number}.2/24`)
     this.turn(node, (effects) => node.manager.setAddresses([prefix], this.nowMs, effects))
   }
@@ -317,6 +324,9 @@ export class PathWorld {
       case 'usePath':
         node.path = effect.path
         node.moves.push({ atMs: this.nowMs, kind: effect.pathKind })
+        break
+      case 'doubtServers':
+        node.doubts.push(this.nowMs)
         break
       case 'restarted':
         node.restarts.push(this.nowMs)

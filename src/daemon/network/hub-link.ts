@@ -3,7 +3,7 @@
  * session alive, and comes back after it broke.
  */
 
-import { WebSocket } from 'ws'
+import type { WebSocket } from 'ws'
 import { formatBase64, formatHex } from '../../base/bytes.js'
 import type { Logger } from '../../base/log.js'
 import type { Identity } from '../../control/identity.js'
@@ -16,34 +16,30 @@ import {
   PROOF_LABEL,
   tryDecodeMessage,
 } from '../../control/messages.js'
-import { NoiseInitiator, type NoiseSession } from '../../control/noise-nk.js'
+import type { NoiseSession } from '../../control/noise-nk.js'
 import type { SignedTunnelKeys } from '../../control/tunnel-key.js'
-import { formatHostEndpoint, type HostEndpoint } from '../../net/endpoint.js'
 import type { HttpProxy } from '../../net/http-proxy.js'
 import { equalIp, type IpAddress, tryParseIp } from '../../net/ip.js'
-import { dial } from '../../platform/dial.js'
-import type { Crypto, RandomBytes } from '../../wireguard/crypto.js'
-import type { PublicKey } from '../../wireguard/keys.js'
-import { type Attempt, race } from './race.js'
+import { smooth } from '../../paths/known-paths.js'
+import type { WakeUp } from '../engine.js'
+import { createWakeUp } from '../wake-up.js'
+import { connectHub, type HubAccess, type HubConnection } from './hub-connection.js'
+import { type Attempt, race, wasAnswered } from './race.js'
+import { Redial, type RedialOrder } from './redial.js'
 
 const CONNECT_TIMEOUT_MS = 10_000
 /** Plain first: it is a round trip shorter where it gets through. */
 const TLS_DELAY_MS = 150
 const PING_INTERVAL_MS = 20_000
-const SILENCE_TIMEOUT_MS = 45_000
 const FIRST_PAUSE_MS = 100
 const MAX_PAUSE_MS = 15_000
 /** Of the name of a run: no two of one node have the same. */
 const RUN_BYTES = 8
-const MAX_PAYLOAD_BYTES: number = 128 * 1024
 
-export interface HubLinkOptions {
-  readonly hub: HostEndpoint
-  readonly hubKey: PublicKey
+export interface HubLinkOptions extends HubAccess {
   readonly identity: Identity
   readonly proxy: HttpProxy | undefined
-  readonly crypto: Crypto
-  readonly random: RandomBytes
+  readonly nowMs: () => number
   readonly log: Logger
   /** As they are at the time of a hello. */
   readonly hello: () => SignedTunnelKeys & {
@@ -59,35 +55,50 @@ export type HubLinkState =
   | { readonly kind: 'connecting' }
   /** `way`: how it got through. */
   | { readonly kind: 'connected'; readonly way: string }
-  | { readonly kind: 'broken'; readonly reason: string }
+  /** `retryAtMs`: when it is dialled again; undefined while it is. */
+  | { readonly kind: 'broken'; readonly reason: string; readonly retryAtMs?: number | undefined }
 
 export class HubLink {
   readonly #options: HubLinkOptions
   readonly #abort = new AbortController()
   readonly #run: string
+  readonly #redial: Redial
+  readonly #wakeUp: WakeUp
+  /** Attempts that run. */
+  #dialling = new AbortController()
   #socket: WebSocket | undefined
   #session: NoiseSession | undefined
-  #pauseMs = FIRST_PAUSE_MS
-  #pauseTimer: NodeJS.Timeout | undefined
-  #pingTimer: NodeJS.Timeout | undefined
-  #lastReceiveMs = 0
-  #isConnecting = false
+  #askedMs: number | undefined
   #localAddress = ''
+  #fault = ''
 
   constructor(options: HubLinkOptions) {
     this.#options = options
     this.#run = formatHex(options.random(RUN_BYTES))
+    this.#redial = new Redial({
+      firstPauseMs: FIRST_PAUSE_MS,
+      maxPauseMs: MAX_PAUSE_MS,
+      idleAskMs: PING_INTERVAL_MS,
+      jitter: Math.random,
+    })
+    this.#wakeUp = createWakeUp(options.nowMs, () => this.#turn())
   }
 
   start(): void {
-    void this.#connect()
+    this.#options.onState({ kind: 'connecting' })
+    this.#redial.start(this.#options.nowMs())
+    this.#turn()
   }
 
   /** False if there is no session: the message is lost. */
   send(message: NodeMessage): boolean {
     const session = this.#session
     const socket = this.#socket
-    if (session === undefined || socket === undefined || socket.readyState !== socket.OPEN) return false
+    if (session === undefined || socket === undefined || socket.readyState !== socket.OPEN) {
+      if (message.type === 'signal') this.#redial.wanted(this.#options.nowMs())
+      this.#wakeUp.at(this.#redial.nextDeadlineMs())
+      return false
+    }
     socket.send(session.seal(encodeMessage(message)))
     return true
   }
@@ -97,45 +108,67 @@ export class HubLink {
    * dead. `addresses`: of this machine.
    */
   nudge(addresses: readonly IpAddress[]): void {
-    this.#pauseMs = FIRST_PAUSE_MS
     const local = tryParseIp(this.#localAddress)
-    if (this.#socket === undefined) {
-      clearTimeout(this.#pauseTimer)
-      void this.#connect()
-    } else if (local !== undefined && !addresses.some((address) => equalIp(address, local))) {
-      this.#socket.terminate()
-    } else this.#probe()
+    const isGone = local !== undefined && !addresses.some((address) => equalIp(address, local))
+    if (this.#socket !== undefined && isGone) this.#end('the address of this machine is gone')
+    this.#redial.networkChanged(this.#options.nowMs())
+    this.#turn()
+  }
+
+  /** A sign that what is between here and the hub is not what it was. */
+  doubt(): void {
+    this.#redial.doubt(this.#options.nowMs())
+    this.#turn()
   }
 
   stop(): void {
     this.#abort.abort()
-    clearTimeout(this.#pauseTimer)
-    clearInterval(this.#pingTimer)
-    this.#socket?.close()
-    setTimeout(() => this.#socket?.terminate(), 500).unref()
+    this.#dialling.abort()
+    this.#wakeUp.at(Number.POSITIVE_INFINITY)
+    const socket = this.#socket
+    socket?.close()
+    setTimeout(() => socket?.terminate(), 500).unref()
     this.#session?.wipe()
     this.#session = undefined
   }
 
+  /** Carries out what is due. */
+  #turn(): void {
+    if (this.#abort.signal.aborted) return
+    const { nowMs } = this.#options
+    const next = (): RedialOrder | undefined => this.#redial.handleTimeout(nowMs())
+    for (let order = next(); order !== undefined; order = next()) {
+      if (order === 'dial') void this.#connect()
+      else if (order === 'ask') this.#ask()
+      else this.#end('the hub does not answer any more')
+    }
+    this.#wakeUp.at(this.#redial.nextDeadlineMs())
+  }
+
+  #ask(): void {
+    this.#askedMs = this.#options.nowMs()
+    this.send({ type: 'ping' })
+  }
+
   async #connect(): Promise<void> {
-    if (this.#isConnecting || this.#abort.signal.aborted) return
-    this.#isConnecting = true
-    this.#options.onState({ kind: 'connecting' })
+    const { signal } = this.#dialling
     try {
       const winner = await race(this.#attempts(), {
         timeoutMs: CONNECT_TIMEOUT_MS,
-        signal: this.#abort.signal,
+        signal,
         dispose: ({ socket }) => socket.terminate(),
       })
-      this.#begin(winner.name, winner.value)
+      if (signal.aborted) winner.value.socket.terminate()
+      else this.#begin(winner.name, winner.value)
     } catch (error) {
-      this.#broken(error instanceof Error ? error.message : String(error))
-    } finally {
-      this.#isConnecting = false
+      if (signal.aborted) return
+      this.#redial.dialFailed(this.#options.nowMs(), wasAnswered(error))
+      this.#tellBroken(error instanceof Error ? error.message : String(error))
     }
+    this.#turn()
   }
 
-  #attempts(): Attempt<Established>[] {
+  #attempts(): Attempt<HubConnection>[] {
     const { proxy } = this.#options
     const ways: { name: string; isTls: boolean; through: HttpProxy | undefined; delayMs: number }[] = [
       { name: 'websocket', isTls: false, through: undefined, delayMs: 0 },
@@ -150,28 +183,35 @@ export class HubLink {
     return ways.map(({ name, isTls, through, delayMs }) => ({
       name,
       delayMs,
-      run: async (signal) => await establish(this.#options, { isTls, proxy: through, signal }),
+      run: async (signal) => await connectHub(this.#options, { isTls, proxy: through, signal }),
     }))
   }
 
-  #begin(way: string, { socket, session, localAddress }: Established): void {
-    if (this.#abort.signal.aborted) {
-      socket.terminate()
-      return
-    }
+  /** Takes the place of the connection before, if that is there still. */
+  #begin(way: string, { socket, session, localAddress }: HubConnection): void {
+    this.#stopDialling()
+    this.#release()
+    this.#redial.cameUp(this.#options.nowMs())
     this.#socket = socket
     this.#localAddress = localAddress
     this.#session = session
-    this.#lastReceiveMs = performance.now()
+    this.#fault = 'the hub closed the connection'
     socket.removeAllListeners('close')
     socket.removeAllListeners('message')
     socket.on('message', (data) => {
-      if (data instanceof Buffer) this.#handleBytes(data)
+      if (data instanceof Buffer && socket === this.#socket) this.#handleBytes(data)
     })
-    socket.once('close', () => this.#broken('the hub closed the connection'))
-    this.#pingTimer = setInterval(() => this.#probe(), PING_INTERVAL_MS)
+    socket.once('close', () => {
+      if (socket === this.#socket) this.#end(this.#fault)
+      this.#turn()
+    })
     this.send(this.#createHello(session))
     this.#options.onState({ kind: 'connected', way })
+  }
+
+  #stopDialling(): void {
+    this.#dialling.abort()
+    this.#dialling = new AbortController()
   }
 
   #createHello(session: NoiseSession): Hello {
@@ -191,78 +231,48 @@ export class HubLink {
     }
   }
 
-  #probe(): void {
-    if (performance.now() - this.#lastReceiveMs > SILENCE_TIMEOUT_MS) this.#socket?.terminate()
-    else this.send({ type: 'ping' })
-  }
-
   #handleBytes(bytes: Uint8Array): void {
+    const { nowMs, log, onMessage } = this.#options
     const plain = this.#session?.open(bytes)
     const message = plain && tryDecodeMessage(hubMessage, plain)
     if (message === undefined) {
-      this.#options.log.warn('hub.malformed', { bytes: bytes.length })
-      this.#socket?.terminate()
+      log.warn('hub.malformed', { bytes: bytes.length })
+      this.#end('the hub says what cannot be understood')
+      this.#turn()
       return
     }
-    this.#lastReceiveMs = performance.now()
-    if (message.type === 'welcome') this.#pauseMs = FIRST_PAUSE_MS
-    // Nothing is won by asking again soon.
-    if (message.type === 'refused') this.#pauseMs = MAX_PAUSE_MS
-    this.#options.onMessage(message)
+    if (message.type === 'pong' && this.#askedMs !== undefined) {
+      this.#redial.rttMs = smooth(this.#redial.rttMs, nowMs() - this.#askedMs)
+    }
+    if (this.#redial.heard(nowMs())) this.#stopDialling()
+    this.#askedMs = undefined
+    if (message.type === 'refused') {
+      const { retryAfterS } = message
+      this.#redial.refused(nowMs(), retryAfterS === undefined ? undefined : 1000 * retryAfterS)
+      this.#fault = message.message
+    }
+    onMessage(message)
+    this.#turn()
   }
 
-  #broken(reason: string): void {
-    clearInterval(this.#pingTimer)
+  /** The connection is of no use any more. */
+  #end(reason: string): void {
+    this.#release()
+    this.#redial.broken(this.#options.nowMs())
+    this.#tellBroken(reason)
+  }
+
+  #release(): void {
     this.#session?.wipe()
     this.#session = undefined
+    this.#socket?.terminate()
     this.#socket = undefined
-    if (this.#abort.signal.aborted) return
-    this.#options.onState({ kind: 'broken', reason })
-    const pauseMs = this.#pauseMs * (0.75 + Math.random() / 2)
-    this.#pauseMs = Math.min(MAX_PAUSE_MS, 2 * this.#pauseMs)
-    this.#pauseTimer = setTimeout(() => void this.#connect(), pauseMs)
+    this.#askedMs = undefined
   }
-}
 
-interface Established {
-  readonly socket: WebSocket
-  readonly session: NoiseSession
-  readonly localAddress: string
-}
-
-/** Connected, and whoever answers holds the hub's key. */
-async function establish(
-  { hub, hubKey, crypto, random }: HubLinkOptions,
-  way: { readonly isTls: boolean; readonly proxy: HttpProxy | undefined; readonly signal: AbortSignal },
-): Promise<Established> {
-  const { signal } = way
-  const raw = await dial({ to: hub, isTls: way.isTls, proxy: way.proxy, signal })
-  const socket = new WebSocket(`ws://${formatHostEndpoint(hub)}/control`, {
-    createConnection: () => raw,
-    perMessageDeflate: false,
-    maxPayload: MAX_PAYLOAD_BYTES,
-  })
-  const initiator = NoiseInitiator.tryCreate({ crypto, random, prologue: 'overlay control v1' }, hubKey)
-  return await new Promise<Established>((resolve, reject) => {
-    const fail = (error: Error): void => {
-      signal.removeEventListener('abort', onAbort)
-      socket.terminate()
-      reject(error)
-    }
-    const onAbort = (): void => fail(new Error('given up'))
-    signal.addEventListener('abort', onAbort)
-    socket.on('error', fail)
-    socket.once('close', () => fail(new Error('the connection was closed')))
-    socket.once('open', () => {
-      if (initiator !== undefined) socket.send(initiator.message)
-      else fail(new Error('the hub key in the file is no key'))
-    })
-    socket.once('message', (data) => {
-      const session = data instanceof Buffer ? initiator?.finish(data) : undefined
-      signal.removeEventListener('abort', onAbort)
-      if (session !== undefined) resolve({ socket, session, localAddress: raw.localAddress ?? '' })
-      else fail(new Error('whoever answers does not hold the key of the hub'))
-    })
-    if (signal.aborted) onAbort()
-  })
+  /** If it is: an attempt beside a good connection may fail unheard. */
+  #tellBroken(reason: string): void {
+    if (this.#redial.isUp || this.#abort.signal.aborted) return
+    this.#options.onState({ kind: 'broken', reason, retryAtMs: this.#redial.nextDialMs })
+  }
 }

@@ -9,7 +9,7 @@ import type { HubMessage, NodeMessage } from '../../control/messages.js'
 import { signTunnelKey } from '../../control/tunnel-key.js'
 import { formatHostEndpoint } from '../../net/endpoint.js'
 import type { HttpProxy } from '../../net/http-proxy.js'
-import { wallNowMs } from '../../platform/clock.js'
+import { bootNowMs, wallNowMs } from '../../platform/clock.js'
 import { nodeCrypto } from '../../wireguard/crypto-node.js'
 import type { PublicKey } from '../../wireguard/keys.js'
 import { HubLink } from './hub-link.js'
@@ -62,6 +62,7 @@ export async function talkToHub(request: Talk): Promise<HubMessage> {
       proxy,
       crypto: nodeCrypto,
       random: (length) => new Uint8Array(randomBytes(length)),
+      nowMs: bootNowMs,
       log: createLogger({ level: 'error', write: () => undefined, wallNowMs }),
       hello: () => ({
         tunnelKey: signTunnelKey(identity, publicKey, { number, ...validitySpan(wallNowMs()) }),

@@ -129,6 +129,7 @@ export class Membership {
       createWakeUp,
       nowMs,
       onPath: (publicKey, kind) => this.#logPath(publicKey, kind),
+      onDoubt: () => this.#doubtServers(),
     })
     this.#driver = driver
     this.#dataPort = new DataPort({ driver, createWakeUp, nowMs, log })
@@ -155,6 +156,7 @@ export class Membership {
       proxy,
       crypto,
       random,
+      nowMs,
       log,
       hello: () => ({ ...keys.signed(), localPrefixes: localPrefixes(options.interfaceName) }),
       onMessage: (message) => this.#handleHubMessage(message),
@@ -363,6 +365,13 @@ export class Membership {
   #describeRemoval(atS: number): string {
     const { config, configFile } = this.#options
     return describeRemoval({ name: this.name, network: config.network, atS, configFile })
+  }
+
+  /** The router may have been restarted, or the way out be another one: then TCP connections are dead too. */
+  #doubtServers(): void {
+    if (this.#isStopped) return
+    this.#hub.doubt()
+    this.#relays.doubt()
   }
 
   /** Hub or relay: what was sent while there was neither may be lost. */

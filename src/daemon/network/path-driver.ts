@@ -33,6 +33,8 @@ export interface PathDriverOptions {
   readonly createWakeUp: (onWake: () => void) => WakeUp
   readonly nowMs: () => number
   readonly onPath: (publicKey: PublicKey, kind: PathKind) => void
+  /** See PathEffect. */
+  readonly onDoubt: () => void
 }
 
 interface SearchSocket {
@@ -120,7 +122,7 @@ export class PathDriver {
   }
 
   #carryOut(effect: PathEffect): void {
-    const { engine, onPath } = this.#options
+    const { engine, onPath, onDoubt } = this.#options
     switch (effect.kind) {
       case 'send':
         if (effect.path.socket >= 0) engine.sendProbe(effect.path, effect.bytes, effect.hops)
@@ -133,6 +135,9 @@ export class PathDriver {
           engine.setPeerPath(effect.publicKey, effect.path)
           onPath(effect.publicKey, effect.pathKind)
         }
+        break
+      case 'doubtServers':
+        onDoubt()
         break
       case 'restarted':
         engine.handlePeerRestarted(effect.publicKey)

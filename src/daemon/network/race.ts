@@ -1,5 +1,7 @@
 /** Several ways to one goal, begun one after the other: the first that gets there wins, the others end. */
 
+import { GIVEN_UP } from '../../platform/dial.js'
+
 export interface Attempt<T> {
   readonly name: string
   /** After the race began; at once if all begun before have failed. */
@@ -26,7 +28,7 @@ export async function race<T>(
     return await new Promise<Winner<T>>((resolve, reject) => {
       const fail = (name: string, error: unknown): void => {
         const reason = error instanceof Error ? error.message : String(error)
-        failures.push(new Error(`${name}: ${reason}`))
+        failures.push(new Error(`${name}: ${reason}`, { cause: error }))
         if (failures.length === attempts.length) reject(new AggregateError(failures, describe(failures)))
         else starts.shift()?.()
       }
@@ -61,6 +63,28 @@ export async function race<T>(
     isWon = true
     abort.abort()
   }
+}
+
+/** Codes of errors that say that nobody answered. */
+const SILENCE: readonly string[] = [
+  GIVEN_UP,
+  'ECONNREFUSED',
+  'ETIMEDOUT',
+  'EHOSTUNREACH',
+  'EHOSTDOWN',
+  'ENETUNREACH',
+  'ENETDOWN',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+]
+
+/** Whether somebody answered one of the attempts, if not whom was wanted. `error`: of `race`. */
+export function wasAnswered(error: unknown): boolean {
+  if (!(error instanceof AggregateError)) return false
+  return error.errors.some(({ cause }: Error) => {
+    const { code } = cause as NodeJS.ErrnoException
+    return code === undefined || !SILENCE.includes(code)
+  })
 }
 
 function describe(failures: readonly Error[]): string {

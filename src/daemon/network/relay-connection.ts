@@ -9,7 +9,7 @@ import type { Identity } from '../../control/identity.js'
 import { formatHostEndpoint, type HostEndpoint } from '../../net/endpoint.js'
 import type { HttpProxy } from '../../net/http-proxy.js'
 import type { AddressCheck } from '../../platform/checked-lookup.js'
-import { dial } from '../../platform/dial.js'
+import { dial, givenUp } from '../../platform/dial.js'
 import { type ByteStream, streamOfSocket, streamOfWebSocket } from '../../relay/io/byte-stream.js'
 import { RelayClient, type RelayClientEffect } from '../../relay/relay-client.js'
 
@@ -28,6 +28,27 @@ export interface RelayWay {
   readonly isTls: boolean
   readonly isWeb: boolean
   readonly proxy?: HttpProxy
+}
+
+/** Whatever a firewall may let through, to be tried one shortly after the other. */
+export function relayWays(
+  proxy: HttpProxy | undefined,
+): (RelayWay & { readonly name: string; readonly delayMs: number })[] {
+  const plain = { isTls: false, isWeb: false }
+  const web = { isTls: false, isWeb: true }
+  const tls = { isTls: true, isWeb: true }
+  const straight = [
+    { name: 'TCP', delayMs: 0, ...plain },
+    { name: 'WebSocket over TLS', delayMs: 120, ...tls },
+    { name: 'WebSocket', delayMs: 200, ...web },
+  ]
+  if (proxy === undefined) return straight
+  return [
+    ...straight,
+    { name: 'TCP through the proxy', delayMs: 40, proxy, ...plain },
+    { name: 'WebSocket over TLS through the proxy', delayMs: 160, proxy, ...tls },
+    { name: 'WebSocket through the proxy', delayMs: 240, proxy, ...web },
+  ]
 }
 
 /** Of the link that a connection belongs to. */
@@ -81,7 +102,7 @@ export class RelayConnection {
   /** Begins to talk. Rejects if the connection fails before the relay has answered; then it is closed. */
   async untilUsable(signal: AbortSignal): Promise<void> {
     await new Promise<void>((resolve, reject) => {
-      const onAbort = (): void => this.#onFailed(new Error('given up'))
+      const onAbort = (): void => this.#onFailed(givenUp())
       this.#onUsable = () => {
         signal.removeEventListener('abort', onAbort)
         resolve()
@@ -131,7 +152,7 @@ async function upgrade(raw: Socket, endpoint: HostEndpoint, signal: AbortSignal)
       socket.terminate()
       reject(error)
     }
-    const onAbort = (): void => fail(new Error('given up'))
+    const onAbort = (): void => fail(givenUp())
     signal.addEventListener('abort', onAbort)
     socket.on('error', fail)
     socket.once('open', () => {

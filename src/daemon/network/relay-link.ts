@@ -14,8 +14,9 @@ import { Outbox } from '../../relay/outbox.js'
 import type { RelayClient, RelayClientEffect } from '../../relay/relay-client.js'
 import type { WakeUp } from '../engine.js'
 import { createWakeUp } from '../wake-up.js'
-import { type Attempt, race } from './race.js'
-import { connectRelay, type RelayAccess, type RelayConnection, type RelayWay } from './relay-connection.js'
+import { type Attempt, race, wasAnswered } from './race.js'
+import { Redial, type RedialOrder } from './redial.js'
+import { connectRelay, type RelayAccess, type RelayConnection, relayWays } from './relay-connection.js'
 
 const CONNECT_TIMEOUT_MS = 10_000
 const FIRST_PAUSE_MS = 50
@@ -38,16 +39,16 @@ export interface RelayLinkOptions extends RelayAccess {
 export class RelayLink {
   readonly #options: RelayLinkOptions
   readonly #abort = new AbortController()
+  readonly #redial: Redial
   readonly #wakeUp: WakeUp
+  /** Attempts that run. */
+  #dialling = new AbortController()
   readonly #outbox = new Outbox()
   #client: RelayClient | undefined
   #stream: ByteStream | undefined
   #isFull = false
   #isWelcome = false
-  #isConnecting = false
   #isProxied = false
-  #pauseMs = FIRST_PAUSE_MS
-  #pauseTimer: NodeJS.Timeout | undefined
   #dropped = 0
   /** How it got through; empty while there is no connection. */
   way = ''
@@ -58,6 +59,13 @@ export class RelayLink {
 
   constructor(options: RelayLinkOptions) {
     this.#options = options
+    this.#redial = new Redial({
+      firstPauseMs: FIRST_PAUSE_MS,
+      maxPauseMs: MAX_PAUSE_MS,
+      // The client of the relay asks by itself while nothing happens.
+      idleAskMs: Number.POSITIVE_INFINITY,
+      jitter: Math.random,
+    })
     this.#wakeUp = createWakeUp(options.nowMs, () => {
       this.#turn((client, effects) => client.handleTimeout(options.nowMs(), effects))
     })
@@ -73,8 +81,19 @@ export class RelayLink {
     return this.#dropped
   }
 
+  /** What is sent now may be lost: the relay was asked whether it is there, and has not answered. */
+  get isDoubtful(): boolean {
+    return this.#redial.isDoubtful
+  }
+
+  /** When it is dialled again; undefined if it is there, or dialled. */
+  get retryAtMs(): number | undefined {
+    return this.#redial.nextDialMs
+  }
+
   start(): void {
-    void this.#connect()
+    this.#redial.start(this.#options.nowMs())
+    this.#followOrders()
   }
 
   /** `frame`: messages behind FRAME_HEADROOM_BYTES; handed over. False if nothing can be sent now. */
@@ -82,6 +101,7 @@ export class RelayLink {
     const to = { identity, segmentBytes }
     const bytes = this.#client?.encode(frame, FRAME_HEADROOM_BYTES, to, this.#options.nowMs())
     if (bytes === undefined || this.#stream === undefined) return false
+    this.#redial.sent(this.#options.nowMs())
     if (this.#isFull) this.#dropped += this.#outbox.push(bytes, isControl)
     else this.#isFull = !this.#stream.write(bytes)
     this.#arm()
@@ -93,75 +113,96 @@ export class RelayLink {
    * other asked whether it is still alive. `addresses`: of this machine.
    */
   nudge(addresses: readonly IpAddress[]): void {
-    this.#pauseMs = FIRST_PAUSE_MS
     const local = this.#stream?.localAddress
-    if (local !== undefined && !addresses.some((address) => equalIp(address, local))) {
-      this.#stream?.abort()
-      return
-    }
-    if (this.#stream === undefined) {
-      clearTimeout(this.#pauseTimer)
-      void this.#connect()
-      return
-    }
-    this.#turn((client, effects) => client.probe(this.#options.nowMs(), effects))
+    const isGone = local !== undefined && !addresses.some((address) => equalIp(address, local))
+    if (isGone) this.#end('the address of this machine is gone')
+    this.#redial.networkChanged(this.#options.nowMs())
+    this.#followOrders()
+  }
+
+  /** A sign that what is between here and the relay is not what it was. */
+  doubt(): void {
+    this.#redial.doubt(this.#options.nowMs())
+    this.#followOrders()
+  }
+
+  /** Something waits to be sent. */
+  want(): void {
+    this.#redial.wanted(this.#options.nowMs())
+    this.#arm()
   }
 
   stop(): void {
     this.#abort.abort()
-    clearTimeout(this.#pauseTimer)
+    this.#dialling.abort()
     this.#wakeUp.at(Number.POSITIVE_INFINITY)
     this.#stream?.close()
   }
 
+  #followOrders(): void {
+    if (this.#abort.signal.aborted) return
+    const { nowMs } = this.#options
+    const next = (): RedialOrder | undefined => this.#redial.handleTimeout(nowMs())
+    for (let order = next(); order !== undefined; order = next()) {
+      if (order === 'dial') void this.#connect()
+      else if (order === 'ask') this.#ask()
+      else this.#end('the relay does not answer any more')
+    }
+    this.#arm()
+  }
+
+  #ask(): void {
+    const effects: RelayClientEffect[] = []
+    this.#client?.probe(this.#options.nowMs(), effects)
+    this.#carryOut(effects)
+  }
+
   async #connect(): Promise<void> {
-    if (this.#isConnecting || this.#abort.signal.aborted) return
-    this.#isConnecting = true
+    const { signal } = this.#dialling
     try {
       const winner = await race(this.#attempts(), {
         timeoutMs: CONNECT_TIMEOUT_MS,
-        signal: this.#abort.signal,
+        signal,
         dispose: ({ stream }) => stream.close(),
       })
-      this.way = winner.name
-      this.#isProxied = winner.value.isProxied
-      this.#adopt(winner.value)
+      if (signal.aborted) winner.value.stream.close()
+      else this.#adopt(winner.name, winner.value)
     } catch (error) {
-      this.#broken(error instanceof Error ? error.message : String(error))
-    } finally {
-      this.#isConnecting = false
+      if (signal.aborted) return
+      this.#redial.dialFailed(this.#options.nowMs(), wasAnswered(error))
+      this.#tellBroken(error instanceof Error ? error.message : String(error))
     }
+    this.#followOrders()
   }
 
-  /** Whatever the firewall lets through. */
   #attempts(): Attempt<RelayConnection>[] {
-    const { proxy } = this.#options
-    const ways: (RelayWay & { readonly name: string; readonly delayMs: number })[] = [
-      { name: 'TCP', isTls: false, isWeb: false, delayMs: 0 },
-      { name: 'WebSocket over TLS', isTls: true, isWeb: true, delayMs: 120 },
-      { name: 'WebSocket', isTls: false, isWeb: true, delayMs: 200 },
-    ]
-    if (proxy !== undefined) {
-      ways.push(
-        { name: 'TCP through the proxy', isTls: false, isWeb: false, proxy, delayMs: 40 },
-        { name: 'WebSocket over TLS through the proxy', isTls: true, isWeb: true, proxy, delayMs: 160 },
-        { name: 'WebSocket through the proxy', isTls: false, isWeb: true, proxy, delayMs: 240 },
-      )
-    }
-    return ways.map(({ name, delayMs, ...way }) => ({
+    return relayWays(this.#options.proxy).map(({ name, delayMs, ...way }) => ({
       name,
       delayMs,
       run: async (signal) => await connectRelay(this.#options, way, signal),
     }))
   }
 
-  #adopt(connection: RelayConnection): void {
-    const { client, stream } = connection
+  /** Takes the place of the connection before, if that is there still. */
+  #adopt(way: string, connection: RelayConnection): void {
+    const { client, stream, isProxied } = connection
+    this.#stopDialling()
+    this.#release()
+    this.#redial.cameUp(this.#options.nowMs())
     const early = connection.adopt({
-      onEffects: (effects) => this.#carryOut(effects),
-      onDrain: () => this.#handleDrain(),
-      onClosed: () => this.#handleClosed(client),
+      onEffects: (effects) => {
+        if (client === this.#client) this.#handleHeard(effects)
+      },
+      onDrain: () => {
+        if (client === this.#client) this.#handleDrain()
+      },
+      onClosed: () => {
+        if (client === this.#client) this.#end(this.fault === '' ? 'the connection was closed' : this.fault)
+        this.#followOrders()
+      },
     })
+    this.way = way
+    this.#isProxied = isProxied
     this.#client = client
     this.#stream = stream
     this.#isFull = false
@@ -169,6 +210,16 @@ export class RelayLink {
     this.#arm()
     this.#options.onState()
     this.#carryOut(early)
+  }
+
+  #stopDialling(): void {
+    this.#dialling.abort()
+    this.#dialling = new AbortController()
+  }
+
+  #handleHeard(effects: readonly RelayClientEffect[]): void {
+    if (this.#redial.heard(this.#options.nowMs())) this.#stopDialling()
+    this.#carryOut(effects)
   }
 
   #carryOut(effects: readonly RelayClientEffect[]): void {
@@ -180,7 +231,6 @@ export class RelayLink {
           break
         case 'welcome':
           this.#isWelcome = true
-          this.#pauseMs = FIRST_PAUSE_MS
           onWelcome()
           break
         case 'messages':
@@ -191,15 +241,16 @@ export class RelayLink {
           break
         case 'rtt':
           this.rttMs = smooth(this.rttMs, effect.ms)
+          this.#redial.rttMs = this.rttMs
           onState()
           break
         case 'rateLimited':
           log.info('relay.rate_limited', { delayMs: effect.delayMs })
           break
         case 'failed':
-          this.fault = `the relay says: ${effect.reason}`
-          this.#stream?.close()
-          this.#broken(this.fault)
+          if (effect.reason !== 'silent') this.#redial.refused(this.#options.nowMs(), undefined)
+          this.#end(`the relay says: ${effect.reason}`)
+          this.#followOrders()
           break
         case 'observed':
           if (!this.#isProxied) onObserved(effect.endpoint)
@@ -220,34 +271,42 @@ export class RelayLink {
     }
   }
 
-  #handleClosed(client: RelayClient): void {
-    if (client === this.#client) this.#broken(this.fault === '' ? 'the connection was closed' : this.fault)
-  }
-
   #turn(input: (client: RelayClient, effects: RelayClientEffect[]) => void): void {
-    if (this.#client === undefined) return
     const effects: RelayClientEffect[] = []
-    input(this.#client, effects)
+    if (this.#client !== undefined) input(this.#client, effects)
     this.#carryOut(effects)
+    this.#followOrders()
   }
 
   #arm(): void {
-    this.#wakeUp.at(this.#client?.nextDeadlineMs() ?? Number.POSITIVE_INFINITY)
+    if (this.#abort.signal.aborted) return
+    const clientMs = this.#client?.nextDeadlineMs() ?? Number.POSITIVE_INFINITY
+    this.#wakeUp.at(Math.min(clientMs, this.#redial.nextDeadlineMs()))
   }
 
-  #broken(reason: string): void {
-    this.#client = undefined
-    this.#stream = undefined
+  /** The connection is of no use any more. */
+  #end(reason: string): void {
+    this.#release()
     this.#isWelcome = false
     this.rttMs = undefined
     this.way = ''
+    this.#redial.broken(this.#options.nowMs())
+    this.#tellBroken(reason)
+  }
+
+  #release(): void {
+    const stream = this.#stream
+    this.#client = undefined
+    this.#stream = undefined
+    stream?.close()
+  }
+
+  /** If it is: an attempt beside a good connection may fail unheard. */
+  #tellBroken(reason: string): void {
+    if (this.#redial.isUp) return
     this.fault = reason
     if (this.#abort.signal.aborted) return
     this.#options.log.info('relay.broken', { relay: formatHostEndpoint(this.#options.endpoint), reason })
     this.#options.onState()
-    const pauseMs = this.#pauseMs * (0.75 + Math.random() / 2)
-    this.#pauseMs = Math.min(MAX_PAUSE_MS, 2 * this.#pauseMs)
-    clearTimeout(this.#pauseTimer)
-    this.#pauseTimer = setTimeout(() => void this.#connect(), pauseMs)
   }
 }

@@ -153,6 +153,7 @@ export class RelayPool {
     for (const { link } of this.#inOrder(to)) {
       if (link.send(frame, to.identity, segmentBytes, isControl)) return true
     }
+    for (const { link } of this.#members.values()) link.want()
     this.#unsent += 1
     return false
   }
@@ -167,6 +168,11 @@ export class RelayPool {
   nudge(addresses: readonly IpAddress[]): void {
     for (const { link } of this.#members.values()) link.nudge(addresses)
     this.#meter.refresh()
+  }
+
+  /** A sign that connections may be dead: all are asked. */
+  doubt(): void {
+    for (const { link } of this.#members.values()) link.doubt()
   }
 
   stop(): void {

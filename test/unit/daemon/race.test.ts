@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { type Attempt, race } from '../../../src/daemon/network/race.js'
+import { type Attempt, race, wasAnswered } from '../../../src/daemon/network/race.js'
 
 const options = { timeoutMs: 10_000, signal: new AbortController().signal, dispose: () => undefined }
 
@@ -54,6 +54,19 @@ describe('a race', () => {
     expect(b.signal()).toBeDefined()
     b.win('from b')
     expect((await running).name).toBe('b')
+  })
+
+  it.each([
+    ['ECONNREFUSED', false],
+    ['ABORT_ERR', false],
+    ['ECONNRESET', true],
+    [undefined, true],
+  ])('tells whether anybody answered: %s', async (code, isAnswered) => {
+    const fail = async (): Promise<string> => {
+      throw Object.assign(new Error('no'), { code })
+    }
+    const running = race([{ name: 'a', delayMs: 0, run: fail }], options)
+    expect(wasAnswered(await running.catch((error: unknown) => error))).toBe(isAnswered)
   })
 
   it('names all that failed', async () => {

@@ -28,6 +28,27 @@ describe('a path that is lost', () => {
     expect(world.untilDirect(10_000, [world.a, world.b])).toBeDefined()
   })
 
+  it('makes connections to servers doubtful before it is given up, and not without need', () => {
+    const world = direct()
+    expect(world.a.doubts.filter((atMs) => atMs > world.nowMs - 2000)).toEqual([])
+    const startMs = world.nowMs
+    world.b.isUdpBlocked = true
+    world.run(300, [world.a, world.b])
+    expect(world.kindOf(world.a)).toBe('punched')
+    expect(world.a.doubts.filter((atMs) => atMs > startMs)).toHaveLength(1)
+    world.run(2000, [world.a, world.b])
+    expect(world.a.doubts.filter((atMs) => atMs > startMs).length).toBeLessThanOrEqual(3)
+  })
+
+  it('because the router got another address is found again, and connections are doubtful', () => {
+    const world = direct()
+    const startMs = world.nowMs
+    world.renumber(world.a, '203.0.113.77')
+    world.run(400, [world.a, world.b])
+    expect(world.a.doubts.some((atMs) => atMs > startMs)).toBe(true)
+    expect(world.untilDirect(3000, [world.a, world.b])).toBeDefined()
+  })
+
   it('is kept through silence, as long as its pings are answered', () => {
     const world = direct()
     // One side only sends: nothing comes back but answers to pings.

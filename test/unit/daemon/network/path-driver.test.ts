@@ -51,6 +51,7 @@ beforeEach(() => {
     createWakeUp,
     nowMs,
     onPath: () => undefined,
+    onDoubt: () => undefined,
   })
 })
 afterEach(() => {
