@@ -10,6 +10,7 @@ import { createServer, type Server, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { type WebSocket, WebSocketServer } from 'ws'
 import { PlatformError } from '../../base/errors.js'
+import { MAX_NODE_MESSAGE_BYTES } from '../../control/messages.js'
 import type { Endpoint } from '../../net/endpoint.js'
 import { bootNowMs } from '../../platform/clock.js'
 import { toPlatformError } from '../../platform/system-error.js'
@@ -28,7 +29,12 @@ const TLS_HANDSHAKE_BYTE = 0x16
 /** Requests of STUN begin with two zero bits and their class. */
 const STUN_BYTE = 0
 const MAX_HEADER_BYTES = 8192
-const MAX_WEBSOCKET_MESSAGE_BYTES: number = 128 * 1024
+const SEAL_BYTES = 16
+/** By path: what is buffered for whoever has proven nothing yet. */
+const MAX_MESSAGE_BYTES: Readonly<Record<string, number>> = {
+  '/relay': 128 * 1024,
+  '/control': MAX_NODE_MESSAGE_BYTES + SEAL_BYTES,
+}
 
 export interface FrontDoorOptions {
   /** Undefined for all addresses. */
@@ -48,7 +54,7 @@ export class FrontDoor {
   readonly #server: Server
   readonly #http: HttpServer
   readonly #tls: TlsGate | undefined
-  readonly #webSockets: WebSocketServer
+  readonly #webSockets: ReadonlyMap<string, WebSocketServer>
   readonly #sockets = new Set<Socket>()
   readonly #admission: Admission
   readonly #stun: StunStreams
@@ -69,11 +75,12 @@ export class FrontDoor {
       response.end('an overlay hub\n')
     })
     this.#http.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head))
-    this.#webSockets = new WebSocketServer({
-      noServer: true,
-      perMessageDeflate: false,
-      maxPayload: MAX_WEBSOCKET_MESSAGE_BYTES,
-    })
+    this.#webSockets = new Map(
+      Object.entries(MAX_MESSAGE_BYTES).map(([path, maxPayload]) => [
+        path,
+        new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload }),
+      ]),
+    )
     const { certificate } = options
     if (certificate !== undefined) this.#tls = new TlsGate(certificate, bootNowMs)
   }
@@ -148,14 +155,15 @@ export class FrontDoor {
 
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     const { onRelay, onControl } = this.#options
-    const path = request.url?.split('?')[0]
+    const [path = ''] = request.url?.split('?') ?? []
+    const webSockets = this.#webSockets.get(path)
     const stranger = this.#strangers.get(socket)
     socket.on('error', () => undefined)
-    if (stranger === undefined || (path !== '/relay' && path !== '/control')) {
+    if (stranger === undefined || webSockets === undefined) {
       socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n')
       return
     }
-    this.#webSockets.handleUpgrade(request, socket, head, (webSocket) => {
+    webSockets.handleUpgrade(request, socket, head, (webSocket) => {
       stranger.leave()
       if (path === '/relay') onRelay(streamOfWebSocket(webSocket, request.socket), stranger.remote)
       else onControl(webSocket, stranger.remote)

@@ -15,7 +15,8 @@ import type { Certificate } from './certificate.js'
 const HANDSHAKE_LIMIT = { tokensPerS: 200, burst: 100 }
 /** About 40 KiB each. */
 const MAX_HANDSHAKES = 512
-const MAX_WAITING = 1024
+/** Each may have sent what a socket buffers. */
+const MAX_WAITING = 512
 
 interface Waiting {
   readonly stranger: Stranger
