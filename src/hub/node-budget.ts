@@ -9,7 +9,7 @@ export type Expense = 'hello' | 'keys' | 'news' | 'signal' | 'consent' | 'ping'
 
 const LIMITS: Readonly<Record<Expense, RateLimit>> = {
   /** On a bad line a node comes back often; each time it is told of everybody. */
-  hello: { tokensPerS: 0.2, burst: 10 },
+  hello: { tokensPerS: 0.2, burst: 20 },
   /** The shortest lifetime of a key is 10 s. Each change is verified, stored and told. */
   keys: { tokensPerS: 0.1, burst: 10 },
   /** Changes of it that are told to others at once; later ones are told together. */
@@ -18,7 +18,8 @@ const LIMITS: Readonly<Record<Expense, RateLimit>> = {
   signal: { tokensPerS: 50, burst: 1000 },
   /** Each change is stored. */
   consent: { tokensPerS: 5, burst: 300 },
-  ping: { tokensPerS: 1, burst: 20 },
+  /** One that is not answered makes a node dial anew: only a flood is passed over. */
+  ping: { tokensPerS: 10, burst: 100 },
 }
 
 export class NodeBudgets {

@@ -82,8 +82,8 @@ describe('a node that says too much', () => {
     for (let i = 0; i < 1500; i++) world.say(2, { type: 'signal', to: ALICE.identity.text, body: 'Ym9keQ==' })
     expect(world.heard(1)).toHaveLength(1000)
     expect(world.hub.counters.droppedSignals).toBe(500)
-    for (let i = 0; i < 100; i++) world.say(2, { type: 'ping' })
-    expect(world.heard(2)).toHaveLength(20)
+    for (let i = 0; i < 200; i++) world.say(2, { type: 'ping' })
+    expect(world.heard(2)).toHaveLength(100)
   })
 
   it('is let go when it says more than all of that, and its memory with it when it is removed', () => {
@@ -106,12 +106,12 @@ describe('a node that comes back again and again', () => {
       world.nowMs += 100
     }
     const welcomes = answers.filter((answer) => (answer as { type: string }).type === 'welcome')
-    expect(welcomes).toHaveLength(10)
+    expect(welcomes).toHaveLength(20)
     expect(answers.at(-1)).toMatchObject({
       code: 'rateLimited',
       message: expect.stringContaining('comes back'),
     })
-    expect(world.hub.troubleOf(BOB.identity.text)).toMatch(/comes back again and again.*, 40 times$/)
+    expect(world.hub.troubleOf(BOB.identity.text)).toMatch(/comes back again and again.*, 30 times$/)
     expect(events().filter((event) => event === 'node.troubled')).toHaveLength(1)
     // Others have heard of a few of the changes, and of how it ended.
     expect(world.heard(1).length).toBeLessThan(8)
