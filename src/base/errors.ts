@@ -23,6 +23,8 @@ export const ERROR_CODES = {
   command: 'COMMAND_FAILED',
   /** The addon is missing or was built for another version. */
   addon: 'ADDON_UNUSABLE',
+  /** A hub cannot write or read its store. */
+  store: 'STORE_FAILED',
   /** The daemon did not do what it was asked in time. */
   timeout: 'TIMED_OUT',
   /** A fault of this program. */

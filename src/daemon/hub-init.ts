@@ -3,8 +3,8 @@
 import { randomBytes } from 'node:crypto'
 import { AppError, ERROR_CODES } from '../base/errors.js'
 import { chooseRange, overlapsWith } from '../hub/choose-range.js'
-import { openSqliteStore } from '../hub/io/sqlite-store.js'
-import { createNetwork, type NetworkRequest, requireNetworkName } from '../hub/registry.js'
+import { createNetwork, type NetworkRequest, requireNetworkName } from '../hub/create-network.js'
+import { createSqliteStore } from '../hub/io/sqlite-store.js'
 import type { NetworkRecord } from '../hub/store.js'
 import { formatPrefix, type Prefix } from '../net/prefix.js'
 import { wallNowMs } from '../platform/clock.js'
@@ -28,7 +28,7 @@ export async function initHub(
   requireNetworkName(request.name)
   const range = request.range ?? freeRange()
   writeHubState(paths, settings)
-  const store = await openSqliteStore(paths.store)
+  const store = await createSqliteStore(paths.store)
   try {
     const options = { store, crypto: nodeCrypto, random, wallNowMs }
     return createNetwork(options, { ...request, range })

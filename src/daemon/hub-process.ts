@@ -15,6 +15,7 @@ import { ControlServer } from '../hub/io/control-server.js'
 import { openSqliteStore } from '../hub/io/sqlite-store.js'
 import { Registry, type RegistryOptions } from '../hub/registry.js'
 import type { Store } from '../hub/store.js'
+import type { StoreFailure } from '../hub/store-writer.js'
 import { SHARED_RANGE } from '../net/network-range.js'
 import { prefixCovers, tryParsePrefix } from '../net/prefix.js'
 import { bootNowMs, wallNowMs } from '../platform/clock.js'
@@ -114,7 +115,10 @@ class HubHost {
     const { identity } = secrets
     this.#relayIdentity = identityFromSeed(secrets.relaySeed)
     const relayKey = this.#relayIdentity.text
-    this.#registry = new Registry(registryOptions(store))
+    this.#registry = new Registry({
+      ...registryOptions(store),
+      onStoreFailure: (failure) => this.#logStore(failure),
+    })
     const { address: host, port, stunPort } = settings
     this.#hub = new Hub({
       registry: this.#registry,
@@ -179,6 +183,16 @@ class HubHost {
   stop(): void {
     for (const timer of this.#timers) clearInterval(timer)
     this.#control.stop()
+    while (this.#registry.unsavedCount > 0 && this.#registry.flush());
+    if (this.#registry.unsavedCount > 0) {
+      this.#parts.log.warn('store.unsaved', { nodes: this.#registry.unsavedCount })
+    }
+  }
+
+  #logStore(failure: StoreFailure | undefined): void {
+    const { log } = this.#parts
+    if (failure === undefined) log.info('store.recovered', {})
+    else log.error('store.failed', { reason: failure.error.message, hint: failure.error.hint })
   }
 
   async status(): Promise<HubStatus> {
@@ -201,8 +215,21 @@ class HubHost {
       pid: process.pid,
       version: programVersion(),
       memoryBytes: processUsage().memoryBytes,
+      store: this.#store(),
       processes: this.#processes(front),
       counters: this.#counters(front),
+    }
+  }
+
+  #store(): HubStatus['store'] {
+    const failure = this.#registry.storeFailure
+    return {
+      unsaved: this.#registry.unsavedCount,
+      ...(failure !== undefined && {
+        failure: failure.error.message,
+        hint: failure.error.hint,
+        since: new Date(failure.sinceMs).toISOString(),
+      }),
     }
   }
 
@@ -226,7 +253,7 @@ class HubHost {
   }
 
   #every(intervalMs: number, work: (effects: HubEffect[]) => void): void {
-    this.#timers.push(setInterval(() => this.#control.carryOut(work), intervalMs))
+    this.#timers.push(setInterval(() => this.#control.attempt(work), intervalMs))
   }
 
   #routes(): Map<string, Route> {

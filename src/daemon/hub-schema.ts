@@ -35,10 +35,22 @@ export interface HubStatus {
   readonly version: string
   /** Of the hub itself, resident. */
   readonly memoryBytes: number
+  readonly store: HubStore
   /** The hub, and its front, which listens and relays; that is missing while it does not run. */
   readonly processes: readonly HubProcess[]
   /** Since the start. */
   readonly counters: Readonly<Record<string, number>>
+}
+
+/** While it fails, the hub goes on from memory: who is in the network stays in it, and nobody new comes in. */
+export interface HubStore {
+  /** Nodes of which memory knows more than the store. */
+  readonly unsaved: number
+  /** What is wrong and what to do; these three are missing while the store works. */
+  readonly failure?: string | undefined
+  readonly hint?: string | undefined
+  /** RFC 3339. */
+  readonly since?: string | undefined
 }
 
 export interface HubProcess {
@@ -128,6 +140,12 @@ export const hubStatus: z.ZodType<HubStatus> = z.object({
   pid: count,
   version: text,
   memoryBytes: count,
+  store: z.object({
+    unsaved: count,
+    failure: text.optional(),
+    hint: text.optional(),
+    since: text.optional(),
+  }),
   processes: z.array(z.object({ name: text, pid: count, memoryBytes: count, cpuS: count, restarts: count })),
   counters: z.record(z.string(), count),
 })

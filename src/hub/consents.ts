@@ -7,9 +7,10 @@ import type { DirectoryPair } from '../control/directory.js'
 import { MAX_CONSENTS } from '../control/messages.js'
 import type { Revocations } from './revocations.js'
 import type { NodeRecord, Store } from './store.js'
+import type { StoreWriter } from './store-writer.js'
 
 export class Consents {
-  readonly #store: Store
+  readonly #writer: StoreWriter
   readonly #wallNowMs: () => number
   /** Giver → receivers. */
   readonly #given = new Map<string, Set<string>>()
@@ -17,8 +18,8 @@ export class Consents {
   /** Who agreed, or agrees no longer, since `takeTouched`. */
   #touched: DirectoryPair[] = []
 
-  constructor(store: Store, wallNowMs: () => number, revocations: Revocations) {
-    this.#store = store
+  constructor(store: Store, writer: StoreWriter, revocations: Revocations, wallNowMs: () => number) {
+    this.#writer = writer
     this.#revocations = revocations
     this.#wallNowMs = wallNowMs
     for (const { giver, receiver } of store.consents()) this.#givenBy(giver).add(receiver)
@@ -47,18 +48,18 @@ export class Consents {
     return pairs
   }
 
-  /** False if that changes nothing. */
+  /** False if that changes nothing. Throws StoreError, and then nothing has changed either. */
   set(giver: NodeRecord, receiver: NodeRecord, isGiven: boolean): boolean {
     const consent = { giver: giver.identity, receiver: receiver.identity }
     if (this.has(consent.giver, consent.receiver) === isGiven) return false
     const receivers = this.#givenBy(consent.giver)
     if (isGiven && receivers.size >= MAX_CONSENTS) return false
     const isOfBoth = this.has(consent.receiver, consent.giver)
-    this.#store.transaction(() => {
-      if (isOfBoth) this.#revocations.advance(this.#store)
-      if (isGiven) this.#store.putConsent(consent)
-      else this.#store.deleteConsent(consent)
-      this.#store.appendAudit({
+    this.#writer.write((store) => {
+      if (isOfBoth) this.#revocations.advance(store)
+      if (isGiven) store.putConsent(consent)
+      else store.deleteConsent(consent)
+      store.appendAudit({
         atMs: this.#wallNowMs(),
         event: isGiven ? 'consent.given' : 'consent.revoked',
         subject: giver.name,

@@ -26,9 +26,11 @@ import { Conduct, gaveWay, type Speaker } from './conduct.js'
 import { DirectoryFeed } from './directory-feed.js'
 import type { HubEffect, SessionId } from './effects.js'
 import { areKeysValid, isHelloProven, withoutExpired } from './proof.js'
-import { type Registry, removedRefusal } from './registry.js'
+import { removedRefusal } from './refusals.js'
+import type { Registry } from './registry.js'
 import { type Arrival, type Session, setRelayRtts } from './session.js'
 import type { Departure, NodeRecord } from './store.js'
+import { busyRefusal, StoreError } from './store-error.js'
 
 export interface HubOptions {
   readonly registry: Registry
@@ -104,6 +106,16 @@ export class Hub {
   }
 
   handleMessage(id: SessionId, message: NodeMessage, speaker: Speaker, effects: HubEffect[]): void {
+    try {
+      this.#handle(id, message, speaker, effects)
+    } catch (error) {
+      // Nothing was decided, so nobody else hears of it; the node asks again by itself.
+      if (!(error instanceof StoreError)) throw error
+      this.#refuse(id, busyRefusal(error), effects)
+    }
+  }
+
+  #handle(id: SessionId, message: NodeMessage, speaker: Speaker, effects: HubEffect[]): void {
     const session = this.#sessions.get(id)
     if (session === undefined) {
       const waiting = this.#approval.find(id)
@@ -156,17 +168,26 @@ export class Hub {
       this.#sessions.delete(id)
       this.#byIdentity.delete(identity)
     }
-    registry.seen(identity)
-    registry.saveSeen(identity)
+    registry.seen(identity, true)
     const node = registry.find(identity)
     if (node !== undefined) this.#announcer.news(node, effects)
   }
 
-  /** From time to time: tells what had to wait, and removes what has been away too long. */
+  /**
+   * From time to time: tells what had to wait, saves who was seen when, and removes what has been away too
+   * long.
+   */
   handleTimeout(effects: HubEffect[]): void {
     this.#announcer.tellDelayed(effects)
-    for (const node of this.#options.registry.expired((identity) => this.isOnline(identity))) {
-      this.#forget(node, 'node.expired', effects)
+    // A node that cannot be removed from the store stays a node.
+    if (!this.#options.registry.flush()) return
+    try {
+      for (const node of this.#options.registry.expired((identity) => this.isOnline(identity))) {
+        this.#forget(node, 'node.expired', effects)
+      }
+    } catch (error) {
+      // What was done before stays done, and is told.
+      if (!(error instanceof StoreError)) throw error
     }
   }
 

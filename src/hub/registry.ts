@@ -4,79 +4,45 @@
  */
 
 import { AppError, ERROR_CODES } from '../base/errors.js'
-import { networkPrefix6 } from '../control/addresses.js'
 import { type DirectoryPair, tagsAllow } from '../control/directory.js'
 import { tryParseIdentity } from '../control/identity.js'
-import type { Hello, Refusal } from '../control/messages.js'
+import type { Hello } from '../control/messages.js'
 import type { SignedTunnelKeys } from '../control/tunnel-key.js'
 import { DNS_LABEL } from '../net/dns-label.js'
-import { formatPrefix, type Prefix, tryParsePrefix } from '../net/prefix.js'
+import { tryParsePrefix } from '../net/prefix.js'
 import type { Crypto, RandomBytes } from '../wireguard/crypto.js'
 import { hasWaitedTooLong, mayWait } from './approval.js'
 import { Consents } from './consents.js'
 import { Leases } from './leases.js'
+import { isOther, NodeTable } from './node-table.js'
+import { NOT_KNOWN, type Refused, refuse, removedRefusal } from './refusals.js'
 import { Revocations } from './revocations.js'
-import type { AuditRecord, Departure, NetworkRecord, NodeRecord, RemovalRecord, Store } from './store.js'
+import type { AuditRecord, Departure, NetworkRecord, NodeRecord, Store } from './store.js'
+import { StoreError } from './store-error.js'
+import { type StoreFailure, StoreWriter } from './store-writer.js'
 import { requireLabel, Tokens, tokenId } from './tokens.js'
+import { UnsavedNodes } from './unsaved-nodes.js'
 
 const MAX_NODES = 60_000
 const MAX_TAGS = 16
-/** Only a backup that is put back could change it. */
-const REMOVED_RETRY_S = 600
 /** An ephemeral node that has been away for this long is removed. */
 const EPHEMERAL_ABSENCE_MS: number = 5 * 60_000
+/** Of `flush`, so that everybody else waits for milliseconds only. */
+const MAX_NODES_PER_FLUSH = 500
 
 export interface RegistryOptions {
   readonly store: Store
   readonly crypto: Crypto
   readonly random: RandomBytes
   readonly wallNowMs: () => number
+  /** The store fails from now on, or works again: undefined. */
+  readonly onStoreFailure?: (failure: StoreFailure | undefined) => void
 }
 
 /** What one node may know of another: how to reach it, or that there is one who could be asked. */
 export type Knowledge = 'all' | 'name' | 'nothing'
 
-export type Enrolment = { readonly node: NodeRecord; readonly isNew: boolean } | { readonly refusal: Refusal }
-
-export interface NetworkRequest {
-  readonly name: string
-  readonly needsApproval: boolean
-  readonly needsConsent: boolean
-  /** IPv4 addresses of its nodes. */
-  readonly range: Prefix
-}
-
-/** Makes the network of a new store. Throws AppError for a name that cannot be part of a DNS name. */
-export function createNetwork(options: RegistryOptions, request: NetworkRequest): NetworkRecord {
-  const { name, needsApproval, needsConsent, range } = request
-  requireNetworkName(name)
-  const random = options.random(5)
-  const network: NetworkRecord = {
-    name,
-    prefix4: formatPrefix(range),
-    prefix6: formatPrefix(networkPrefix6(random)),
-    needsApproval,
-    needsConsent,
-  }
-  options.store.transaction(() => {
-    options.store.setNetwork(network)
-    options.store.appendAudit({
-      atMs: options.wallNowMs(),
-      event: 'network.created',
-      subject: '',
-      detail: name,
-    })
-  })
-  return network
-}
-
-/** Throws AppError. */
-export function requireNetworkName(name: string): void {
-  if (DNS_LABEL.test(name)) return
-  throw new AppError(ERROR_CODES.usage, `"${name}" cannot be the name of a network`, {
-    hint: 'use up to 63 lower case letters, digits and dashes',
-  })
-}
+export type Enrolment = { readonly node: NodeRecord; readonly isNew: boolean } | Refused
 
 export class Registry {
   readonly network: NetworkRecord
@@ -84,11 +50,11 @@ export class Registry {
   readonly revocations: Revocations
   readonly tokens: Tokens
   readonly #options: RegistryOptions
-  readonly #nodes = new Map<string, NodeRecord>()
-  readonly #names = new Set<string>()
+  readonly #writer: StoreWriter
+  readonly #startMs: number
+  readonly #nodes = new NodeTable()
+  readonly #unsaved = new UnsavedNodes()
   readonly #leases: Leases
-  /** Tunnel key, current or previous → identity. */
-  readonly #keyOwners = new Map<string, string>()
   /** Identities of nodes that came, changed or went since `takeTouched`. */
   #touched = new Set<string>()
 
@@ -100,14 +66,28 @@ export class Registry {
     if (network === undefined || pool === undefined) throw new RangeError('the store holds no network')
     this.network = network
     this.#leases = new Leases(pool)
-    this.revocations = new Revocations(options.store, options.wallNowMs)
-    this.consents = new Consents(options.store, options.wallNowMs, this.revocations)
-    this.tokens = new Tokens(options)
-    for (const node of options.store.nodes()) this.#remember(node)
+    const { store, wallNowMs, onStoreFailure: onFailure } = options
+    this.#startMs = wallNowMs()
+    this.#writer = new StoreWriter({ store, wallNowMs, onFailure })
+    this.revocations = new Revocations(store, wallNowMs)
+    this.consents = new Consents(store, this.#writer, this.revocations, wallNowMs)
+    this.tokens = new Tokens({ ...options, writer: this.#writer })
+    for (const node of store.nodes()) this.#rememberStored(node)
+    this.#touched.clear()
+  }
+
+  /** Undefined while the store works. */
+  get storeFailure(): StoreFailure | undefined {
+    return this.#writer.failure
+  }
+
+  /** Nodes of which memory knows more than the store. */
+  get unsavedCount(): number {
+    return this.#unsaved.size
   }
 
   get nodes(): Iterable<NodeRecord> {
-    return this.#nodes.values()
+    return this.#nodes.all
   }
 
   get nodeCount(): number {
@@ -142,7 +122,7 @@ export class Registry {
 
   // --- enrolment -------------------------------------------------------------------------------
 
-  /** `hello`: its signatures are checked already. */
+  /** `hello`: its signatures are checked already. Throws StoreError for a node that is new; it is not enrolled then. */
   enrol(hello: Hello): Enrolment {
     const known = this.#nodes.get(hello.identity)
     if (known !== undefined) {
@@ -155,8 +135,8 @@ export class Registry {
         previousTunnelKey,
         lastSeenMs: this.#options.wallNowMs(),
       }
-      if (isSame) this.#remember(node)
-      else this.#save(node, 'node.key_changed')
+      if (isSame) this.#rememberSeen(node)
+      else this.#saveKeys(node)
       return { node, isNew: false }
     }
     if (hello.secret === undefined) {
@@ -174,7 +154,7 @@ export class Registry {
       )
     }
     const state = this.network.needsApproval ? 'pending' : 'approved'
-    if (state === 'pending' && !mayWait(this.#nodes.values(), token)) {
+    if (state === 'pending' && !mayWait(this.#nodes.all, token)) {
       return refuse(
         'busy',
         'too many nodes wait for approval already',
@@ -206,50 +186,74 @@ export class Registry {
       createdAtMs: nowMs,
       lastSeenMs: nowMs,
     }
-    this.#options.store.transaction(() => {
-      this.tokens.spend(token)
-      this.#options.store.deleteRemoval(node.identity)
-      this.#save(node, 'node.enrolled')
+    this.#writer.write((store) => {
+      this.tokens.spend(token, store)
+      store.deleteRemoval(node.identity)
+      this.#put(node, 'node.enrolled', store)
     })
     this.revocations.forget(node.identity)
+    this.#rememberStored(node)
     return { node, isNew: true }
   }
 
   /** Anybody can sign a key of somebody else, and others would take one of the two for an impostor. */
   isKeyOfAnother(identity: string, { tunnelKey, previousTunnelKey }: SignedTunnelKeys): boolean {
     return [tunnelKey, previousTunnelKey].some((signed) => {
-      const owner = signed && this.#keyOwners.get(signed.key)
+      const owner = signed && this.#nodes.ownerOf(signed.key)
       return owner !== undefined && owner !== identity
     })
   }
 
   setTunnelKeys(identity: string, { tunnelKey, previousTunnelKey }: SignedTunnelKeys): void {
     const node = this.#nodes.get(identity)
-    if (node !== undefined) this.#save({ ...node, tunnelKey, previousTunnelKey }, 'node.key_changed')
+    if (node !== undefined) this.#saveKeys({ ...node, tunnelKey, previousTunnelKey })
   }
 
-  /** For the record alone. */
+  /** For the record alone: a store that fails does not have it. */
   note(node: NodeRecord, event: 'node.troubled', detail: string): void {
-    this.#audit(event, node.name, detail)
+    try {
+      this.#writer.write((store) => store.appendAudit(this.#record(event, node.name, detail)))
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error
+    }
   }
 
-  /** Kept in memory alone, and with the node when it is saved next: it is not worth a write each time. */
-  seen(identity: string): void {
+  /** Kept in memory alone: it is not worth a write each time. `isLeaving`: the next `flush` writes it. */
+  seen(identity: string, isLeaving = false): void {
     const node = this.#nodes.get(identity)
-    if (node !== undefined) this.#remember({ ...node, lastSeenMs: this.#options.wallNowMs() })
+    if (node === undefined) return
+    this.#rememberSeen({ ...node, lastSeenMs: this.#options.wallNowMs() })
+    if (isLeaving) this.#unsaved.add(identity)
   }
 
-  /** When a node goes; it makes what `seen` gathered last. */
-  saveSeen(identity: string): void {
-    const node = this.#nodes.get(identity)
-    if (node !== undefined) this.#options.store.putNode(node)
+  /**
+   * Writes a part of what memory knows and the store does not. From time to time; it is also how a store that
+   * failed is found to work again. False if it still fails.
+   */
+  flush(): boolean {
+    if (this.#unsaved.size === 0 && this.storeFailure === undefined) return true
+    const nodes = this.#unsaved.first(MAX_NODES_PER_FLUSH).flatMap((identity) => this.find(identity) ?? [])
+    try {
+      this.#writer.write((store) => {
+        for (const node of nodes) store.putNode(node)
+      })
+    } catch (error) {
+      if (error instanceof StoreError) return false
+      throw error
+    }
+    for (const node of nodes) this.#rememberStored(node)
+    return true
   }
 
-  /** Ephemeral nodes that have been away too long, and nodes that nobody approved in time. */
+  /**
+   * Ephemeral nodes that have been away too long, and nodes that nobody approved in time. Those of before the
+   * hub's start get as long to come back.
+   */
   expired(isOnline: (identity: string) => boolean): NodeRecord[] {
     const nowMs = this.#options.wallNowMs()
     const beforeMs = nowMs - EPHEMERAL_ABSENCE_MS
-    return [...this.#nodes.values()].filter(
+    if (this.#startMs > beforeMs) return []
+    return [...this.#nodes.all].filter(
       (node) =>
         hasWaitedTooLong(node, nowMs) ||
         (node.isEphemeral && node.lastSeenMs < beforeMs && !isOnline(node.identity)),
@@ -260,27 +264,26 @@ export class Registry {
 
   /** By name or identity. Throws AppError. */
   require(nameOrIdentity: string): NodeRecord {
-    const node = this.#nodes.get(nameOrIdentity) ?? this.#byName(nameOrIdentity)
+    const node = this.#nodes.get(nameOrIdentity) ?? this.#nodes.named(nameOrIdentity)
     if (node !== undefined) return node
     throw new AppError(ERROR_CODES.usage, `there is no node ${nameOrIdentity}`, {
       hint: 'see all of them: overlay hub nodes',
     })
   }
 
+  /** Throws StoreError; then the node is still part of the network. */
   remove(node: NodeRecord, event: Departure): void {
-    this.#nodes.delete(node.identity)
-    this.#names.delete(node.name)
-    this.#leases.delete(node.v4)
-    for (const key of keysOf(node)) this.#keyOwners.delete(key)
+    const { identity, name } = node
     const removal = this.revocations.removalOf(node, event)
-    this.#options.store.transaction(() => {
-      this.#options.store.deleteNode(node.identity)
-      this.revocations.write(removal, this.#options.store)
-      this.#audit(event, node.name, node.identity)
+    this.#writer.write((store) => {
+      store.deleteNode(identity)
+      this.revocations.write(removal, store)
+      store.appendAudit(this.#record(event, name, identity))
     })
+    this.#forget(node)
     this.revocations.remember(removal)
-    this.consents.forget(node.identity)
-    this.#touched.add(node.identity)
+    this.consents.forget(identity)
+    this.#touched.add(identity)
   }
 
   rename(node: NodeRecord, name: string): NodeRecord {
@@ -320,11 +323,11 @@ export class Registry {
   #freeName(wanted: string, isExact: boolean): string | undefined {
     const name = wanted === '' ? 'node' : wanted
     if (!DNS_LABEL.test(name)) return undefined
-    if (!this.#names.has(name)) return name
+    if (!this.#nodes.isNamed(name)) return name
     if (isExact) return undefined
     for (let number = 2; number <= MAX_NODES; number++) {
       const numbered = `${name.slice(0, 57)}-${number}`
-      if (!this.#names.has(numbered)) return numbered
+      if (!this.#nodes.isNamed(numbered)) return numbered
     }
     return undefined
   }
@@ -337,36 +340,56 @@ export class Registry {
     return this.#leases.tryFind(identity, foreign)
   }
 
-  #byName(name: string): NodeRecord | undefined {
-    for (const node of this.#nodes.values()) if (node.name === name) return node
-    return undefined
+  #save(node: NodeRecord, event: string, detail = ''): void {
+    this.#writer.write((store) => this.#put(node, event, store, detail))
+    this.#rememberStored(node)
   }
 
-  #save(node: NodeRecord, event: string, detail = ''): void {
-    const before = this.#nodes.get(node.identity)
-    const isOther = before?.state !== node.state || before.tags.join() !== node.tags.join()
-    this.#options.store.transaction(() => {
-      this.#options.store.putNode(node)
-      // Tags decide who may know whom: what they took away must not be had by an older ticket or directory.
-      if (isOther) this.revocations.advance(this.#options.store)
-      this.#audit(event, node.name, detail)
-    })
-    if (isOther) this.#touched.add(node.identity)
+  #put(node: NodeRecord, event: string, store: Store, detail = ''): void {
+    store.putNode(node)
+    // Tags decide who may know whom: what they took away must not be had by an older ticket or directory.
+    if (isOther(this.#nodes.get(node.identity), node)) this.revocations.advance(store)
+    store.appendAudit(this.#record(event, node.name, detail))
+  }
+
+  /**
+   * Keys are the node's own decision, signed by it and said again in every hello: the one change that goes on
+   * from memory where the store fails, because refusing it would cut the node off from its peers.
+   */
+  #saveKeys(node: NodeRecord): void {
+    try {
+      this.#save(node, 'node.key_changed')
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error
+      this.#remember(node)
+      this.#unsaved.add(node.identity)
+    }
+  }
+
+  #rememberStored(node: NodeRecord): void {
+    if (isOther(this.#nodes.get(node.identity), node)) this.#touched.add(node.identity)
     this.#remember(node)
+    this.#unsaved.stored(node)
+  }
+
+  #rememberSeen(node: NodeRecord): void {
+    this.#remember(node)
+    this.#unsaved.seen(node)
   }
 
   #remember(node: NodeRecord): void {
-    const before = this.#nodes.get(node.identity)
-    for (const key of keysOf(before)) this.#keyOwners.delete(key)
-    for (const key of keysOf(node)) this.#keyOwners.set(key, node.identity)
-    if (before !== undefined && before.name !== node.name) this.#names.delete(before.name)
-    this.#nodes.set(node.identity, node)
-    this.#names.add(node.name)
+    this.#nodes.put(node)
     this.#leases.add(node.v4)
   }
 
-  #audit(event: string, subject: string, detail: string): void {
-    this.#options.store.appendAudit({ atMs: this.#options.wallNowMs(), event, subject, detail })
+  #forget({ identity, v4 }: NodeRecord): void {
+    this.#nodes.delete(identity)
+    this.#leases.delete(v4)
+    this.#unsaved.forget(identity)
+  }
+
+  #record(event: string, subject: string, detail = ''): AuditRecord {
+    return { atMs: this.#options.wallNowMs(), event, subject, detail }
   }
 }
 
@@ -375,39 +398,6 @@ function isAllowed(one: NodeRecord, other: NodeRecord): boolean {
   return one.state === 'approved' && other.state === 'approved' && tagsAllow(one.tags, other.tags)
 }
 
-/** What a node hears that is none any more, then and whenever it comes back. */
-export function removedRefusal({ name, event = 'node.removed', atMs }: RemovalRecord): Refusal {
-  const message = `${name} ${FAREWELLS[event]}`
-  const retryAfterS = REMOVED_RETRY_S
-  if (event === 'node.rejected') {
-    const hint = 'ask whoever runs the hub for a new token'
-    return { type: 'refused', code: 'rejected', message, hint, retryAfterS }
-  }
-  const hint = 'to come back, join with a new token'
-  return { type: 'refused', code: 'removed', message, hint, retryAfterS, removedAtS: Math.floor(atMs / 1000) }
-}
-
-const FAREWELLS: Readonly<Record<Departure, string>> = {
-  'node.removed': 'was removed from this network',
-  'node.left': 'has left this network',
-  'node.expired': 'was forgotten: it was away, or not approved, for too long',
-  'node.rejected': 'was not let into this network',
-}
-
-const NOT_KNOWN: Enrolment = refuse(
-  'unknown',
-  'the hub does not know this node',
-  'if its store was restored from an older backup: join with a new token',
-)
-
 function describeTags(tags: readonly string[]): string {
   return tags.length === 0 ? 'none' : tags.join(',')
-}
-
-function refuse(code: Refusal['code'], message: string, hint: string): { readonly refusal: Refusal } {
-  return { refusal: { type: 'refused', code, message, hint } }
-}
-
-function keysOf(node: NodeRecord | undefined): string[] {
-  return [node?.tunnelKey, node?.previousTunnelKey].flatMap((signed) => signed?.key ?? [])
 }

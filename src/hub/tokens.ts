@@ -4,7 +4,8 @@ import { formatBase64, formatHex, tryParseBase64 } from '../base/bytes.js'
 import { AppError, ERROR_CODES } from '../base/errors.js'
 import { DNS_LABEL } from '../net/dns-label.js'
 import type { Crypto, RandomBytes } from '../wireguard/crypto.js'
-import type { Store, TokenRecord } from './store.js'
+import type { AuditRecord, Store, TokenRecord } from './store.js'
+import type { StoreWriter } from './store-writer.js'
 
 const SECRET_BYTES = 16
 /** Of the hash of a secret: enough to tell tokens apart, and it leads nobody to the secret. */
@@ -13,6 +14,7 @@ const MAX_TOKENS = 10_000
 
 export interface TokensOptions {
   readonly store: Store
+  readonly writer: StoreWriter
   readonly crypto: Crypto
   readonly random: RandomBytes
   readonly wallNowMs: () => number
@@ -36,10 +38,12 @@ export class Tokens {
 
   /** Returns the secret, in base64. Throws AppError. */
   create(request: TokenRequest): { readonly secret: string; readonly id: string } {
-    const { store, crypto, random, wallNowMs } = this.#options
+    const { store, writer, crypto, random, wallNowMs } = this.#options
     const { lifetimeMs, uses, ...rest } = request
-    this.#dropOld()
-    if (store.tokens().length >= MAX_TOKENS) {
+    const nowMs = wallNowMs()
+    const tokens = store.tokens()
+    const old = tokens.filter(({ expiresAtMs }) => expiresAtMs <= nowMs)
+    if (tokens.length - old.length >= MAX_TOKENS) {
       throw new AppError(ERROR_CODES.usage, `there are ${MAX_TOKENS} tokens already`, {
         hint: 'take some back: overlay hub token revoke ID; see: overlay hub token list',
       })
@@ -47,11 +51,13 @@ export class Tokens {
     for (const word of [rest.nodeName, ...rest.tags]) if (word !== '') requireLabel(word)
     const secret = random(SECRET_BYTES)
     const hash = formatBase64(crypto.hash(secret))
-    const token = { hash, usesLeft: uses, expiresAtMs: wallNowMs() + lifetimeMs, ...rest }
+    const token = { hash, usesLeft: uses, expiresAtMs: nowMs + lifetimeMs, ...rest }
     const id = tokenId(token)
-    store.transaction(() => {
+    const detail = `${id}, uses ${uses}, for ${lifetimeMs / 1000} s`
+    writer.write(() => {
+      for (const expired of old) store.deleteToken(expired.hash)
       store.putToken(token)
-      this.#audit('token.created', rest.nodeName, `${id}, uses ${uses}, for ${lifetimeMs / 1000} s`)
+      store.appendAudit(this.#record('token.created', rest.nodeName, detail))
     })
     return { secret: formatBase64(secret), id }
   }
@@ -65,7 +71,7 @@ export class Tokens {
 
   /** Throws AppError. */
   revoke(id: string): TokenRecord {
-    const { store } = this.#options
+    const { store, writer } = this.#options
     const found = store.tokens().filter((token) => tokenId(token) === id)
     const [first] = found
     if (first === undefined) {
@@ -73,9 +79,9 @@ export class Tokens {
         hint: 'see all of them: overlay hub token list',
       })
     }
-    store.transaction(() => {
+    writer.write(() => {
       for (const { hash } of found) store.deleteToken(hash)
-      this.#audit('token.revoked', first.nodeName, `${id}, uses left ${first.usesLeft}`)
+      store.appendAudit(this.#record('token.revoked', first.nodeName, `${id}, uses left ${first.usesLeft}`))
     })
     return first
   }
@@ -88,21 +94,14 @@ export class Tokens {
     return token !== undefined && token.expiresAtMs > wallNowMs() ? token : undefined
   }
 
-  spend(token: TokenRecord): void {
-    const { store } = this.#options
+  /** In a transaction. */
+  spend(token: TokenRecord, store: Store): void {
     if (token.usesLeft <= 1) store.deleteToken(token.hash)
     else store.putToken({ ...token, usesLeft: token.usesLeft - 1 })
   }
 
-  #dropOld(): void {
-    const { store, wallNowMs } = this.#options
-    for (const { hash, expiresAtMs } of store.tokens()) {
-      if (expiresAtMs <= wallNowMs()) store.deleteToken(hash)
-    }
-  }
-
-  #audit(event: string, subject: string, detail: string): void {
-    this.#options.store.appendAudit({ atMs: this.#options.wallNowMs(), event, subject, detail })
+  #record(event: string, subject: string, detail: string): AuditRecord {
+    return { atMs: this.#options.wallNowMs(), event, subject, detail }
   }
 }
 

@@ -3,10 +3,11 @@
 import { networkPrefix4 } from '../../src/control/addresses.js'
 import { type Identity, identityFromSeed } from '../../src/control/identity.js'
 import type { HubMessage, NodeMessage, RelayInfo } from '../../src/control/messages.js'
+import { createNetwork } from '../../src/hub/create-network.js'
 import type { HubEffect, SessionId } from '../../src/hub/effects.js'
 import { Hub } from '../../src/hub/hub.js'
 import { MemoryStore } from '../../src/hub/memory-store.js'
-import { createNetwork, Registry } from '../../src/hub/registry.js'
+import { Registry } from '../../src/hub/registry.js'
 import type { Store } from '../../src/hub/store.js'
 import { nobleCrypto } from '../../src/wireguard/crypto-noble.js'
 import { HANDSHAKE_HASH, helloOf, type TestNode, WALL_MS } from './control.js'
@@ -18,12 +19,16 @@ export const RELAY: RelayInfo = { key: IDENTITY.text, host: 'hub.example.org', p
 
 export class HubWorld {
   nowMs: number = WALL_MS
-  readonly store: Store = new MemoryStore()
+  readonly store: Store
   readonly registry: Registry
   readonly hub: Hub
   readonly sent: HubEffect[] = []
 
-  constructor(network: { needsApproval?: boolean; needsConsent?: boolean } = {}) {
+  constructor(
+    network: { needsApproval?: boolean; needsConsent?: boolean } = {},
+    store: Store = new MemoryStore(),
+  ) {
+    this.store = store
     const { needsApproval = false, needsConsent = false } = network
     const options = {
       store: this.store,

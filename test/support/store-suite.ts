@@ -1,7 +1,7 @@
 /** What every store of a hub does, whichever driver it is. */
 
 import { expect, it } from 'vitest'
-import type { NodeRecord, Store, TokenRecord } from '../../src/hub/store.js'
+import type { NetworkRecord, NodeRecord, Store, TokenRecord } from '../../src/hub/store.js'
 import { testNode, WALL_MS } from './control.js'
 
 export function nodeRecord(number: number, more: Partial<NodeRecord> = {}): NodeRecord {
@@ -20,6 +20,14 @@ export function nodeRecord(number: number, more: Partial<NodeRecord> = {}): Node
   }
 }
 
+export const NETWORK: NetworkRecord = {
+  name: 'home',
+  prefix4: '100.64.0.0/16',
+  prefix6: 'fd00::/48',
+  needsApproval: true,
+  needsConsent: true,
+}
+
 const TOKEN: TokenRecord = {
   hash: 'aGFzaA==',
   nodeName: '',
@@ -34,16 +42,14 @@ export function describeStore(open: () => Promise<Store>): void {
   it('keeps network, nodes and tokens as they were put last', async () => {
     const store = await open()
     expect([store.network(), store.nodes(), store.tokens()]).toEqual([undefined, [], []])
-    const prefixes = { prefix4: '100.64.0.0/16', prefix6: 'fd00::/48' }
-    const network = { name: 'home', ...prefixes, needsApproval: true, needsConsent: true }
-    store.setNetwork({ ...network, needsApproval: false })
-    store.setNetwork(network)
+    store.setNetwork({ ...NETWORK, needsApproval: false })
+    store.setNetwork(NETWORK)
     store.putNode(nodeRecord(1))
     store.putNode(nodeRecord(2))
     store.putNode(nodeRecord(1, { name: 'renamed' }))
     store.putToken(TOKEN)
     store.putToken({ ...TOKEN, usesLeft: 2 })
-    expect(store.network()).toEqual(network)
+    expect(store.network()).toEqual(NETWORK)
     expect([...store.nodes()].map(({ name }) => name).sort()).toEqual(['node-2', 'renamed'])
     expect(store.nodes()).toContainEqual(nodeRecord(2))
     expect(store.tokens()).toEqual([{ ...TOKEN, usesLeft: 2 }])

@@ -40,6 +40,11 @@ function formatHubStatus(answer: HubStatus): string {
     ['relay key', answer.relayKey],
     ...answer.processes.map((one): [string, string] => [one.name, formatProcess(one)]),
   ]
+  const { failure, hint, since, unsaved } = answer.store
+  if (failure !== undefined) {
+    rows.push(['store', `${failure}, since ${since ?? ''}: no node can join, ${unsaved} nodes are not saved`])
+    rows.push(['', `hint: ${hint ?? ''}`])
+  }
   if (answer.processes.length === 1) rows.push(['front', 'does not run: nobody gets in; see the log'])
   if (answer.needsConsent) rows.push(['consent', 'two nodes reach each other when both have said yes'])
   const odd = Object.entries(answer.counters).filter(

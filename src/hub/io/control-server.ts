@@ -137,6 +137,17 @@ export class ControlServer {
     return result
   }
 
+  /** The same where nobody waits for what becomes of it: false if it failed. One fault ends no other session. */
+  attempt(change: (effects: HubEffect[]) => void): boolean {
+    try {
+      this.carryOut(change)
+      return true
+    } catch (error) {
+      this.#options.onFault(error)
+      return false
+    }
+  }
+
   stop(): void {
     for (const { socket, timer } of this.#connections.values()) {
       clearTimeout(timer)
@@ -198,11 +209,12 @@ export class ControlServer {
       return
     }
     this.#rateLimited += 1
-    this.carryOut((effects) => this.#options.hub.handleFlood(connection.id, effects))
+    const { hub } = this.#options
+    if (!this.attempt((effects) => hub.handleFlood(connection.id, effects))) this.#end(connection)
   }
 
   #handleMessage(connection: Connection, bytes: Uint8Array): void {
-    const { hub, onFault } = this.#options
+    const { hub } = this.#options
     const { id, session, from } = connection
     const isTooLong = bytes.length > MAX_NODE_MESSAGE_BYTES + SEAL_BYTES
     const plain = isTooLong ? undefined : session?.open(bytes)
@@ -213,13 +225,8 @@ export class ControlServer {
       return
     }
     const { handshakeHash } = session
-    try {
-      this.carryOut((effects) => hub.handleMessage(id, message, { handshakeHash, from }, effects))
-    } catch (error) {
-      // The store failed, most likely: a full disk must not end the sessions of all others.
-      onFault(error)
-      this.#end(connection)
-    }
+    const isDone = this.attempt((effects) => hub.handleMessage(id, message, { handshakeHash, from }, effects))
+    if (!isDone) this.#end(connection)
   }
 
   #closed(connection: Connection): void {
@@ -228,7 +235,7 @@ export class ControlServer {
     this.#connections.delete(connection.id)
     this.#strangers.delete(connection)
     connection.session?.wipe()
-    this.carryOut((effects) => this.#options.hub.handleClosed(connection.id, effects))
+    this.attempt((effects) => this.#options.hub.handleClosed(connection.id, effects))
   }
 
   #waitFor(connection: Connection, timeoutMs: number): void {

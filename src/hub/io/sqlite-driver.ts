@@ -17,7 +17,7 @@ export interface SqliteStatement {
   all(...values: readonly SqliteValue[]): unknown[]
 }
 
-/** What both modules have alike. */
+/** What both modules have alike. Calls throw what `tryResultCode` reads. */
 export interface SqliteDatabase {
   exec(sql: string): unknown
   prepare(sql: string): SqliteStatement
@@ -54,6 +54,32 @@ export async function loadSqlite(): Promise<SqliteOpener> {
       cause: error,
     })
   }
+}
+
+/** The primary result codes that a store tells apart, of https://www.sqlite.org/rescode.html. */
+const RESULT_CODES = {
+  5: 'BUSY',
+  6: 'LOCKED',
+  8: 'READONLY',
+  10: 'IOERR',
+  11: 'CORRUPT',
+  13: 'FULL',
+  14: 'CANTOPEN',
+  26: 'NOTADB',
+} as const
+
+type ResultCode = (typeof RESULT_CODES)[keyof typeof RESULT_CODES] | 'ERROR'
+
+/** Why SQLite refused; undefined for an error that is not from SQLite. */
+export function tryResultCode(error: unknown): ResultCode | undefined {
+  if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'string') return undefined
+  if (error.code === 'ERR_SQLITE_ERROR') {
+    const number = 'errcode' in error && typeof error.errcode === 'number' ? error.errcode & 0xff : 1
+    return Object.entries(RESULT_CODES).find(([code]) => Number(code) === number)?.[1] ?? 'ERROR'
+  }
+  const [, word] = /^SQLITE_([A-Z]+)/.exec(error.code) ?? []
+  if (word === undefined) return undefined
+  return Object.values(RESULT_CODES).find((name) => name === word) ?? 'ERROR'
 }
 
 /**

@@ -3,8 +3,9 @@
  * and lasting, also when the process is killed in the middle of one.
  */
 
-import { chmodSync } from 'node:fs'
+import { chmodSync, closeSync, openSync, statSync } from 'node:fs'
 import { AppError, ERROR_CODES } from '../../base/errors.js'
+import { toPlatformError } from '../../platform/system-error.js'
 import type {
   AuditRecord,
   ConsentRecord,
@@ -14,8 +15,10 @@ import type {
   Store,
   TokenRecord,
 } from '../store.js'
+import { StoreError } from '../store-error.js'
 import { AuditTable } from './audit-table.js'
-import { loadSqlite, type SqliteDatabase, type SqliteStatement } from './sqlite-driver.js'
+import { loadSqlite, type SqliteDatabase, type SqliteOpener, type SqliteStatement } from './sqlite-driver.js'
+import { damagedStore, toStoreError, withStoreErrors } from './store-faults.js'
 
 const FILE_MODE = 0o600
 /** Calls are synchronous, so all of the hub waits meanwhile. */
@@ -41,29 +44,68 @@ const MIGRATIONS: readonly string[] = [
    CREATE INDEX audit_by_share ON audit (subject, event, id);`,
 ]
 
-/** Throws AppError: the file is none of ours, or this Node has no SQLite. */
+/** Makes the store of a new hub. Throws AppError, also if there is one already. */
+export async function createSqliteStore(path: string): Promise<Store> {
+  const open = await loadSqlite()
+  try {
+    closeSync(openSync(path, 'wx', FILE_MODE))
+  } catch (error) {
+    throw toPlatformError(error, `cannot make the store ${path}`, 'run as root')
+  }
+  return await opened(open, path, (database) => migrate(database))
+}
+
+/** Throws StoreError for a file that is missing, empty or damaged; AppError where this Node has no SQLite. */
 export async function openSqliteStore(path: string): Promise<Store> {
   const open = await loadSqlite()
-  let database: SqliteDatabase | undefined
-  try {
-    database = open(path)
-    chmodSync(path, FILE_MODE)
-    database.exec(`PRAGMA busy_timeout = ${LOCK_PATIENCE_MS}`)
-    database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL')
+  if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) === 0) throw damagedStore(path, undefined)
+  const store = await opened(open, path, (database) => {
+    // Read here and whole, so that a damage is told now, and not when half of the nodes have come.
+    const [verdict] = database.prepare('PRAGMA integrity_check(1)').all() as { integrity_check: string }[]
+    if (verdict?.integrity_check !== 'ok' || versionOf(database) === 0) throw damagedStore(path, verdict)
     migrate(database)
-    return new SqliteStore(database)
+  })
+  try {
+    // JSON inside a sound page can be damaged, too.
+    if (store.network() === undefined) throw damagedStore(path, undefined)
+    store.nodes()
+    store.tokens()
+    return store
   } catch (error) {
-    database?.close()
-    if (error instanceof AppError) throw error
-    throw new AppError(ERROR_CODES.config, `cannot open the store ${path}: ${describe(error)}`, {
-      hint: 'give the hub another directory with --state, or put a backup in its place',
-      cause: error,
-    })
+    store.close()
+    throw error
   }
 }
 
+function opened(open: SqliteOpener, path: string, prepare: (database: SqliteDatabase) => void): Store {
+  let database: SqliteDatabase | undefined
+  try {
+    database = withStoreErrors(open(path), path)
+    database.exec(`PRAGMA busy_timeout = ${LOCK_PATIENCE_MS}`)
+    database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL')
+    prepare(database)
+    return new SqliteStore(database, path)
+  } catch (error) {
+    tryClose(database)
+    throw toStoreError(error, path)
+  }
+}
+
+/** A store that fails may fail to close, too; what made it fail is what counts. */
+function tryClose(database: SqliteDatabase | undefined): void {
+  try {
+    database?.close()
+  } catch {
+    // Nothing of it was kept.
+  }
+}
+
+function versionOf(database: SqliteDatabase): number {
+  return (database.prepare('PRAGMA user_version').get() as { user_version: number }).user_version
+}
+
 function migrate(database: SqliteDatabase): void {
-  const { user_version: version } = database.prepare('PRAGMA user_version').get() as { user_version: number }
+  const version = versionOf(database)
   if (version > MIGRATIONS.length) {
     throw new AppError(ERROR_CODES.config, `the store is of version ${version}, newer than this program`, {
       hint: 'run the newer program',
@@ -100,15 +142,17 @@ class SqliteStore implements Store {
   readonly #putToken: SqliteStatement
   readonly #findToken: SqliteStatement
   readonly #audit: AuditTable
+  readonly #path: string
   #isInTransaction = false
 
-  constructor(database: SqliteDatabase) {
+  constructor(database: SqliteDatabase, path: string) {
     this.#database = database
+    this.#path = path
     this.#putNode = database.prepare('INSERT OR REPLACE INTO nodes VALUES (?, ?)')
     this.#putToken = database.prepare('INSERT OR REPLACE INTO tokens VALUES (?, ?)')
     this.#findToken = database.prepare('SELECT record FROM tokens WHERE hash = ?')
     this.#audit = new AuditTable(database)
-    this.#audit.trim()
+    this.#trimAudit()
   }
 
   network(): NetworkRecord | undefined {
@@ -176,7 +220,7 @@ class SqliteStore implements Store {
 
   findToken(hash: string): TokenRecord | undefined {
     const row = this.#findToken.get(hash) as { record: string } | undefined
-    return row === undefined ? undefined : (JSON.parse(row.record) as TokenRecord)
+    return row === undefined ? undefined : this.#parse<TokenRecord>(row.record)
   }
 
   putToken(token: TokenRecord): void {
@@ -214,12 +258,25 @@ class SqliteStore implements Store {
     this.#database.close()
   }
 
+  /** At the next start, where the disk is full or locked at this one. */
+  #trimAudit(): void {
+    try {
+      this.#audit.trim()
+    } catch (error) {
+      if (!(error instanceof StoreError) || error.fault === 'damaged') throw error
+    }
+  }
+
   #records<T>(query: string): T[] {
     const rows = this.#database.prepare(query).all() as { record: string }[]
-    return rows.map(({ record }) => JSON.parse(record) as T)
+    return rows.map(({ record }) => this.#parse<T>(record))
   }
-}
 
-function describe(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
+  #parse<T>(record: string): T {
+    try {
+      return JSON.parse(record) as T
+    } catch (error) {
+      throw damagedStore(this.#path, error)
+    }
+  }
 }
