@@ -9,7 +9,6 @@
 import { AppError, ERROR_CODES } from '../base/errors.js'
 import type { Logger } from '../base/log.js'
 import type { DataPlane, DataPlaneEvent, DataPlaneListener } from '../dataplane/contract.js'
-import type { BlockFieldName, PeerBlocks } from '../dataplane/peer-block.js'
 import { type Endpoint, formatEndpoint } from '../net/endpoint.js'
 import type { Path, SocketId } from '../net/path.js'
 import { isDisco } from '../paths/disco.js'
@@ -19,9 +18,9 @@ import type { Crypto, RandomBytes } from '../wireguard/crypto.js'
 import { Device } from '../wireguard/device.js'
 import type { Effect, Effects } from '../wireguard/effects.js'
 import { formatKeyHex, formatShortKey, type PublicKey } from '../wireguard/keys.js'
-import type { TransportActivity } from '../wireguard/timers.js'
 import { type CarriedTotals, DeviceCounters } from './device-counters.js'
 import { closeSockets, type OpenSockets, openSockets } from './outer-sockets.js'
+import { LivePeerActivity, SlotActivity } from './slot-activity.js'
 
 /**
  * Whoever finds paths for managed peers. Called within a turn of the engine: what it asks of the engine's
@@ -162,6 +161,19 @@ export class Engine {
     this.#take((nowMs) => this.#device.handlePeerRestarted(publicKey, nowMs))
   }
 
+  /** Where initiations to a managed peer go; undefined: where data goes. */
+  setHandshakePath(publicKey: PublicKey, path: Path | undefined): void {
+    this.#take((nowMs) => this.#device.setHandshakePath(publicKey, path, nowMs))
+  }
+
+  /** To a managed peer: an empty message, if there is a keypair. */
+  sendKeepalive(publicKey: PublicKey): void {
+    this.#take((_nowMs, effects) => {
+      const peer = this.#device.findPeer(publicKey)
+      if (peer?.isManaged === true) effects.push({ kind: 'sendKeepalive', slot: peer.slot })
+    })
+  }
+
   openFramePort(): SocketId {
     return this.#plane.openFramePort()
   }
@@ -190,9 +202,9 @@ export class Engine {
   }
 
   /** A live view; valid as long as the peer is there. */
-  activityOf(publicKey: PublicKey): SlotActivity | undefined {
-    const slot = this.#device.slotOf(publicKey)
-    return slot === undefined ? undefined : new SlotActivity(this.#plane.blocks, slot)
+  activityOf(publicKey: PublicKey): LivePeerActivity | undefined {
+    const peer = this.#device.findPeer(publicKey)
+    return peer && new LivePeerActivity(this.#plane.blocks, peer)
   }
 
   /** Closes everything and forgets all keys. Idempotent. */
@@ -372,39 +384,5 @@ export class Engine {
       if (keys.size <= capacity) continue
       throw new AppError(ERROR_CODES.config, `cannot hold ${keys.size} peers: the limit is ${capacity}`)
     }
-  }
-}
-
-/** A live view of one slot for the timers. */
-export class SlotActivity implements TransportActivity {
-  readonly #blocks: PeerBlocks
-  readonly #slot: number
-
-  constructor(blocks: PeerBlocks, slot: number) {
-    this.#blocks = blocks
-    this.#slot = slot
-  }
-
-  get lastSendMs(): number {
-    return this.#get('lastSendMs')
-  }
-  get lastDataSendMs(): number {
-    return this.#get('lastDataSendMs')
-  }
-  get firstUnansweredSendMs(): number {
-    return this.#get('firstUnansweredSendMs')
-  }
-  get lastReceiveMs(): number {
-    return this.#get('lastReceiveMs')
-  }
-  get lastDataReceiveMs(): number {
-    return this.#get('lastDataReceiveMs')
-  }
-  get firstUnansweredReceiveMs(): number {
-    return this.#get('firstUnansweredReceiveMs')
-  }
-
-  #get(field: BlockFieldName): number {
-    return this.#blocks.get(this.#slot, field)
   }
 }

@@ -16,7 +16,7 @@ import { z } from 'zod'
 import { PATH_KINDS, type PathKind } from '../paths/candidates.js'
 import { MAPPINGS } from '../paths/disco.js'
 import type { Mapping } from '../paths/nat.js'
-import { WHY_CODES, type WhyCode } from '../paths/path-record.js'
+import { WHY_CODES, WHY_NOTES, type WhyCode, type WhyNote } from '../paths/path-record.js'
 import type { PeerState } from '../wireguard/configuration.js'
 import type { ApiFailure } from './api-failure.js'
 import type { CarriedTotals } from './device-counters.js'
@@ -109,6 +109,8 @@ export interface WhyReport {
   readonly reason: string
   /** The one thing that would help; empty if nothing would. */
   readonly help: string
+  /** What is true of the way besides; codes are stable. */
+  readonly notes: readonly { readonly code: WhyNote; readonly text: string }[]
   readonly ownMapping: Mapping
   readonly peerMapping: Mapping
   readonly ownCandidates: readonly string[]
@@ -256,6 +258,7 @@ export const whyReports: z.ZodType<readonly WhyReport[]> = z.array(
     code: z.enum(['DIRECT', ...WHY_CODES]),
     reason: z.string(),
     help: z.string(),
+    notes: z.array(z.object({ code: z.enum(WHY_NOTES), text: z.string() })),
     ownMapping: mapping,
     peerMapping: mapping,
     ownCandidates: z.array(z.string()),

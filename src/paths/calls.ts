@@ -10,7 +10,7 @@ import { isPrivate, isWorthTrying, type PathKind, pathKindOf } from './candidate
 import type { Candidate, CandidateKind, DiscoMessage } from './disco.js'
 import type { DiscoPair } from './disco-pair.js'
 import type { FinderEffect, OwnPosition } from './finder-types.js'
-import { type HardPlan, planHardSearch } from './hard-search.js'
+import { type HardPlan, isHard, planHardSearch } from './hard-plan.js'
 import type { Mapping } from './nat.js'
 import type { PathChoice } from './path-choice.js'
 import { isReachedByUdp } from './path-record.js'
@@ -77,9 +77,14 @@ export class Calls {
     )
   }
 
-  /** By what both have said: undefined if no technique is needed, or none has a chance. */
-  planHardSearch(): HardPlan | undefined {
-    return this.#heard && planHardSearch(this.#options.own(), this.#heard)
+  /** By what both have said: see planHardSearch. */
+  planHardSearch(hasFailed: boolean): HardPlan | undefined {
+    return this.#heard && planHardSearch(this.#options.own(), this.#heard, hasFailed)
+  }
+
+  /** One of the two sides is known to give each destination another port. */
+  get isEitherHard(): boolean {
+    return isHard(this.#options.own().mapping) || isHard(this.peerMapping)
   }
 
   /** Of a proven path over UDP. */

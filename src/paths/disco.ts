@@ -10,7 +10,7 @@
  *
  * | type | body |
  * | 1 ping | txid 12 |
- * | 2 pong | txid 12 · endpoint 18 that the ping came from · run 4, drawn by the sender when it started |
+ * | 2 pong | txid 12 · endpoint 18 that the ping came from · run 4, drawn by the sender when it started · ms since the last authentic message 4, ffffffff none, fffffffe none, and no keypair |
  * | 3 call | TAI64N 12 · mapping 1, 0x80 set where ports come in order, 0x40 where a path was lost, 0x20 where TCP is tried · lowest port 2 · highest port 2 · count 1 · count × (kind 1 · endpoint 18) |
  *
  * An endpoint is an address of 16 bytes, v4-mapped if need be, and a port of 2; numbers are big-endian.
@@ -29,6 +29,7 @@ import { concatBytes, equalBytes, formatHex } from '../base/bytes.js'
 import type { Endpoint } from '../net/endpoint.js'
 import { ENDPOINT_BYTES, encodeEndpoint, tryDecodeEndpoint } from '../net/endpoint-bytes.js'
 import { TIMESTAMP_BYTES } from '../wireguard/constants.js'
+import type { ReceivedAgo } from './data-proof.js'
 import { ENVELOPE_BYTES, MAGIC, TAG_END } from './disco-key.js'
 import type { Mapping } from './nat.js'
 
@@ -41,7 +42,10 @@ const LOST = 0x40
 const TRIES_TCP = 0x20
 const RUN_AT: number = 1 + TRANSACTION_ID_BYTES + ENDPOINT_BYTES
 export const RUN_BYTES = 4
-const PONG_BYTES: number = RUN_AT + RUN_BYTES
+const RECEIVED_AT: number = RUN_AT + RUN_BYTES
+const PONG_BYTES: number = RECEIVED_AT + 4
+const RECEIVED_NOTHING = 0xffff_ffff
+const NO_KEYPAIR = 0xffff_fffe
 /** Bound on what one call may make its receiver try. */
 export const MAX_CANDIDATES = 32
 
@@ -72,6 +76,8 @@ export type DiscoMessage =
       readonly transactionId: Uint8Array
       readonly observed: Endpoint
       readonly run: number
+      /** When the sender got an authentic message of WireGuard's from the receiver last. */
+      readonly received: ReceivedAgo
     }
   | {
       readonly kind: 'call'
@@ -117,6 +123,7 @@ export function encodeDisco(message: DiscoMessage): Uint8Array {
       plain.set(message.transactionId, 1)
       plain.set(encodeEndpoint(message.observed), 1 + TRANSACTION_ID_BYTES)
       viewOf(plain).setUint32(RUN_AT, message.run)
+      viewOf(plain).setUint32(RECEIVED_AT, encodeReceived(message.received))
       return plain
     }
     case 'call': {
@@ -145,15 +152,27 @@ export function tryDecodeDisco(plain: Uint8Array, sizeBytes: number): DiscoMessa
       // A shorter one would make the answer longer than the question.
       return plain.length < PONG_BYTES ? undefined : { kind: 'ping', transactionId, sizeBytes }
     case PONG: {
-      const observed =
-        plain.length < PONG_BYTES ? undefined : tryDecodeEndpoint(plain, 1 + TRANSACTION_ID_BYTES)
-      return observed && { kind: 'pong', transactionId, observed, run: viewOf(plain).getUint32(RUN_AT) }
+      if (plain.length < PONG_BYTES) return undefined
+      const observed = tryDecodeEndpoint(plain, 1 + TRANSACTION_ID_BYTES)
+      const run = viewOf(plain).getUint32(RUN_AT)
+      const received = decodeReceived(viewOf(plain).getUint32(RECEIVED_AT))
+      return observed && { kind: 'pong', transactionId, observed, run, received }
     }
     case CALL:
       return tryDecodeCall(plain)
     default:
       return undefined
   }
+}
+
+function encodeReceived(received: ReceivedAgo): number {
+  if (received === 'nothing') return RECEIVED_NOTHING
+  return received === 'noKeypair' ? NO_KEYPAIR : Math.min(Math.ceil(received), NO_KEYPAIR - 1)
+}
+
+function decodeReceived(ms: number): ReceivedAgo {
+  if (ms === RECEIVED_NOTHING) return 'nothing'
+  return ms === NO_KEYPAIR ? 'noKeypair' : ms
 }
 
 /** Candidates of an unknown kind, and those that are no endpoint, are left out. */

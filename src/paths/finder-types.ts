@@ -28,10 +28,16 @@ export interface OwnPosition {
 
 /** Live, from the data plane: times on the caller's clock, 0 for never. */
 export interface PeerActivity {
+  readonly lastSendMs: number
   readonly lastDataSendMs: number
+  /** Not later than lastReceiveMs if all is answered. */
   readonly firstUnansweredSendMs: number
   readonly lastReceiveMs: number
   readonly lastDataReceiveMs: number
+  /** When the newest keypair was agreed upon. */
+  readonly keypairMs: number
+  /** When the initiation that waits for its answer was sent; 0 if none does. */
+  readonly initiationMs: number
 }
 
 export type FinderEffect =
@@ -44,6 +50,10 @@ export type FinderEffect =
     }
   /** Data goes there from now on. */
   | { readonly kind: 'usePath'; readonly path: Path; readonly pathKind: PathKind }
+  /** Initiations go there from now on, and one that is unanswered is begun anew; undefined: where data goes. */
+  | { readonly kind: 'useHandshakePath'; readonly path: Path | undefined }
+  /** An empty message, sealed for the peer, over the path that data takes. */
+  | { readonly kind: 'sendKeepalive' }
   /** Fresh sockets for a search, answered by handleSockets; their numbers are negative. */
   | { readonly kind: 'openSockets'; readonly count: number }
   /** It carries a proven path, which the peer may have chosen: it becomes a data socket. */

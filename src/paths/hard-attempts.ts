@@ -4,7 +4,8 @@
  */
 
 import type { Endpoint } from '../net/endpoint.js'
-import { type HardEffect, type HardPlan, HardSearch, type HardSearchOptions } from './hard-search.js'
+import type { HardPlan } from './hard-plan.js'
+import { type HardEffect, HardSearch, type HardSearchOptions } from './hard-search.js'
 
 /** Plain pings get so long before a technique begins. */
 const DELAY_MS = 120
@@ -27,6 +28,11 @@ export class HardAttempts {
   #nextMs = 0
   /** What the peer told last of where it is to be met. */
   #told: HardPlan['meetAt']
+
+  /** The last one came to nothing. */
+  get hasFailed(): boolean {
+    return this.#pauseMs > FIRST_PAUSE_MS
+  }
 
   get isRunning(): boolean {
     return this.#search !== undefined

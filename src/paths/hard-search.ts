@@ -1,18 +1,7 @@
 /**
- * Ways through NATs that choose another port for each destination, where pings to known endpoints cannot
- * meet. Sans-IO. One technique for each pair of NATs, chosen by what both sides said of themselves:
+ * Carries out what hard-plan.ts has chosen against NATs that give each destination another port. Sans-IO.
  *
- * | here | there | what is done here |
- * | easy | hard, few ports known | sweep: one ping to each of them |
- * | easy | hard, random | spray: pings to random ports of its range, while it fans |
- * | hard, random | easy | fan: many sockets, one ping of each, so that many of our ports are open |
- * | hard, in order | easy | bracket: learns the ports before and after that of a fresh socket, tells them |
- * | hard, in order | the same | meet: both tell ports that they will come by, and write there (meeting.ts) |
- * | hard, small range | the same | both fan and spray at once |
- *
- * M open ports against N probes in a range of R meet with probability 1 - exp(-M N / R).
- *
- * Each has a budget of sockets, probes and time, and ends; then the sockets are closed.
+ * Each technique has a budget of sockets, probes and time, and ends; then the sockets are closed.
  *
  * Some routers keep few sessions, and one whose table is full lets nobody begin anything for half a minute. So
  * before a large search it is measured how much room there is (room-survey.ts). Where it cannot be, a fan stops at
@@ -23,26 +12,11 @@ import type { Endpoint } from '../net/endpoint.js'
 import type { IpAddress } from '../net/ip.js'
 import type { Path } from '../net/path.js'
 import type { RandomBytes } from '../wireguard/crypto.js'
-import { BRACKET_SOCKETS, Bracket } from './bracket.js'
-import { MEETING_SOCKETS, Meeting } from './meeting.js'
-import type { Mapping, PortChoice } from './nat.js'
+import { Bracket } from './bracket.js'
+import { type HardPlan, MAX_SWEEP, sizeOf } from './hard-plan.js'
+import { Meeting } from './meeting.js'
 import { ServerQuestions } from './server-questions.js'
 
-/** M N / R of the techniques by chance: 1 - exp(-4.6) is 99 %. */
-const EXPECTED_MEETINGS = 4.6
-const MAX_SOCKETS = 256
-/** A range so small that fewer sockets do; a carrier may give no more. */
-const SMALL_RANGE = 4096
-const SMALL_RANGE_SOCKETS = 64
-const MAX_PROBES = 1180
-/** Both ranges small: so many probes of each side. */
-const BLOCK_PROBES = 1400
-/** The geometric mean of both ranges: above it chance is too small for the budget. */
-const MAX_BLOCK_RANGE = 800
-/** Ports learnt by a bracket are fewer, unless the NAT is very busy. */
-const MAX_SWEEP = 96
-/** Sessions that any router keeps beside those of its owners. */
-const HARMLESS_SESSIONS = 64
 /** Sockets of a fan before each of which the router has to show that there is room. */
 const GATES: readonly number[] = [96, 128, 176]
 const GATE_RESEND_AFTER_MS = 150
@@ -52,99 +26,6 @@ const STEP_MS = 10
 const PROBES_PER_STEP = 10
 /** Where both sides depend on chance, what is open must not close before the other side comes by. */
 const BLOCK_PROBES_PER_STEP = 20
-const FIRST_PORT = 1024
-const LAST_PORT = 65_535
-
-type Technique = 'sweep' | 'spray' | 'fan' | 'bracket' | 'meet' | 'blocks'
-
-export interface HardSide {
-  readonly mapping: Mapping
-  /** Of external ports: a range, or nothing known. */
-  readonly ports: readonly [low: number, high: number]
-  readonly isSequential: boolean
-}
-
-export interface HardPlan {
-  readonly technique: Technique
-  readonly sockets: number
-  /** Probes to random ports of `range`, or to all of it. */
-  readonly probes: number
-  readonly range: readonly [low: number, high: number]
-  /** Where the peer is to be met, if it has told; good for one meeting. */
-  readonly meetAt?: readonly [former: number, latter: number] | undefined
-}
-
-/** Undefined if neither side needs it, one has not surveyed its ports yet, or nothing has a chance. */
-export function planHardSearch(own: HardSide, peer: HardSide): HardPlan | undefined {
-  if (!isSurveyed(own) || !isSurveyed(peer)) return undefined
-  const range = rangeOf(peer)
-  const size = sizeOf(range)
-  if (!isHard(own.mapping)) {
-    if (!isHard(peer.mapping)) return undefined
-    if (isKnown(peer.ports) && sizeOf(peer.ports) <= MAX_SWEEP) {
-      return { technique: 'sweep', sockets: 0, probes: sizeOf(peer.ports), range: peer.ports }
-    }
-    // Its bracket comes with a call of its own.
-    if (peer.isSequential) return undefined
-    const needed = Math.ceil((EXPECTED_MEETINGS * size) / socketsFor(size))
-    return { technique: 'spray', sockets: 0, probes: Math.min(MAX_PROBES, needed), range }
-  }
-  const ownSize = sizeOf(rangeOf(own))
-  if (!isHard(peer.mapping)) {
-    return own.isSequential
-      ? { technique: 'bracket', sockets: BRACKET_SOCKETS, probes: 0, range }
-      : { technique: 'fan', sockets: socketsFor(ownSize), probes: 0, range }
-  }
-  if (own.isSequential && peer.isSequential) {
-    const meetAt = isKnown(peer.ports) ? peer.ports : undefined
-    return { technique: 'meet', sockets: MEETING_SOCKETS, probes: 0, range, meetAt }
-  }
-  if (own.isSequential || peer.isSequential || Math.sqrt(ownSize * size) > MAX_BLOCK_RANGE) return undefined
-  return { technique: 'blocks', sockets: MAX_SOCKETS, probes: BLOCK_PROBES, range }
-}
-
-/** Whether it is to be known before how many sessions the router here has left. */
-export function needsRoom({ sockets, probes }: HardPlan): boolean {
-  return Math.max(sockets, probes) > HARMLESS_SESSIONS
-}
-
-/** Each socket of a fan is a session, and each probe to another port. */
-export function planWithin(plan: HardPlan, sessions: number): HardPlan {
-  return { ...plan, sockets: Math.min(plan.sockets, sessions), probes: Math.min(plan.probes, sessions) }
-}
-
-export function isHard(mapping: Mapping): boolean {
-  return mapping === 'addressDependent' || mapping === 'addressAndPortDependent'
-}
-
-/** What a call says of our ports: a range if they are random, all if nothing is known of them; none if in order. */
-export function portsToTell(choice: PortChoice | undefined): readonly [low: number, high: number] {
-  if (choice?.kind === 'sequential') return [0, 0]
-  return choice === undefined ? [FIRST_PORT, LAST_PORT] : [choice.low, choice.high]
-}
-
-/** Whether a side has said by now how its ports are chosen. */
-function isSurveyed(side: HardSide): boolean {
-  return !isHard(side.mapping) || side.isSequential || isKnown(side.ports)
-}
-
-function socketsFor(size: number): number {
-  return size <= SMALL_RANGE ? SMALL_RANGE_SOCKETS : MAX_SOCKETS
-}
-
-function rangeOf(side: HardSide): readonly [low: number, high: number] {
-  return isKnown(side.ports) ? side.ports : [FIRST_PORT, LAST_PORT]
-}
-
-function sizeOf([low, high]: readonly [low: number, high: number]): number {
-  return high - low + 1
-}
-
-function isKnown([low, high]: readonly [low: number, high: number]): boolean {
-  return low >= FIRST_PORT && high >= low
-}
-
-// --- the search --------------------------------------------------------------------------------
 
 export type HardEffect =
   | { readonly kind: 'send'; readonly path: Path; readonly bytes: Uint8Array }
@@ -209,9 +90,14 @@ export class HardSearch {
     return this.#probes
   }
 
+  /** Each of its sockets sends once to the peer. */
+  get #fans(): boolean {
+    return this.plan.technique === 'fan' || this.plan.technique === 'cross'
+  }
+
   nextDeadlineMs(): number {
     if (this.isDone) return Number.POSITIVE_INFINITY
-    const isFanning = this.plan.technique === 'fan' && this.#fanned < this.#sockets.length
+    const isFanning = this.#fans && this.#fanned < this.#sockets.length
     if (this.#ports.length > 0 || isFanning) return this.#nextStepMs
     return Math.min(this.#endMs, this.#meeting?.nextDeadlineMs() ?? this.#endMs)
   }
@@ -265,7 +151,7 @@ export class HardSearch {
 
   /** One more of our sockets sends to the peer's first endpoint; where both fan, sprays do it. */
   #fan(nowMs: number, effects: HardEffect[]): void {
-    if (this.plan.technique !== 'fan' || this.#fanned >= this.#sockets.length) return
+    if (!this.#fans || this.#fanned >= this.#sockets.length) return
     if (this.#isHeldUp(nowMs, effects)) return
     const socket = this.#sockets[this.#fanned]
     const [remote] = this.#options.peerEndpoints

@@ -3,8 +3,10 @@
 import { formatEndpoint } from '../net/endpoint.js'
 import type { Path } from '../net/path.js'
 import { PATH_KINDS, type PathKind } from './candidates.js'
+import { DataProof } from './data-proof.js'
+import { HandshakeRoute } from './handshake-route.js'
 import { MAX_KEEPALIVE_MS } from './keepalive.js'
-import { PathWidth } from './path-width.js'
+import { PathTrial, type TrialPace } from './path-trial.js'
 
 const MAX_PATHS = 16
 /**
@@ -17,6 +19,8 @@ const MIN_GAIN = 0.8
 const MIN_GAIN_MS = 5
 /** Weight of the latest ping in what is known of loss. */
 const LOSS_WEIGHT = 0.2
+/** Of pings as long as a full datagram. */
+export const WIDTH_PACE: TrialPace = { intervalMs: 300, intervalRtts: 3 }
 
 export interface KnownPath {
   key: string
@@ -28,7 +32,11 @@ export interface KnownPath {
   lastHeardMs: number
   /** Of pings, of the last few: 0 to 1. */
   loss: number
-  readonly width: PathWidth
+  /** Whether full datagrams come through. */
+  readonly width: PathTrial
+  /** Whether the peer gets data. */
+  readonly proof: DataProof
+  readonly handshakes: HandshakeRoute
 }
 
 export class KnownPaths {
@@ -61,7 +69,9 @@ export class KnownPaths {
       lastPongMs: nowMs,
       lastHeardMs: nowMs,
       loss: 0,
-      width: new PathWidth(),
+      width: new PathTrial(WIDTH_PACE),
+      proof: new DataProof(),
+      handshakes: new HandshakeRoute(),
     }
     this.#paths.set(known.key, known)
     known.path = path

@@ -72,9 +72,10 @@ export class Liveness {
   check(active: KnownPath, signs: LivenessSigns, nowMs: number): LivenessVerdict {
     const { activity, isPending } = signs
     if (this.#suspect !== undefined) return this.#examine(this.#suspect, active, nowMs)
-    const unansweredMs = activity?.firstUnansweredSendMs ?? 0
+    const { firstUnansweredSendMs: unansweredMs = 0, lastReceiveMs = 0 } = activity ?? {}
     const patienceMs = Math.max(SUSPICION_MS, SUSPICION_RTTS * active.rttMs)
-    const isSilent = unansweredMs > 0 && nowMs - Math.max(unansweredMs, active.lastPongMs) > patienceMs
+    const isSilent =
+      unansweredMs > lastReceiveMs && nowMs - Math.max(unansweredMs, active.lastPongMs) > patienceMs
     const isBusy = activity !== undefined && nowMs - lastUseOf(activity) < BUSY_MS
     const lifetimeMs = nowMs - signs.sinceMs < YOUNG_MS ? undefined : signs.lifetimeMs
     const intervalMs = isBusy ? HEARTBEAT_BUSY_MS : heartbeatMs(lifetimeMs)

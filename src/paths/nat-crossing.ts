@@ -8,7 +8,8 @@ import type { RandomBytes } from '../wireguard/crypto.js'
 import type { Calls } from './calls.js'
 import type { FinderEffect, OwnPosition } from './finder-types.js'
 import { HardAttempts } from './hard-attempts.js'
-import { type HardEffect, type HardPlan, type HardSearch, needsRoom, planWithin } from './hard-search.js'
+import { type HardPlan, needsRoom, planWithin } from './hard-plan.js'
+import type { HardEffect, HardSearch } from './hard-search.js'
 import type { PathChoice } from './path-choice.js'
 import type { PathRecord } from './path-record.js'
 import type { PingBook } from './ping-book.js'
@@ -32,10 +33,12 @@ export class NatCrossing {
     this.#options = options
   }
 
-  /** One of the two sides has said something new of itself. */
-  schedule(nowMs: number): void {
+  /** One of the two sides has said something new of itself, or plain pings have failed. */
+  schedule(nowMs: number, havePingsFailed: boolean): void {
     const { calls, choice } = this.#options
-    if (choice.isFar) this.#attempts.schedule(calls.planHardSearch(), nowMs)
+    if (!choice.isFar) return
+    const hasFailed = calls.isEitherHard ? this.#attempts.hasFailed : havePingsFailed
+    this.#attempts.schedule(calls.planHardSearch(hasFailed), nowMs)
   }
 
   /** What `askRoom` asked for: sessions that this search may begin, undefined if that could not be found out. */

@@ -2,14 +2,15 @@
  * Which of the proven paths to a peer carries data, and when it is left. Sans-IO.
  *
  * Data moves to a path that is clearly better. While data goes out and nothing comes back, the path is pinged;
- * if that stays unanswered too, data goes over the relay at once. So it does when short pings come through and
- * full datagrams do not.
+ * if that stays unanswered too, data goes over the relay at once. So it does when pings come through and data, or full
+ * datagrams, do not.
  */
 
 import { formatEndpoint } from '../net/endpoint.js'
 import { equalIp } from '../net/ip.js'
 import type { Path } from '../net/path.js'
 import type { PathKind } from './candidates.js'
+import type { ReceivedAgo } from './data-proof.js'
 import type { FinderEffect, OwnPosition, PeerActivity } from './finder-types.js'
 import { isBetter, type KnownPath, KnownPaths } from './known-paths.js'
 import { heartbeatMs, Liveness } from './liveness.js'
@@ -29,6 +30,8 @@ export interface ChoiceOptions {
   readonly pings: PingBook
   readonly targets: Targets
   readonly record: PathRecord
+  /** Undefined while it is not known. */
+  readonly relayRttMs: () => number | undefined
 }
 
 /** An answer to a ping of ours. */
@@ -37,6 +40,9 @@ export interface Proof {
   readonly kind: PathKind
   readonly rttMs: number
   readonly role: PingRole
+  /** The ping. */
+  readonly sentMs: number
+  readonly received: ReceivedAgo
 }
 
 export class PathChoice {
@@ -46,6 +52,8 @@ export class PathChoice {
   #active: KnownPath | undefined
   #sinceMs: number
   #hasBeenDirect = false
+  /** Handshakes do not go where data goes. */
+  #areHandshakesApart = false
 
   constructor(options: ChoiceOptions, nowMs: number) {
     this.#options = options
@@ -76,6 +84,11 @@ export class PathChoice {
   /** Of all proven paths. */
   get sockets(): number[] {
     return this.#paths.all.map(({ path }) => path.socket)
+  }
+
+  /** It is not proven yet that the peer gets what goes over the active path. */
+  get isOnTrial(): boolean {
+    return this.#active?.proof.isProven === false
   }
 
   /** Or over the hub, which stands in for a relay: the same peer under another number. */
@@ -109,11 +122,15 @@ export class PathChoice {
   }
 
   /** True if data moves there now. */
-  proven({ path, kind, rttMs, role }: Proof, nowMs: number, effects: FinderEffect[]): boolean {
+  proven(proof: Proof, nowMs: number, effects: FinderEffect[]): boolean {
+    const { path, kind, rttMs, role, sentMs, received } = proof
+    // Late answers of a path that was just left.
+    if (kind !== 'tcp' && this.#options.targets.isBarred(path.remote, nowMs)) return false
     const { known, dropped } = this.#paths.proven(path, kind, rttMs, nowMs, this.#active)
     if (dropped !== undefined) this.#drop(dropped, effects)
-    if (role !== 'plain') known.width.handleAnswer(role === 'long')
-    if (role === 'long' && known.kind !== 'tcp') this.#options.record.isNarrow = false
+    if (role === 'long' || role === 'beside') known.width.handleAnswer(role === 'long')
+    known.proof.handleAnswer(sentMs, received, role === 'afterData')
+    this.#noteVirtue(known, role)
     if (this.#active === known) this.#liveness.clear()
     return this.#choose(known, nowMs, effects)
   }
@@ -122,7 +139,8 @@ export class PathChoice {
   watch(nowMs: number, effects: FinderEffect[]): boolean {
     const active = this.#active
     if (active === undefined) return false
-    if (this.#isNarrow(active, nowMs, effects)) return true
+    this.#routeHandshakes(nowMs, effects)
+    if (this.#isDeaf(active, nowMs, effects) || this.#isNarrow(active, nowMs, effects)) return true
     const { activity, own, pings } = this.#options
     const signs = {
       activity: activity(),
@@ -142,6 +160,7 @@ export class PathChoice {
   /** While no data flows: true if the active path was left. */
   watchIdle(nowMs: number, effects: FinderEffect[]): boolean {
     const active = this.#active
+    this.#routeHandshakes(nowMs, effects)
     const proofMs = heartbeatMs(this.#options.own().lifetimeMs) + PROOF_GRACE_MS
     if (active === undefined || nowMs - active.lastPongMs <= proofMs) return false
     this.#useRelay('nothing was sent for a while, so the path was given up', nowMs, effects)
@@ -208,6 +227,8 @@ export class PathChoice {
     this.#liveness.clear()
     this.#sinceMs = nowMs
     this.#options.record.moved(nowMs, candidate.kind, candidate.path.remote)
+    candidate.proof.begin(this.#options.relayRttMs(), nowMs)
+    this.#routeHandshakes(nowMs, effects)
     effects.push({ kind: 'usePath', path: candidate.path, pathKind: candidate.kind })
     if (!candidate.width.isProven) this.#askWidth(candidate, nowMs, effects)
     return true
@@ -218,14 +239,67 @@ export class PathChoice {
     // A path that answers nothing at all is liveness's to judge.
     const verdict = this.#liveness.isSuspect ? 'nothing' : active.width.check(active.rttMs, nowMs)
     if (verdict === 'ask') this.#askWidth(active, nowMs, effects)
-    if (verdict !== 'narrow') return false
+    if (verdict !== 'failed') return false
     const { targets, record, own } = this.#options
     const { remote } = active.path
-    targets.bar(remote, nowMs)
-    record.isNarrow = true
+    targets.bar(remote, 'narrow', nowMs)
+    record.flaw = 'PATH_NARROW'
     const reason = `${formatEndpoint(remote)} takes no datagrams of ${own().wideBytes} bytes`
     this.#leave(active, reason, nowMs, effects)
     return true
+  }
+
+  /** A path over which pings come through and data does not would swallow it too. */
+  #isDeaf(active: KnownPath, nowMs: number, effects: FinderEffect[]): boolean {
+    const { activity, pings, targets, record } = this.#options
+    const signs = activity()
+    if (signs === undefined || this.#liveness.isSuspect) return false
+    const { path, proof, rttMs, width } = active
+    const verdict = proof.check(signs, rttMs, nowMs)
+    // What became deaf may have become narrow only.
+    if (verdict === 'doubt') width.restart()
+    if (verdict === 'keepalive') effects.push({ kind: 'sendKeepalive' })
+    if (verdict === 'ask') {
+      proof.asked(nowMs)
+      effects.push({ kind: 'send', path, bytes: pings.create(path, nowMs, 'afterData') })
+    }
+    if (verdict !== 'failed') return false
+    targets.bar(path.remote, 'deaf', nowMs)
+    record.flaw = 'DATA_DROPPED'
+    this.#leave(active, `${formatEndpoint(path.remote)} answers probes and gets no data`, nowMs, effects)
+    return true
+  }
+
+  /** What was said against the last path is not true of this one. */
+  #noteVirtue({ path, kind, proof, width }: KnownPath, role: PingRole): void {
+    const { record, targets } = this.#options
+    if (proof.isProven && record.flaw === 'DATA_DROPPED' && kind !== 'tcp') {
+      record.flaw = undefined
+      targets.unbar(path.remote)
+    }
+    if (role === 'long' && width.isProven && record.flaw === 'PATH_NARROW' && kind !== 'tcp')
+      record.flaw = undefined
+  }
+
+  /** They go over the path that data takes, or over the relay. */
+  #routeHandshakes(nowMs: number, effects: FinderEffect[]): void {
+    const { activity, record, relayPath, relayRttMs } = this.#options
+    const active = this.#active
+    const signs = activity()
+    if (active !== undefined && signs !== undefined) {
+      const { handshakes, proof, rttMs, lastPongMs } = active
+      const { isProven } = proof
+      const known = { activity: signs, isProven, rttMs, lastPongMs, relayRttMs: relayRttMs() }
+      const outcome = handshakes.check(known, nowMs)
+      if (outcome !== 'nothing') record.droppedHandshakes(nowMs, outcome === 'dropped')
+    }
+    const areApart = active?.handshakes.way === 'relay'
+    if (areApart === this.#areHandshakesApart) return
+    // One is unanswered: does the path answer at all?
+    if (areApart && active !== undefined && (signs?.initiationMs ?? 0) > 0)
+      this.#ping(active.path, nowMs, effects)
+    this.#areHandshakesApart = areApart
+    effects.push({ kind: 'useHandshakePath', path: areApart ? relayPath : undefined })
   }
 
   #askWidth({ path, width }: KnownPath, nowMs: number, effects: FinderEffect[]): void {
@@ -252,6 +326,7 @@ export class PathChoice {
     this.#sinceMs = nowMs
     record.lost(nowMs, reason)
     effects.push({ kind: 'usePath', path: relayPath, pathKind: 'relay' }, { kind: 'lost' })
+    this.#routeHandshakes(nowMs, effects)
   }
 
   /** What it has of its own is given back: a socket, a connection. */

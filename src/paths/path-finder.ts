@@ -15,6 +15,7 @@ import type { Path } from '../net/path.js'
 import type { RandomBytes } from '../wireguard/crypto.js'
 import { type Call, Calls } from './calls.js'
 import type { PathKind } from './candidates.js'
+import { PROOF_INTERVAL_MS, type ReceivedAgo } from './data-proof.js'
 import type { Candidate, DiscoMessage } from './disco.js'
 import type { DiscoPair } from './disco-pair.js'
 import { type FinderEffect, lastUseOf, type OwnPosition, type PeerActivity } from './finder-types.js'
@@ -31,6 +32,8 @@ import { TcpAttempts } from './tcp-attempts.js'
 
 /** Where a firewall is known to stop UDP, TCP is tried so long after a search began; else when it has failed. */
 const TCP_AFTER_MS = 350
+/** Where it is not known what a NAT is like, the worst is thought of it so long after a search began. */
+const GUESS_AFTER_MS = 700
 /** Data has flowed so recently that the path is kept open. */
 const USE_MS = 120_000
 /** Data that waits counts as flowing for so long. */
@@ -100,7 +103,8 @@ export class PathFinder {
     this.#options = options
     const pings = new PingBook(options.pair, options.random)
     const [targets, record] = [this.#targets, this.#record]
-    const choice = new PathChoice({ ...options, pings, targets, record }, nowMs)
+    const relayRttMs = (): number | undefined => this.#relayRttMs
+    const choice = new PathChoice({ ...options, pings, targets, record, relayRttMs }, nowMs)
     const tcp = new TcpAttempts(record)
     const calls = new Calls({ ...options, choice, tcp })
     this.#pings = pings
@@ -151,7 +155,7 @@ export class PathFinder {
   handleOwnChanged(nowMs: number, effects: FinderEffect[]): void {
     if (!this.#isInUse(nowMs)) return
     this.#startSearch(nowMs, effects)
-    this.#crossing.schedule(nowMs)
+    this.#crossing.schedule(nowMs, this.#record.hasFailed)
   }
 
   /** Data waits to be sent: the search need not wait until some is seen to flow. */
@@ -246,7 +250,8 @@ export class PathFinder {
     const suspectMs = this.#choice.nextDeadlineMs()
     if (suspectMs !== Number.POSITIVE_INFINITY) return suspectMs
     // Whether data flows must be looked up: seldom where it has not for long.
-    const checkMs = this.#lastCheckMs + (this.#isInUse(nowMs) ? CHECK_INTERVAL_MS : IDLE_CHECK_INTERVAL_MS)
+    const busyMs = this.#choice.isOnTrial ? PROOF_INTERVAL_MS : CHECK_INTERVAL_MS
+    const checkMs = this.#lastCheckMs + (this.#isInUse(nowMs) ? busyMs : IDLE_CHECK_INTERVAL_MS)
     return Math.min(checkMs, this.#search.nextDeadlineMs())
   }
 
@@ -281,11 +286,13 @@ export class PathFinder {
   #continueSearch(nowMs: number, effects: FinderEffect[]): void {
     for (let at = this.#search.takePings(nowMs); at !== undefined; at = this.#search.takePings(nowMs)) {
       if (at >= TCP_AFTER_MS && this.#calls.isUdpStopped) this.#beginTcp(false, nowMs, effects)
+      if (at >= GUESS_AFTER_MS) this.#crossing.schedule(nowMs, true)
       this.#probing.pingAll(nowMs, effects)
     }
     if (!this.#search.takeEnd(nowMs) || !this.#choice.isFar) return
     const { peerMapping, peerCandidates } = this.#calls
     this.#record.failed(nowMs, { own: this.#options.own(), peerMapping, peerCandidates })
+    this.#crossing.schedule(nowMs, true)
     this.#beginTcp(false, nowMs, effects)
   }
 
@@ -293,7 +300,7 @@ export class PathFinder {
     this.#calls.handle(call)
     if (this.#choice.active === undefined) this.#record.called(nowMs)
     else if (call.isLost && this.#choice.disbelieved(nowMs, effects)) this.#search.allow(nowMs)
-    this.#crossing.schedule(nowMs)
+    this.#crossing.schedule(nowMs, this.#record.hasFailed)
     const before = this.#targets.size
     const own = this.#options.own().prefixes.map(({ address }) => address)
     this.#targets.replace(call.candidates, own, nowMs)
@@ -320,15 +327,16 @@ export class PathFinder {
   }
 
   #relayPingIntervalMs(nowMs: number): number {
-    const unansweredMs = this.#options.activity()?.firstUnansweredSendMs ?? 0
-    if (unansweredMs === 0) return RELAY_PING_INTERVAL_MS
+    const { firstUnansweredSendMs: unansweredMs = 0, lastReceiveMs = 0 } = this.#options.activity() ?? {}
+    if (unansweredMs <= lastReceiveMs) return RELAY_PING_INTERVAL_MS
     const silentMs = nowMs - Math.max(unansweredMs, this.#onlineMs)
     return Math.min(RELAY_PING_INTERVAL_MS, Math.max(SILENT_PING_INTERVAL_MS, SILENT_SHARE * silentMs))
   }
 
   #handlePing(path: Path, transactionId: Uint8Array, nowMs: number, effects: FinderEffect[]): void {
     const { pair, random, run } = this.#options
-    const bytes = pair.seal({ kind: 'pong', transactionId, observed: path.remote, run }, random)
+    const received = this.#receivedAgo(nowMs)
+    const bytes = pair.seal({ kind: 'pong', transactionId, observed: path.remote, run, received }, random)
     effects.push({ kind: 'send', path, bytes })
     if (this.#choice.isRelay(path) || this.#choice.heard(path, nowMs)) return
     // The peer can reach us from there: it may be a candidate that it does not know of itself.
@@ -347,11 +355,11 @@ export class PathFinder {
     return this.#challenges <= MAX_STREAM_CHALLENGES
   }
 
-  #handlePong(path: Path, { transactionId, run }: Pong, nowMs: number, effects: FinderEffect[]): void {
-    const pending = this.#pings.take(path, transactionId, nowMs)
+  #handlePong(path: Path, pong: Pong, nowMs: number, effects: FinderEffect[]): void {
+    const pending = this.#pings.take(path, pong.transactionId, nowMs)
     if (pending === undefined) return
-    if (this.#peerRun !== undefined && this.#peerRun !== run) effects.push({ kind: 'restarted' })
-    this.#peerRun = run
+    if (this.#peerRun !== undefined && this.#peerRun !== pong.run) effects.push({ kind: 'restarted' })
+    this.#peerRun = pong.run
     if (pending.key !== keyOf(path)) return
     const rttMs = nowMs - pending.sentMs
     if (this.#choice.isRelay(path)) {
@@ -361,11 +369,19 @@ export class PathFinder {
     if (this.#choice.isStream(path)) effects.push({ kind: 'keepStream', path })
     else this.#targets.answered(path.remote)
     const kind = this.#choice.isStream(path) ? 'tcp' : this.#calls.kindOf(path)
-    const proof = { path, kind, rttMs, role: pending.role }
+    const { role, sentMs } = pending
+    const proof = { path, kind, rttMs, role, sentMs, received: pong.received }
     if (!this.#choice.proven(proof, nowMs, effects)) return
     this.#tcp.forgive()
     this.#tcp.end(effects)
     if (!this.#choice.isFar) this.#crossing.succeeded(nowMs)
+  }
+
+  /** When data of the peer came last, over whatever path: it is to know whether its path carries any. */
+  #receivedAgo(nowMs: number): ReceivedAgo {
+    const { lastReceiveMs = 0, keypairMs = 0 } = this.#options.activity() ?? {}
+    if (lastReceiveMs > 0) return Math.max(0, nowMs - lastReceiveMs)
+    return keypairMs > 0 ? 'nothing' : 'noKeypair'
   }
 
   #isInUse(nowMs: number): boolean {

@@ -6,7 +6,7 @@
 import { type Endpoint, formatEndpoint } from '../net/endpoint.js'
 import type { PathKind } from './candidates.js'
 import type { Candidate } from './disco.js'
-import { type HardPlan, isHard } from './hard-search.js'
+import { type HardPlan, isHard } from './hard-plan.js'
 import type { Mapping } from './nat.js'
 
 const MAX_EVENTS = 50
@@ -28,8 +28,13 @@ export const WHY_CODES = [
   'NAT_HARD_THERE',
   'FILTERED',
   'PATH_NARROW',
+  'DATA_DROPPED',
 ] as const
 export type WhyCode = (typeof WHY_CODES)[number]
+
+/** What is true of the way to the peer besides. */
+export const WHY_NOTES = ['HANDSHAKES_DROPPED'] as const
+export type WhyNote = (typeof WHY_NOTES)[number]
 
 export interface Failure {
   readonly own: { readonly candidates: readonly Candidate[]; readonly mapping: Mapping }
@@ -42,8 +47,9 @@ export class PathRecord {
   #failure: WhyCode = 'NOT_TRIED'
   #probes = 0
   #searches = 0
-  /** A direct path was left because full datagrams did not come through. */
-  isNarrow = false
+  /** Why the last direct path was left though it answered: until one is found that carries data. */
+  flaw: 'PATH_NARROW' | 'DATA_DROPPED' | undefined
+  #areHandshakesDropped = false
   #searchStartMs: number | undefined
   #searchMs: number | undefined
 
@@ -67,6 +73,11 @@ export class PathRecord {
   /** Of the latest success: ms from when the peer's candidates were known to the first answer. */
   get searchMs(): number | undefined {
     return this.#searchMs
+  }
+
+  /** Handshakes get lost on the direct path, and nothing else does. */
+  get areHandshakesDropped(): boolean {
+    return this.#areHandshakesDropped
   }
 
   get hasFailed(): boolean {
@@ -112,13 +123,22 @@ export class PathRecord {
     this.#add(nowMs, `${where} answered: data goes there (${kind})`)
   }
 
+  droppedHandshakes(nowMs: number, areDropped: boolean): void {
+    if (areDropped === this.#areHandshakesDropped) return
+    this.#areHandshakesDropped = areDropped
+    const [what, where] = areDropped
+      ? ['gets no handshake through', 'the relay']
+      : ['gets handshakes through', 'it']
+    this.#add(nowMs, `the direct path ${what}: they go over ${where}`)
+  }
+
   lost(nowMs: number, reason: string): void {
     this.#add(nowMs, `${reason}: data goes over the relay`)
   }
 
   failed(nowMs: number, failure: Failure): void {
     this.#searches += 1
-    const code = this.isNarrow ? 'PATH_NARROW' : explain(failure)
+    const code = this.flaw ?? explain(failure)
     if (code !== this.#failure || this.#searches === 1) this.#add(nowMs, `no endpoint answered (${code})`)
     this.#failure = code
   }

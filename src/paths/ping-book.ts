@@ -12,8 +12,8 @@ const PATIENCE_MS = 2000
 const SHARED_PATIENCE_MS = 5000
 const TRANSACTION_ID_BYTES = 12
 
-/** `long`: as a datagram of data gets; `beside`: a short one that went out with a long one. */
-export type PingRole = 'plain' | 'long' | 'beside'
+/** `long`: as a datagram of data gets; `beside`: a short one that went out with a long one, `afterData`: with data. */
+export type PingRole = 'plain' | 'long' | 'beside' | 'afterData'
 
 export interface Pending {
   readonly key: string

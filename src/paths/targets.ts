@@ -16,6 +16,11 @@ const MAX_NEW: number = 4 * MAX_CANDIDATES
 
 /** A path that is too narrow for data is not tried again for so long. */
 const NARROW_MS: number = 10 * 60_000
+/** One that gets no data through at all: twice as long each time. */
+const FIRST_DEAF_MS = 60_000
+const MAX_DEAF_MS: number = 60 * 60_000
+/** Endpoints that are barred; what the peer names anew stays so. */
+const MAX_BARS = 64
 
 interface Target {
   readonly endpoint: Endpoint
@@ -23,11 +28,16 @@ interface Target {
   isBehindNat: boolean
   unanswered: number
   spanStartMs: number
-  barredUntilMs: number
+}
+
+interface Bar {
+  readonly untilMs: number
+  readonly pauseMs: number
 }
 
 export class Targets {
   readonly #targets = new Map<string, Target>()
+  readonly #bars = new Map<string, Bar>()
   #named = 0
   #namedFromMs = Number.NEGATIVE_INFINITY
 
@@ -72,10 +82,10 @@ export class Targets {
   tryOnce(endpoint: Endpoint, nowMs: number): boolean {
     const key = formatEndpoint(endpoint)
     const known = this.#targets.get(key)
+    if (this.isBarred(endpoint, nowMs)) return false
     if (known === undefined && this.#targets.size >= MAX_CANDIDATES) return false
     const target = known ?? newTarget(endpoint, nowMs)
     this.#targets.set(key, target)
-    if (nowMs < target.barredUntilMs) return false
     if (nowMs - target.spanStartMs > SPAN_MS) {
       target.spanStartMs = nowMs
       target.unanswered = 0
@@ -85,10 +95,24 @@ export class Targets {
     return true
   }
 
-  /** Short pings come through there, and data does not. */
-  bar(endpoint: Endpoint, nowMs: number): void {
-    const target = this.#targets.get(formatEndpoint(endpoint))
-    if (target !== undefined) target.barredUntilMs = nowMs + NARROW_MS
+  /** Pings come through there, and no data, or nothing that is long. */
+  bar(endpoint: Endpoint, why: 'narrow' | 'deaf', nowMs: number): void {
+    const key = formatEndpoint(endpoint)
+    const before = this.#bars.get(key)?.pauseMs ?? FIRST_DEAF_MS / 2
+    const pauseMs = why === 'narrow' ? NARROW_MS : Math.min(MAX_DEAF_MS, 2 * before)
+    this.#bars.delete(key)
+    this.#bars.set(key, { untilMs: nowMs + pauseMs, pauseMs })
+    const [oldest] = this.#bars.keys()
+    if (this.#bars.size > MAX_BARS && oldest !== undefined) this.#bars.delete(oldest)
+  }
+
+  isBarred(endpoint: Endpoint, nowMs: number): boolean {
+    return nowMs < (this.#bars.get(formatEndpoint(endpoint))?.untilMs ?? 0)
+  }
+
+  /** Data comes through there. */
+  unbar(endpoint: Endpoint): void {
+    this.#bars.delete(formatEndpoint(endpoint))
   }
 
   answered(endpoint: Endpoint): void {
@@ -98,5 +122,5 @@ export class Targets {
 }
 
 function newTarget(endpoint: Endpoint, nowMs: number): Target {
-  return { endpoint, isBehindNat: false, unanswered: 0, spanStartMs: nowMs, barredUntilMs: 0 }
+  return { endpoint, isBehindNat: false, unanswered: 0, spanStartMs: nowMs }
 }

@@ -14,7 +14,7 @@ import type { RandomBytes } from '../wireguard/crypto.js'
 import { isPrivate } from './candidates.js'
 import { type Candidate, type CandidateKind, MAX_CANDIDATES } from './disco.js'
 import type { OwnPosition } from './finder-types.js'
-import { isHard, portsToTell } from './hard-search.js'
+import { isHard, portsToTell } from './hard-plan.js'
 import type { PortChoice } from './nat.js'
 import { Reflexive, type ReflexiveEffect } from './reflexive.js'
 

@@ -192,9 +192,16 @@ export class Device {
     this.#touch(peer, nowMs)
   }
 
-  /** Undefined if there is no such peer. */
-  slotOf(publicKey: PublicKey): number | undefined {
-    return this.#peers.findByAnyKey(publicKey)?.slot
+  /** Where initiations to a managed peer go; undefined: where data goes. */
+  setHandshakePath(publicKey: PublicKey, path: Path | undefined, nowMs: number): void {
+    const peer = this.#peers.findByAnyKey(publicKey)
+    peer?.setHandshakePath(path, nowMs)
+    this.#touch(peer, nowMs)
+  }
+
+  /** By any of its keys. */
+  findPeer(publicKey: PublicKey): Peer | undefined {
+    return this.#peers.findByAnyKey(publicKey)
   }
 
   /** Undefined if there is no room, or the key is our own: nobody is their own peer. */

@@ -74,6 +74,7 @@ type Handshake =
   | (OpenInitiation & {
       readonly kind: 'initiationSent'
       readonly attempt: number
+      readonly sentMs: number
       /** An initiation of theirs was answered meanwhile. */
       readonly isCrossed: boolean
     })
@@ -104,6 +105,8 @@ export class Peer {
   #lastInitiationReceivedMs = Number.NEGATIVE_INFINITY
   /** The keypair in use and one that they began came from crossing initiations: both sides would renew. */
   #isCrossed = false
+  #keypairMs = 0
+  #handshakePath: Path | undefined
 
   constructor(context: PeerContext, options: PeerOptions) {
     this.#context = context
@@ -122,6 +125,16 @@ export class Peer {
 
   get endpoint(): Endpoint | undefined {
     return this.#path.endpoint
+  }
+
+  /** When the newest keypair was agreed upon, in either role; 0 if there is none. */
+  get keypairMs(): number {
+    return this.#keypairMs
+  }
+
+  /** When the initiation that waits for its answer was sent; 0 if none does. */
+  get initiationMs(): number {
+    return this.#handshake.kind === 'initiationSent' ? this.#handshake.sentMs : 0
   }
 
   state(nowMs: number): PeerState {
@@ -185,6 +198,21 @@ export class Peer {
     if (this.isManaged && isTalking) this.timers.keysForgotten(nowMs, PATH_CHANGED_MIN_AGE_MS)
   }
 
+  /** Of a managed peer: where initiations go; undefined: where data goes. One that is unanswered is begun anew there. */
+  setHandshakePath(path: Path | undefined, nowMs: number): void {
+    if (!this.isManaged) return
+    const before = this.#initiationPath
+    this.#handshakePath = path
+    const after = this.#initiationPath
+    if (before !== undefined && after !== undefined && !equalPath(before, after)) {
+      this.timers.wayChanged(nowMs, PATH_CHANGED_MIN_AGE_MS)
+    }
+  }
+
+  get #initiationPath(): Path | undefined {
+    return this.#handshakePath ?? this.#path.current
+  }
+
   /** Ends keypairs and handshake, wipes their secrets and drops what waits; configuration stays. */
   forgetKeys(effects: Effects): void {
     this.#endHandshake()
@@ -206,7 +234,7 @@ export class Peer {
   #initiate(nowMs: number, effects: Effects): void {
     const attempt = this.#handshake.kind === 'initiationSent' ? this.#handshake.attempt + 1 : 1
     this.#endHandshake()
-    const path = this.#path.current
+    const path = this.#initiationPath
     const created = path && this.#tryCreateInitiation(attempt)
     if (path === undefined || created === undefined) {
       this.timers.cancelHandshake()
@@ -214,7 +242,7 @@ export class Peer {
       return
     }
     const { message, ...open } = created
-    this.#handshake = { kind: 'initiationSent', ...open, attempt, isCrossed: false }
+    this.#handshake = { kind: 'initiationSent', ...open, attempt, sentMs: nowMs, isCrossed: false }
     this.#sendHandshake(path, message, nowMs, effects)
     const retryMs = Math.min(REKEY_TIMEOUT_MS, MANAGED_RETRY_MS * 2 ** (attempt - 1))
     this.timers.handshakeInitiated(nowMs, this.isManaged ? retryMs : REKEY_TIMEOUT_MS)
@@ -381,6 +409,7 @@ export class Peer {
   /** An open handshake goes on: after a long sleep it may be newer than the keypairs that end here. */
   #removeKeypairs(effects: Effects): void {
     this.history.keypairsRemoved()
+    this.#keypairMs = 0
     effects.push({ kind: 'removeKeypairs', slot: this.slot })
   }
 
@@ -402,6 +431,7 @@ export class Peer {
     const keypair = { sendKey, receiveKey, ...names, createdAtMs: nowMs }
     effects.push({ kind: 'installKeypair', slot: this.slot, keypair })
     this.timers.keypairDerived(nowMs)
+    this.#keypairMs = nowMs
   }
 
   #completed(createdAtMs: number, nowMs: number, effects: Effects): void {

@@ -21,12 +21,23 @@ export const HARD: Omit<SimulatedNatOptions, 'ports'> = {
   mapping: 'addressAndPortDependent',
   filtering: 'addressAndPortDependent',
 }
+/** Another port for each address, but one for all ports there: so is what it lets in. */
+export const BY_ADDRESS: NodeOptions = {
+  nat: { mapping: 'addressDependent', filtering: 'addressDependent', ports: [1024, 65_535] },
+  ports: { kind: 'random', low: 1024, high: 65_535 },
+}
+/** The same, and a server with one address cannot tell. */
+export const BY_ADDRESS_UNSEEN: NodeOptions = { nat: BY_ADDRESS.nat ?? { ...HARD, ports: 'preserved' } }
 export const SEQUENTIAL: NodeOptions = {
   nat: { ...HARD, ports: 'sequential' },
   ports: { kind: 'sequential', step: 1 },
 }
 export function sequential(more: Partial<SimulatedNatOptions>): NodeOptions {
   return { ...SEQUENTIAL, nat: { ...HARD, ports: 'sequential', ...more } }
+}
+export const SEQUENTIAL_BY_ADDRESS: NodeOptions = {
+  ...SEQUENTIAL,
+  nat: { mapping: 'addressDependent', filtering: 'addressDependent', ports: 'sequential' },
 }
 export const RANDOM: NodeOptions = {
   nat: { ...HARD, ports: [1024, 65_535] },

@@ -27,10 +27,13 @@ const STUN = endpoint('198.51.100.1', 3478)
 const OTHER_STUN = endpoint('198.51.100.2', 3479)
 
 const IDLE: PeerActivity = {
+  lastSendMs: 0,
   lastDataSendMs: 0,
   firstUnansweredSendMs: 0,
   lastReceiveMs: 0,
   lastDataReceiveMs: 0,
+  keypairMs: 1,
+  initiationMs: 0,
 }
 
 export interface NodeOptions {
@@ -66,7 +69,11 @@ export class WorldNode {
   outsideAddress: string
   readonly moves: { readonly atMs: number; readonly kind: PathKind }[] = []
   readonly activity: { -readonly [K in keyof PeerActivity]: number } = { ...IDLE }
+  /** Undefined: where data goes. */
+  handshakePath: Path | undefined
   path: Path | undefined
+  /** WireGuard's messages. */
+  readonly received: { readonly atMs: number; readonly isRelayed: boolean }[] = []
   /** Ports of sockets of searches, by number. */
   readonly searchPorts: Map<number, number> = new Map()
   /** Sockets that were let go. */
@@ -143,17 +150,22 @@ export class PathWorld {
   isRelayDead = false
   /** Longer datagrams do not come through over UDP. */
   maxBytes: number = Number.POSITIVE_INFINITY
+  /** WireGuard's messages do not come through over UDP, and all else does. */
+  isDataDropped = false
   /** Whether the n-th datagram over UDP gets lost. */
   isLost: (count: number) => boolean = () => false
   readonly #queue: Datagram[] = []
   readonly streams: Stream[] = []
   readonly #stun = new SimulatedStunServer(STUN, OTHER_STUN)
+  readonly #servers: readonly Endpoint[]
   readonly #nodeOptions: { readonly a: NodeOptions; readonly b: NodeOptions }
   readonly #ports: ReadonlyMap<WorldNode, PortChoice | undefined>
   #datagrams = 0
 
-  constructor(a: NodeOptions, b: NodeOptions) {
+  /** `servers`: two have two addresses, as it takes to tell every kind of NAT. */
+  constructor(a: NodeOptions, b: NodeOptions, servers: readonly Endpoint[] = [STUN, OTHER_STUN]) {
     this.#nodeOptions = { a, b }
+    this.#servers = servers
     this.a = new WorldNode(1, a, () => this.nowMs)
     this.b = new WorldNode(2, b, () => this.nowMs)
     this.#ports = new Map([
@@ -171,7 +183,7 @@ export class PathWorld {
     this.turn(node, (effects) => {
       node.manager.setSockets({ v4: 1, v6: undefined, port: node.inside.port }, this.nowMs, effects)
       node.manager.setAddresses([prefix], this.nowMs, effects)
-      node.manager.setServers([STUN, OTHER_STUN], this.nowMs, effects)
+      node.manager.setServers(this.#servers, this.nowMs, effects)
       node.manager.setTcpPort(node.tcpPort, this.nowMs, effects)
     })
     const relayPath: Path = { socket: RELAY_PORT, remote: endpoint('192.0.2.99', 1), local: undefined }
@@ -214,17 +226,25 @@ export class PathWorld {
     if (isFirst) {
       this.turn(node, (effects) => node.manager.handleWanted(other.knownKey, this.nowMs, effects))
     }
-    if (node.activity.firstUnansweredSendMs === 0) node.activity.firstUnansweredSendMs = this.nowMs
+    const { firstUnansweredSendMs, lastReceiveMs } = node.activity
+    if (firstUnansweredSendMs <= lastReceiveMs) node.activity.firstUnansweredSendMs = this.nowMs
+    this.#sendMessage(node, true)
+  }
+
+  /** One of WireGuard's, over the path that data takes. */
+  #sendMessage(node: WorldNode, isData: boolean): void {
+    const other = this.#other(node)
     const { path } = node
+    node.activity.lastSendMs = this.nowMs
     if (path === undefined) return
     const arrive = (): void => {
       if (other.isAway) return
       other.activity.lastReceiveMs = this.nowMs
-      other.activity.lastDataReceiveMs = this.nowMs
-      other.activity.firstUnansweredSendMs = 0
+      if (isData) other.activity.lastDataReceiveMs = this.nowMs
+      other.received.push({ atMs: this.nowMs, isRelayed: path.socket === RELAY_PORT })
     }
     if (path.socket === RELAY_PORT) this.#overTcp(node, path, arrive)
-    else this.#overUdp(node, path, () => arrive())
+    else if (!this.isDataDropped) this.#overUdp(node, path, () => arrive())
   }
 
   turn(node: WorldNode, input: (effects: PathEffect[]) => void): void {
@@ -330,6 +350,12 @@ export class PathWorld {
         break
       case 'restarted':
         node.restarts.push(this.nowMs)
+        break
+      case 'useHandshakePath':
+        node.handshakePath = effect.path
+        break
+      case 'sendKeepalive':
+        this.#sendMessage(node, false)
         break
       case 'measureRoom':
         this.#measureRoom(node, new RoomSurvey())

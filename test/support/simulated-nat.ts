@@ -110,10 +110,14 @@ export class SimulatedNat {
   /** Where a datagram goes inside; undefined if it is filtered. */
   inbound(outside: Endpoint, remote: Endpoint): Endpoint | undefined {
     const { filtering } = this.#options
-    const entry = [...this.#entries.values()].find((candidate) => equalEndpoint(candidate.outside, outside))
     const scope = scopeOf(filtering, remote)
+    // One port may serve several destinations.
+    const entry = [...this.#entries.values()].find(
+      (candidate) =>
+        equalEndpoint(candidate.outside, outside) &&
+        candidate.permitted.some((other) => scopeOf(filtering, other) === scope),
+    )
     if (entry === undefined || !this.#isAlive(entry)) return undefined
-    if (!entry.permitted.some((other) => scopeOf(filtering, other) === scope)) return undefined
     entry.isAnswered = true
     return entry.inside
   }

@@ -46,6 +46,7 @@ function formatWhy(report: WhyReport, isVerbose: boolean): string {
     `${code}: ${reason}`,
   ]
   if (help !== '') lines.push(`what would help: ${help}`)
+  for (const note of report.notes) lines.push(`${note.code}: ${note.text}`)
   if (isVerbose) {
     lines.push(
       `NAT here: ${report.ownMapping}; there: ${report.peerMapping}; ${probes} probes sent`,

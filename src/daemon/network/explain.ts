@@ -3,7 +3,7 @@
 import { formatEndpoint } from '../../net/endpoint.js'
 import type { Candidate } from '../../paths/disco.js'
 import type { FinderStatus } from '../../paths/path-finder.js'
-import type { WhyCode } from '../../paths/path-record.js'
+import type { WhyCode, WhyNote } from '../../paths/path-record.js'
 import type { WhyReport } from '../local-api-schema.js'
 import type { MembershipStatus } from './membership.js'
 import { round } from './network-status.js'
@@ -33,10 +33,19 @@ const WORDS: Readonly<Record<WhyCode, readonly [reason: string, help: string]>> 
     'short messages come through directly and full ones do not: a link on the way has a small MTU',
     'set a smaller MTU on both nodes, such as MTU = 1280 in [Interface]',
   ],
+  DATA_DROPPED: [
+    'probes come through directly and WireGuard’s messages do not: a firewall on the way recognises and drops them',
+    'let UDP between the two through; until then data goes over TCP or the relay',
+  ],
   FILTERED: [
     'both sides can use UDP, but nothing came through between them: a firewall on the way drops it',
     'let UDP between the two through, or let one router map a port',
   ],
+}
+
+const NOTES: Readonly<Record<WhyNote, string>> = {
+  HANDSHAKES_DROPPED:
+    'a firewall on the direct path recognises WireGuard’s handshakes and drops them: they go over the relay, data goes directly',
 }
 
 export function explainNodes(status: MembershipStatus, nowMs: number): WhyReport[] {
@@ -61,6 +70,7 @@ function explain(node: string, finder: FinderStatus, status: MembershipStatus, n
     code,
     reason,
     help,
+    notes: notesOf(finder).map((note) => ({ code: note, text: NOTES[note] })),
     ownMapping: status.own.mapping,
     peerMapping: finder.peerMapping,
     ownCandidates: status.own.candidates.map(describe),
@@ -69,6 +79,10 @@ function explain(node: string, finder: FinderStatus, status: MembershipStatus, n
     searchMs: round(record.searchMs),
     events: record.events.map(({ atMs, text }) => ({ agoS: Math.round((nowMs - atMs) / 100) / 10, text })),
   }
+}
+
+function notesOf({ record, kind }: FinderStatus): WhyNote[] {
+  return record.areHandshakesDropped && kind !== 'relay' ? ['HANDSHAKES_DROPPED'] : []
 }
 
 function describe({ kind, endpoint }: Candidate): string {

@@ -142,6 +142,12 @@ export class PathDriver {
       case 'restarted':
         engine.handlePeerRestarted(effect.publicKey)
         break
+      case 'useHandshakePath':
+        engine.setHandshakePath(effect.publicKey, effect.path)
+        break
+      case 'sendKeepalive':
+        engine.sendKeepalive(effect.publicKey)
+        break
       case 'measureRoom':
         void this.#measureRoom(effect.servers)
         break

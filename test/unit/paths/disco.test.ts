@@ -20,6 +20,7 @@ const PONG: DiscoMessage = {
   transactionId: TRANSACTION_ID,
   observed: endpoint('203.0.113.1', 0x1234),
   run: 0xdeadbeef,
+  received: 0x1234,
 }
 const CALL: DiscoMessage = {
   kind: 'call',
@@ -83,7 +84,9 @@ describe('a disco message', () => {
       `6f766c01${formatHex(tag)}${formatHex(countingBytes(24, 7))}`,
     )
     const plain = nobleCrypto.xopen(key, countingBytes(24, 7), datagram.slice(36), datagram.slice(0, 12))
-    expect(plain).toEqual(hex('02 0102030405060708090a0b0c 00000000000000000000ffff cb007101 1234 deadbeef'))
+    expect(plain).toEqual(
+      hex('02 0102030405060708090a0b0c 00000000000000000000ffff cb007101 1234 deadbeef 00001234'),
+    )
   })
 
   it('is padded to a wanted size, and a ping never shorter than its pong', () => {
@@ -113,7 +116,9 @@ describe('a disco message', () => {
   })
 
   it('may say more in later versions, and is read as far as it is known', () => {
-    const longer = hex('02 0102030405060708090a0b0c 00000000000000000000ffff cb007101 1234 deadbeef ffffff')
+    const longer = hex(
+      '02 0102030405060708090a0b0c 00000000000000000000ffff cb007101 1234 deadbeef 00001234 ffffff',
+    )
     expect(pairOf(BOB, ALICE).open(sealed(longer))).toEqual(PONG)
     const call =
       '03 404142434445464748494a4b 02 0000 0000 02 ff 00000000000000000000ffff cb007101 1234 00 00000000000000000000ffff cb007102 0009'

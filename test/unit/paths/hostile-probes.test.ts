@@ -55,7 +55,10 @@ const ping = (): Uint8Array => sealed({ kind: 'ping', transactionId: ID, sizeByt
 function prove(path: Path): PathEffect[] {
   const asked = effectsOf(path, ping())
   const answers = challenges(asked, path).flatMap((transactionId) =>
-    effectsOf(path, sealed({ kind: 'pong', transactionId, observed: path.remote, run: 1 })),
+    effectsOf(
+      path,
+      sealed({ kind: 'pong', transactionId, observed: path.remote, run: 1, received: 'nothing' }),
+    ),
   )
   return [...asked, ...answers]
 }

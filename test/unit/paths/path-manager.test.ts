@@ -4,16 +4,20 @@ import { describe, expect, it } from 'vitest'
 import { formatEndpoint } from '../../../src/net/endpoint.js'
 import {
   BLOCK,
+  BY_ADDRESS,
+  BY_ADDRESS_UNSEEN,
   FULL,
   OPEN,
   RANDOM,
   RESTRICTED,
   SEQUENTIAL,
+  SEQUENTIAL_BY_ADDRESS,
   STRICT,
   sequential,
 } from '../../support/nat-kinds.js'
 import { PathWorld, RTT_MS } from '../../support/path-world.js'
 import { seededRandom } from '../../support/seeded-random.js'
+import { endpoint } from '../../support/simulated-nat.js'
 
 describe('easy NATs', () => {
   const kinds = { open: OPEN, 'full cone': FULL, 'address-restricted': RESTRICTED, 'port-restricted': STRICT }
@@ -84,7 +88,8 @@ describe('hard NATs', () => {
       500,
       140,
     ],
-    ['sequential, by address', sequential({ mapping: 'addressDependent' }), SEQUENTIAL, 500, 140],
+    ['by address, against a port-restricted one', BY_ADDRESS, STRICT, 3000, 1500],
+    ['sequential, by address', SEQUENTIAL_BY_ADDRESS, SEQUENTIAL, 500, 140],
   ] as const)('%s', (_name, left, right, limitMs, budget) => {
     const world = new PathWorld(left, right)
     const before = world.a.sent + world.b.sent
@@ -154,6 +159,57 @@ describe('hard NATs', () => {
       world.run(50_000, [world.a])
       expect(world.a.sent - after).toBeLessThan(100)
       expect(techniques(world)).toHaveLength(2)
+    })
+  })
+
+  describe('by address, as servers with two addresses and two ports tell', () => {
+    const servers = [
+      endpoint('198.51.100.1', 3478),
+      endpoint('198.51.100.2', 3479),
+      endpoint('198.51.100.1', 3479),
+    ]
+
+    it.each([
+      ['both', BY_ADDRESS, BY_ADDRESS, 3000, 1750],
+      ['against a random one', BY_ADDRESS, RANDOM, 3000, 1500],
+      ['against one in order', BY_ADDRESS, SEQUENTIAL, 3000, 1500],
+      ['against one of a carrier', BY_ADDRESS, BLOCK, 3000, 1500],
+      ['and in order, against a random one', SEQUENTIAL_BY_ADDRESS, RANDOM, 700, 140],
+    ] as const)('%s', (_name, left, right, limitMs, budget) => {
+      for (const [a, b] of [
+        [left, right],
+        [right, left],
+      ] as const) {
+        const world = new PathWorld(a, b, servers)
+        const before = world.a.sent + world.b.sent
+        expect(world.untilDirect(limitMs, [world.a])).toBeDefined()
+        expect(world.a.sent + world.b.sent - before).toBeLessThanOrEqual(budget + 200)
+      }
+    })
+  })
+
+  describe('where servers have one address, and cannot tell', () => {
+    const servers = [endpoint('198.51.100.1', 3478), endpoint('198.51.100.1', 3479)]
+
+    it.each([
+      ['by address, against a port-restricted one', BY_ADDRESS_UNSEEN, STRICT],
+      ['by address, both', BY_ADDRESS_UNSEEN, BY_ADDRESS_UNSEEN],
+      ['by address, against one that filters by address', BY_ADDRESS_UNSEEN, RESTRICTED],
+    ] as const)('are thought of when plain pings fail: %s', (_name, left, right) => {
+      const world = new PathWorld(left, right, servers)
+      expect(world.status(world.a)?.peerMapping).toBe('unknown')
+      expect(world.untilDirect(4000, [world.a])).toBeDefined()
+    })
+
+    it('are not searched for again and again where something else stops UDP', () => {
+      const world = new PathWorld(STRICT, STRICT, servers)
+      world.maxBytes = 70 // questions to servers come through, pings do not
+      world.a.isTcpBlocked = true
+      world.run(5000, [world.a])
+      const before = world.a.sent
+      world.run(50_000, [world.a])
+      expect(world.a.sent - before).toBeLessThan(150)
+      expect(world.status(world.a)?.record.code).toBe('FILTERED')
     })
   })
 

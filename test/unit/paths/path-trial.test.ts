@@ -1,15 +1,16 @@
 import { expect, it } from 'vitest'
-import { PathWidth } from '../../../src/paths/path-width.js'
+import { WIDTH_PACE } from '../../../src/paths/known-paths.js'
+import { PathTrial } from '../../../src/paths/path-trial.js'
 import { seededRandom } from '../../support/seeded-random.js'
 
 const RTT_MS = 40
 
 /** How long until a path is taken for narrow; undefined if it is proven wide first, or nothing is found out in a minute. */
 function untilNarrow(longLoss: number, shortLoss: number, random: () => number): number | undefined {
-  const width = new PathWidth()
+  const width = new PathTrial(WIDTH_PACE)
   for (let nowMs = 0; nowMs < 60_000 && !width.isProven; nowMs += 10) {
     const verdict = width.check(RTT_MS, nowMs)
-    if (verdict === 'narrow') return nowMs
+    if (verdict === 'failed') return nowMs
     if (verdict !== 'ask') continue
     width.asked(nowMs)
     if (random() >= longLoss) width.handleAnswer(true)

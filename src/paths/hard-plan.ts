@@ -1,0 +1,165 @@
+/**
+ * Which technique gets through NATs that choose another port for each destination, where pings to known endpoints
+ * cannot meet: one for each pair of NATs, chosen by what both sides said of themselves. Pure.
+ *
+ * | here | there | what is done here |
+ * | easy | hard, few ports known | sweep: one ping to each of them |
+ * | easy | hard, random | spray: pings to random ports of its range, while it fans |
+ * | hard, random | easy | fan: many sockets, one ping of each, so that many of our ports are open |
+ * | hard, in order | easy | bracket: learns the ports before and after that of a fresh socket, tells them |
+ * | hard, in order | the same | meet: both tell ports that they will come by, and write there (meeting.ts) |
+ * | hard, small range | the same | both fan and spray at once |
+ * | by address | any other hard one | as if that were easy: one mapping here serves all ports there |
+ * | by address | the same | cross: both fan from many sockets, and spray from one |
+ * | not known | not known, and all else failed | cross, by whoever may be hard |
+ *
+ * M open ports against N probes in a range of R meet with probability 1 - exp(-M N / R).
+ */
+
+import { BRACKET_SOCKETS } from './bracket.js'
+import { MEETING_SOCKETS } from './meeting.js'
+import type { Mapping, PortChoice } from './nat.js'
+
+/** M N / R of the techniques by chance: 1 - exp(-4.6) is 99 %. */
+const EXPECTED_MEETINGS = 4.6
+const MAX_SOCKETS = 256
+/** A range so small that fewer sockets do; a carrier may give no more. */
+const SMALL_RANGE = 4096
+const SMALL_RANGE_SOCKETS = 64
+const MAX_PROBES = 1180
+/** Both ranges small: so many probes of each side. */
+const BLOCK_PROBES = 1400
+/** The geometric mean of both ranges: above it chance is too small for the budget. */
+const MAX_BLOCK_RANGE = 800
+/** Ports learnt by a bracket are fewer, unless the NAT is very busy. */
+export const MAX_SWEEP = 96
+/** Sessions that any router keeps beside those of its owners. */
+const HARMLESS_SESSIONS = 64
+const FIRST_PORT = 1024
+const LAST_PORT = 65_535
+
+type Technique = 'sweep' | 'spray' | 'fan' | 'bracket' | 'meet' | 'blocks' | 'cross'
+
+export interface HardSide {
+  readonly mapping: Mapping
+  /** Of external ports: a range, or nothing known. */
+  readonly ports: readonly [low: number, high: number]
+  readonly isSequential: boolean
+}
+
+export interface HardPlan {
+  readonly technique: Technique
+  readonly sockets: number
+  /** Probes to random ports of `range`, or to all of it. */
+  readonly probes: number
+  readonly range: readonly [low: number, high: number]
+  /** Where the peer is to be met, if it has told; good for one meeting. */
+  readonly meetAt?: readonly [former: number, latter: number] | undefined
+}
+
+/**
+ * Undefined if neither side needs it, one has not surveyed its ports yet, or nothing has a chance. `hasFailed`: what
+ * follows from what the sides say of themselves, be it plain pings: a side whose mapping is not known may be hard.
+ */
+export function planHardSearch(own: HardSide, peer: HardSide, hasFailed = false): HardPlan | undefined {
+  if (!isSurveyed(own) || !isSurveyed(peer)) return undefined
+  const range = rangeOf(peer)
+  if (own.isSequential && peer.isSequential) {
+    const meetAt = isKnown(peer.ports) ? peer.ports : undefined
+    return { technique: 'meet', sockets: MEETING_SOCKETS, probes: 0, range, meetAt }
+  }
+  if (hasFailed && (own.mapping === 'unknown' || peer.mapping === 'unknown')) return planByGuess(own, peer)
+  if (!isHard(own.mapping)) return isHard(peer.mapping) ? planTowards(peer) : undefined
+  if (!isHard(peer.mapping)) return planFrom(own, range)
+  const [isOwnByAddress, isPeerByAddress] = [isByAddress(own), isByAddress(peer)]
+  if (isOwnByAddress && isPeerByAddress) return planCrossing(own, peer)
+  if (isOwnByAddress) return planFrom(own, range)
+  if (isPeerByAddress) return planTowards(peer)
+  const meanSize = Math.sqrt(sizeOf(rangeOf(own)) * sizeOf(range))
+  if (own.isSequential || peer.isSequential || meanSize > MAX_BLOCK_RANGE) return undefined
+  return { technique: 'blocks', sockets: MAX_SOCKETS, probes: BLOCK_PROBES, range }
+}
+
+/** The peer is as good as easy: our ports are to be opened, or told. */
+function planFrom(own: HardSide, range: HardPlan['range']): HardPlan {
+  return own.isSequential
+    ? { technique: 'bracket', sockets: BRACKET_SOCKETS, probes: 0, range }
+    : { technique: 'fan', sockets: socketsFor(own), probes: 0, range }
+}
+
+/** We are as good as easy: its ports are to be found. */
+function planTowards(peer: HardSide): HardPlan | undefined {
+  if (isKnown(peer.ports) && sizeOf(peer.ports) <= MAX_SWEEP) {
+    return { technique: 'sweep', sockets: 0, probes: sizeOf(peer.ports), range: peer.ports }
+  }
+  // Its bracket comes with a call of its own.
+  if (peer.isSequential) return undefined
+  return { technique: 'spray', sockets: 0, probes: probesFor(peer, 1), range: rangeOf(peer) }
+}
+
+/** Either side may find a port of the other's: half of the probes of each do. */
+function planCrossing(own: HardSide, peer: HardSide): HardPlan {
+  return { technique: 'cross', sockets: socketsFor(own), probes: probesFor(peer, 0.5), range: rangeOf(peer) }
+}
+
+/** A server with one address sees nothing of mappings that depend on the address. */
+function planByGuess(own: HardSide, peer: HardSide): HardPlan {
+  const [isOwnHard, isPeerHard] = [own, peer].map(({ mapping }) => mapping === 'unknown' || isHard(mapping))
+  return {
+    technique: 'cross',
+    sockets: isOwnHard ? socketsFor(own) : 0,
+    probes: isPeerHard ? probesFor(peer, 1) : 0,
+    range: rangeOf(peer),
+  }
+}
+
+/** Whether it is to be known before how many sessions the router here has left. */
+export function needsRoom({ sockets, probes }: HardPlan): boolean {
+  return Math.max(sockets, probes) > HARMLESS_SESSIONS
+}
+
+/** Each socket of a fan is a session, and each probe to another port. */
+export function planWithin(plan: HardPlan, sessions: number): HardPlan {
+  return { ...plan, sockets: Math.min(plan.sockets, sessions), probes: Math.min(plan.probes, sessions) }
+}
+
+export function isHard(mapping: Mapping): boolean {
+  return mapping === 'addressDependent' || mapping === 'addressAndPortDependent'
+}
+
+/** What a call says of our ports: a range if they are random, all if nothing is known of them; none if in order. */
+export function portsToTell(choice: PortChoice | undefined): readonly [low: number, high: number] {
+  if (choice?.kind === 'sequential') return [0, 0]
+  return choice === undefined ? [FIRST_PORT, LAST_PORT] : [choice.low, choice.high]
+}
+
+export function sizeOf([low, high]: readonly [low: number, high: number]): number {
+  return high - low + 1
+}
+
+/** Whether a side has said by now how its ports are chosen. */
+function isSurveyed(side: HardSide): boolean {
+  return !isHard(side.mapping) || side.isSequential || isKnown(side.ports)
+}
+
+function isByAddress({ mapping }: HardSide): boolean {
+  return mapping === 'addressDependent'
+}
+
+function socketsFor(side: HardSide): number {
+  return sizeOf(rangeOf(side)) <= SMALL_RANGE ? SMALL_RANGE_SOCKETS : MAX_SOCKETS
+}
+
+/** Into the ports that it opens meanwhile. `share`: of what would do if nothing else was tried. */
+function probesFor(side: HardSide, share: number): number {
+  const needed = Math.ceil((share * EXPECTED_MEETINGS * sizeOf(rangeOf(side))) / socketsFor(side))
+  return Math.min(MAX_PROBES, needed)
+}
+
+function rangeOf(side: HardSide): readonly [low: number, high: number] {
+  return isKnown(side.ports) ? side.ports : [FIRST_PORT, LAST_PORT]
+}
+
+function isKnown([low, high]: readonly [low: number, high: number]): boolean {
+  return low >= FIRST_PORT && high >= low
+}

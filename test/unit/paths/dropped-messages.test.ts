@@ -1,0 +1,165 @@
+/** Networks that recognise WireGuard, and let all else through. */
+
+import { describe, expect, it } from 'vitest'
+import { HandshakeRoute } from '../../../src/paths/handshake-route.js'
+import { STRICT } from '../../support/nat-kinds.js'
+import { PathWorld, RTT_MS } from '../../support/path-world.js'
+
+describe('where data does not come through directly, and probes do', () => {
+  it('a path carries data on trial, and is left for the relay within 400 ms', () => {
+    const world = new PathWorld(STRICT, STRICT)
+    world.isDataDropped = true
+    world.a.isTcpBlocked = true
+    expect(world.untilDirect(1000, [world.a, world.b])).toBeDefined()
+    const foundMs = Math.min(
+      ...[world.a, world.b].flatMap(({ moves }) => moves.slice(1).map(({ atMs }) => atMs)),
+    )
+    world.run(1000, [world.a, world.b])
+    expect([world.kindOf(world.a), world.kindOf(world.b)]).toEqual(['relay', 'relay'])
+    for (const { moves } of [world.a, world.b]) expect((moves.at(-1)?.atMs ?? 0) - foundMs).toBeLessThan(400)
+    world.run(3000, [world.a, world.b])
+    expect(world.status(world.a)?.record.code).toBe('DATA_DROPPED')
+  })
+
+  it('also where one side only sends, and where nothing is sent but what waits for it', () => {
+    for (const talkers of [['a'], ['b'], []] as const) {
+      const world = new PathWorld(STRICT, STRICT)
+      world.isDataDropped = true
+      for (const node of [world.a, world.b]) {
+        const other = node === world.a ? world.b : world.a
+        world.turn(node, (effects) => node.manager.handleWanted(other.knownKey, world.nowMs, effects))
+      }
+      world.run(
+        2000,
+        talkers.map((name) => world[name]),
+      )
+      for (const { moves } of [world.a, world.b]) {
+        expect(moves.map(({ kind }) => kind).slice(0, 3)).toEqual(['relay', 'punched', 'relay'])
+      }
+    }
+  })
+
+  it('is tried again after a while, each time later', () => {
+    const world = new PathWorld(STRICT, STRICT)
+    world.isDataDropped = true
+    world.a.isTcpBlocked = true
+    const minutes = 30
+    world.run(minutes * 60_000, [world.a])
+    const tries = world.a.moves.filter(({ kind }) => kind === 'punched')
+    expect(tries.length).toBeGreaterThan(2)
+    expect(tries.length).toBeLessThan(9)
+    // All that was lost is what was sent on trial.
+    const lostMs = world.b.received.reduce(
+      ({ sum, lastMs }, { atMs }) => ({ sum: sum + (atMs - lastMs > 100 ? atMs - lastMs : 0), lastMs: atMs }),
+      { sum: 0, lastMs: world.b.received[0]?.atMs ?? 0 },
+    ).sum
+    expect(lostMs).toBeLessThan(tries.length * 400)
+    world.isDataDropped = false
+    world.run(60 * 60_000, [world.a])
+    expect(world.kindOf(world.a)).toBe('punched')
+    expect(world.status(world.a)?.record.flaw).toBeUndefined()
+  })
+
+  it('is noticed too when it begins while data flows', () => {
+    const world = new PathWorld(STRICT, STRICT)
+    expect(world.untilDirect(1000, [world.a, world.b])).toBeDefined()
+    world.run(3000, [world.a, world.b])
+    const startMs = world.nowMs
+    world.isDataDropped = true
+    world.run(1600, [world.a, world.b])
+    expect(world.a.moves.at(-1)?.kind).toBe('relay')
+    expect((world.a.moves.at(-1)?.atMs ?? 0) - startMs).toBeLessThan(1500)
+  })
+
+  it('is not seen where all comes through, whoever sends, and whatever gets lost', () => {
+    for (const talkers of [['a'], ['b'], ['a', 'b'], []] as const) {
+      const world = new PathWorld(STRICT, STRICT)
+      world.isLost = (count) => count % 4 === 0
+      const nodes = talkers.map((name) => world[name])
+      world.run(60_000, nodes)
+      for (const node of [world.a, world.b]) expect(world.status(node)?.record.flaw).toBeUndefined()
+      if (talkers.length > 0) expect(world.kindOf(nodes[0] ?? world.a)).toBe('punched')
+    }
+  })
+})
+
+describe('where handshakes do not come through directly', () => {
+  it('they go over the relay until the path has carried data', () => {
+    const world = new PathWorld(STRICT, STRICT)
+    expect(world.untilDirect(1000, [world.a, world.b])).toBeDefined()
+    expect(world.a.handshakePath).toEqual(world.a.moves.length > 1 ? expect.anything() : undefined)
+    world.run(500, [world.a, world.b])
+    expect([world.a.handshakePath, world.b.handshakePath]).toEqual([undefined, undefined])
+  })
+
+  it('one that stays unanswered is begun anew over the relay at once, and data goes on directly', () => {
+    const world = new PathWorld(STRICT, STRICT)
+    world.run(1000, [world.a, world.b])
+    const { activity } = world.a
+    const startMs = world.nowMs
+    activity.initiationMs = startMs
+    while (world.a.handshakePath === undefined && world.nowMs - startMs < 5000)
+      world.run(10, [world.a, world.b])
+    expect(world.nowMs - startMs).toBeLessThan(300)
+    activity.initiationMs = world.nowMs
+    world.run(2 * RTT_MS, [world.a, world.b])
+    activity.initiationMs = 0
+    world.run(100, [world.a, world.b])
+    expect(world.status(world.a)?.record.areHandshakesDropped).toBe(true)
+    expect(world.kindOf(world.a)).toBe('punched')
+    world.run(4 * 60_000, [world.a, world.b])
+    expect(world.a.handshakePath).toBeDefined()
+    world.run(2 * 60_000, [world.a, world.b])
+    expect(world.a.handshakePath).toBeUndefined()
+  })
+
+  it('both ways are tried in turn, ever more slowly, while neither answers', () => {
+    const route = new HandshakeRoute()
+    const activity = new PathWorld(STRICT, STRICT).a.activity
+    activity.initiationMs = 1
+    const signs = { activity, isProven: false, rttMs: 40, relayRttMs: 80, lastPongMs: 0 }
+    const turns: number[] = []
+    let way = route.way
+    for (let nowMs = 0; nowMs < 60_000; nowMs += 10) {
+      route.check(signs, nowMs)
+      if (route.way !== way) {
+        turns.push(nowMs)
+        activity.initiationMs = nowMs
+      }
+      way = route.way
+    }
+    expect(turns.slice(0, 3)).toEqual([510, 710, 1710])
+    expect(turns.length).toBeLessThan(20)
+  })
+
+  it('a path is spared longer each time that it drops one, and a while only once it let one through', () => {
+    const route = new HandshakeRoute()
+    const activity = new PathWorld(STRICT, STRICT).a.activity
+    let nowMs = 1000
+    const at = (initiationMs: number): ReturnType<HandshakeRoute['check']> => {
+      activity.initiationMs = initiationMs
+      return route.check({ activity, isProven: true, rttMs: 40, relayRttMs: 80, lastPongMs: nowMs }, nowMs)
+    }
+    const drop = (): number => {
+      at(0)
+      while (route.way !== 'path') {
+        nowMs += 60_000
+        at(0)
+      }
+      const startMs = nowMs
+      at(startMs)
+      nowMs += 250
+      at(startMs)
+      expect([route.way, at(0)]).toEqual(['relay', 'dropped'])
+      while (route.way !== 'path') {
+        nowMs += 1000
+        at(0)
+      }
+      return Math.round((nowMs - startMs) / 60_000)
+    }
+    expect([drop(), drop(), drop(), drop(), drop(), drop()]).toEqual([5, 10, 20, 40, 60, 60])
+    at(nowMs)
+    expect(at(0)).toBe('passed')
+    expect(drop()).toBe(5)
+  })
+})
