@@ -5,7 +5,7 @@ import { Internet } from './internet.js'
 import { measureHubDeath, measureInterruptions, measureRelayDeath } from './interruptions.js'
 import { measurePair, type PairOptions, type PairResult, percentile } from './matrix.js'
 import { LabNetwork } from './network.js'
-import type { RouterKind } from './routers.js'
+import type { Fault, RouterKind } from './routers.js'
 import { measureSessionTable } from './session-table.js'
 import { measureColdStarts, measureDaemonRestarts, measureRelayOutage } from './starts.js'
 import { measureBesideRelay, measureTcpFlow } from './throughput.js'
@@ -47,6 +47,15 @@ const PAIRS: readonly PairCase[] = [
   { pair: ['carrierBlock', 'carrierBlock'], aim: '90 % in 2 s' },
   { pair: ['symmetricRandom', 'symmetricRandom'], aim: 'relay, 1100 probes at most', more: { tries: 2 } },
 ]
+/** On networks that let all through, or all but this. */
+const COLD_STARTS: readonly (Fault | undefined)[] = [
+  undefined,
+  'udpBlocked',
+  'tls443Only',
+  'handshakesDropped',
+  'wireguardDropped',
+  'stunDropped',
+]
 const RTT_MS = 40
 const INTERNET = { rttMs: RTT_MS, lossPercent: 0 } as const
 
@@ -75,7 +84,7 @@ export async function runLabBench(
   for (const result of await measureInterruptions(INTERNET)) {
     onRow(rowOf(result, result.name.endsWith('again') ? '10 s' : 'gap 1 s'))
   }
-  for (const fault of [undefined, 'udpBlocked', 'tls443Only'] as const) {
+  for (const fault of COLD_STARTS) {
     onRow(rowOf(await measureColdStarts({ ...INTERNET, tries, ...(fault && { fault }) }), '1 s'))
   }
   onRow(rowOf(await measureDaemonRestarts({ ...INTERNET, tries: Math.min(tries, MAX_RESTARTS) }), '1 s'))

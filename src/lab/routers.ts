@@ -145,6 +145,11 @@ export const FAULT_RULES = {
     oifname "wan" tcp dport 443 meta length > 60 @ih,0,8 0x16 ct mark set 7 accept
     oifname "wan" tcp dport 443 meta length <= 60 accept
     oifname "wan" drop`,
+  // Whoever knows WireGuard by its first four bytes: of its handshakes, and of all its messages.
+  handshakesDropped: 'meta l4proto udp @th,64,32 { 0x01000000, 0x02000000, 0x03000000 } drop',
+  wireguardDropped: 'meta l4proto udp @th,64,32 { 0x01000000, 0x02000000, 0x03000000, 0x04000000 } drop',
+  // Whoever knows STUN by its cookie.
+  stunDropped: 'meta l4proto udp @th,96,32 0x2112a442 drop',
   cut: 'drop',
   // And says nothing of it, as many do.
   narrow: 'meta l4proto udp meta length > 1400 drop',

@@ -9,7 +9,7 @@ const OPTIONS = { rttMs: 40, lossPercent: 0 }
 const PATIENCE_MS = 5000
 
 requirement('starts', ['ip', 'nft', 'conntrack', 'ping'], () => {
-  test.each([undefined, 'tls443Only'] as const)(
+  test.each([undefined, 'tls443Only', 'handshakesDropped', 'wireguardDropped'] as const)(
     'a node that comes up with traffic waiting, %s',
     async (fault) => {
       const result = await measureColdStarts({ ...OPTIONS, tries: 2, ...(fault && { fault }) })
