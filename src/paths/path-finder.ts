@@ -274,6 +274,8 @@ export class PathFinder {
   /** Calls; the peer's answer begins the rest. */
   #startSearch(nowMs: number, effects: FinderEffect[]): void {
     this.#calls.send(nowMs, effects)
+    // How far it is over the relay: a path that is found is judged by what arrives after what went there.
+    this.#pingRelay(nowMs, effects)
     this.#beginSearch('caller', nowMs, effects)
   }
 
