@@ -148,7 +148,7 @@ describe('inputs that are almost right', () => {
     const observed = endpoint('203.0.113.1', 4660)
     const messages = [
       encodeDisco({ kind: 'ping', transactionId, sizeBytes: 0 }),
-      encodeDisco({ kind: 'pong', transactionId, observed, run: 7 }),
+      encodeDisco({ kind: 'pong', transactionId, observed, run: 7, received: 0 }),
       encodeDisco({
         kind: 'call',
         timestamp: countingBytes(12, 64),
