@@ -78,8 +78,8 @@ export class Calls {
   }
 
   /** By what both have said: see planHardSearch. */
-  planHardSearch(hasFailed: boolean): HardPlan | undefined {
-    return this.#heard && planHardSearch(this.#options.own(), this.#heard, hasFailed)
+  planHardSearch(failures: number): HardPlan | undefined {
+    return this.#heard && planHardSearch(this.#options.own(), this.#heard, failures)
   }
 
   /** One of the two sides is known to give each destination another port. */

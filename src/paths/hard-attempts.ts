@@ -26,12 +26,13 @@ export class HardAttempts {
   #graceMs = Number.POSITIVE_INFINITY
   #pauseMs = FIRST_PAUSE_MS
   #nextMs = 0
+  #failures = 0
   /** What the peer told last of where it is to be met. */
   #told: HardPlan['meetAt']
 
-  /** The last one came to nothing. */
-  get hasFailed(): boolean {
-    return this.#pauseMs > FIRST_PAUSE_MS
+  /** Techniques that came to nothing since the last that did not. */
+  get failures(): number {
+    return this.#failures
   }
 
   get isRunning(): boolean {
@@ -88,8 +89,9 @@ export class HardAttempts {
     if (search === undefined || !(search.isDone || nowMs >= this.#graceMs)) return undefined
     this.#search = undefined
     this.#graceMs = Number.POSITIVE_INFINITY
+    this.#failures = isDirect ? 0 : this.#failures + 1
     if (isDirect) this.#pauseMs = FIRST_PAUSE_MS
-    else {
+    else if (search.plan.technique !== 'fresh' || this.#failures > 1) {
       this.#nextMs = nowMs + this.#pauseMs
       this.#pauseMs = Math.min(MAX_PAUSE_MS, 2 * this.#pauseMs)
     }

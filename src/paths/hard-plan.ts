@@ -11,12 +11,14 @@
  * | hard, small range | the same | both fan and spray at once |
  * | by address | any other hard one | as if that were easy: one mapping here serves all ports there |
  * | by address | the same | cross: both fan from many sockets, and spray from one |
- * | not known | not known, and all else failed | cross, by whoever may be hard |
+ * | easy or not known | the same, and plain pings failed | fresh: another port, told to the peer (fresh-port.ts) |
+ * | not known | the same, and that failed too | cross, by whoever may be hard |
  *
  * M open ports against N probes in a range of R meet with probability 1 - exp(-M N / R).
  */
 
 import { BRACKET_SOCKETS } from './bracket.js'
+import { FRESH_SOCKETS } from './fresh-port.js'
 import { MEETING_SOCKETS } from './meeting.js'
 import type { Mapping, PortChoice } from './nat.js'
 
@@ -38,7 +40,7 @@ const HARMLESS_SESSIONS = 64
 const FIRST_PORT = 1024
 const LAST_PORT = 65_535
 
-type Technique = 'sweep' | 'spray' | 'fan' | 'bracket' | 'meet' | 'blocks' | 'cross'
+type Technique = 'fresh' | 'sweep' | 'spray' | 'fan' | 'bracket' | 'meet' | 'blocks' | 'cross'
 
 export interface HardSide {
   readonly mapping: Mapping
@@ -58,18 +60,21 @@ export interface HardPlan {
 }
 
 /**
- * Undefined if neither side needs it, one has not surveyed its ports yet, or nothing has a chance. `hasFailed`: what
- * follows from what the sides say of themselves, be it plain pings: a side whose mapping is not known may be hard.
+ * Undefined if neither side needs it, one has not surveyed its ports yet, or nothing has a chance. `failures`: of what
+ * follows from what the sides say of themselves, plain pings among it if neither is hard.
  */
-export function planHardSearch(own: HardSide, peer: HardSide, hasFailed = false): HardPlan | undefined {
+export function planHardSearch(own: HardSide, peer: HardSide, failures = 0): HardPlan | undefined {
   if (!isSurveyed(own) || !isSurveyed(peer)) return undefined
   const range = rangeOf(peer)
   if (own.isSequential && peer.isSequential) {
     const meetAt = isKnown(peer.ports) ? peer.ports : undefined
     return { technique: 'meet', sockets: MEETING_SOCKETS, probes: 0, range, meetAt }
   }
-  if (hasFailed && (own.mapping === 'unknown' || peer.mapping === 'unknown')) return planByGuess(own, peer)
-  if (!isHard(own.mapping)) return isHard(peer.mapping) ? planTowards(peer) : undefined
+  const isEitherHard = isHard(own.mapping) || isHard(peer.mapping)
+  const isGuessing = failures > (isEitherHard ? 0 : 1)
+  if (isGuessing && (own.mapping === 'unknown' || peer.mapping === 'unknown')) return planByGuess(own, peer)
+  if (!isEitherHard) return planAnew(peer, failures)
+  if (!isHard(own.mapping)) return planTowards(peer)
   if (!isHard(peer.mapping)) return planFrom(own, range)
   const [isOwnByAddress, isPeerByAddress] = [isByAddress(own), isByAddress(peer)]
   if (isOwnByAddress && isPeerByAddress) return planCrossing(own, peer)
@@ -78,6 +83,13 @@ export function planHardSearch(own: HardSide, peer: HardSide, hasFailed = false)
   const meanSize = Math.sqrt(sizeOf(rangeOf(own)) * sizeOf(range))
   if (own.isSequential || peer.isSequential || meanSize > MAX_BLOCK_RANGE) return undefined
   return { technique: 'blocks', sockets: MAX_SOCKETS, probes: BLOCK_PROBES, range }
+}
+
+/** Both easy. What the peer has told of a port of its own is to be used, whatever we think. */
+function planAnew({ ports }: HardSide, failures: number): HardPlan | undefined {
+  const meetAt = isKnown(ports) && sizeOf(ports) === 1 ? ports : undefined
+  if (failures === 0 && meetAt === undefined) return undefined
+  return { technique: 'fresh', sockets: FRESH_SOCKETS, probes: 0, range: ports, meetAt }
 }
 
 /** The peer is as good as easy: our ports are to be opened, or told. */
@@ -156,8 +168,9 @@ function probesFor(side: HardSide, share: number): number {
   return Math.min(MAX_PROBES, needed)
 }
 
-function rangeOf(side: HardSide): readonly [low: number, high: number] {
-  return isKnown(side.ports) ? side.ports : [FIRST_PORT, LAST_PORT]
+/** One port is no range, but one that was told. */
+function rangeOf({ ports }: HardSide): readonly [low: number, high: number] {
+  return isKnown(ports) && sizeOf(ports) > 1 ? ports : [FIRST_PORT, LAST_PORT]
 }
 
 function isKnown([low, high]: readonly [low: number, high: number]): boolean {

@@ -13,6 +13,7 @@ import type { IpAddress } from '../net/ip.js'
 import type { Path } from '../net/path.js'
 import type { RandomBytes } from '../wireguard/crypto.js'
 import { Bracket } from './bracket.js'
+import { FreshPort } from './fresh-port.js'
 import { type HardPlan, MAX_SWEEP, sizeOf } from './hard-plan.js'
 import { Meeting } from './meeting.js'
 import { ServerQuestions } from './server-questions.js'
@@ -28,7 +29,8 @@ const PROBES_PER_STEP = 10
 const BLOCK_PROBES_PER_STEP = 20
 
 export type HardEffect =
-  | { readonly kind: 'send'; readonly path: Path; readonly bytes: Uint8Array }
+  /** `hops`: see FinderEffect. */
+  | { readonly kind: 'send'; readonly path: Path; readonly bytes: Uint8Array; readonly hops?: number }
   /** Our ports, just learnt: the peer is to sweep them, or to meet us at the first and the last. */
   | { readonly kind: 'tell'; readonly ports: readonly [low: number, high: number] }
   /** The router keeps no more sessions than about so many. */
@@ -53,7 +55,8 @@ export class HardSearch {
   readonly plan: HardPlan
   readonly #options: HardSearchOptions
   readonly #bracket: Bracket | undefined
-  readonly #meeting: Meeting | undefined
+  /** Both sides tell ports. */
+  readonly #meeting: Meeting | FreshPort | undefined
   readonly #questions: ServerQuestions<'gate'> | undefined
   readonly #endMs: number
   #sockets: readonly number[] = []
@@ -72,8 +75,7 @@ export class HardSearch {
     this.plan = plan
     this.#options = options
     this.#bracket = plan.technique === 'bracket' ? new Bracket(options, MAX_SWEEP) : undefined
-    const told = plan.meetAt && { ports: plan.meetAt, atMs: nowMs }
-    this.#meeting = plan.technique === 'meet' ? new Meeting(options, told) : undefined
+    this.#meeting = meetingFor(options, nowMs)
     this.#questions = stunServer && new ServerQuestions(stunServer, random)
     this.#endMs = nowMs + TIME_LIMIT_MS
     this.#nextStepMs = nowMs
@@ -194,6 +196,12 @@ export class HardSearch {
       bytes: ping,
     })
   }
+}
+
+function meetingFor(options: HardSearchOptions, nowMs: number): Meeting | FreshPort | undefined {
+  const { technique, meetAt } = options.plan
+  if (technique === 'fresh') return new FreshPort(options, meetAt?.[0], nowMs)
+  return technique === 'meet' ? new Meeting(options, meetAt && { ports: meetAt, atMs: nowMs }) : undefined
 }
 
 function gateAfter(

@@ -13,6 +13,7 @@ import type { HardEffect, HardSearch } from './hard-search.js'
 import type { PathChoice } from './path-choice.js'
 import type { PathRecord } from './path-record.js'
 import type { PingBook } from './ping-book.js'
+import type { Targets } from './targets.js'
 
 export interface CrossingOptions {
   readonly random: RandomBytes
@@ -21,6 +22,7 @@ export interface CrossingOptions {
   readonly choice: PathChoice
   readonly pings: PingBook
   readonly record: PathRecord
+  readonly targets: Targets
 }
 
 export class NatCrossing {
@@ -37,8 +39,9 @@ export class NatCrossing {
   schedule(nowMs: number, havePingsFailed: boolean): void {
     const { calls, choice } = this.#options
     if (!choice.isFar) return
-    const hasFailed = calls.isEitherHard ? this.#attempts.hasFailed : havePingsFailed
-    this.#attempts.schedule(calls.planHardSearch(hasFailed), nowMs)
+    const { failures } = this.#attempts
+    const all = calls.isEitherHard ? failures : havePingsFailed ? 1 + failures : 0
+    this.#attempts.schedule(calls.planHardSearch(all), nowMs)
   }
 
   /** What `askRoom` asked for: sessions that this search may begin, undefined if that could not be found out. */
@@ -91,9 +94,9 @@ export class NatCrossing {
   }
 
   #begin(wanted: HardPlan, sessions: number | undefined, nowMs: number, effects: FinderEffect[]): void {
-    const { random, own, calls, choice, pings, record } = this.#options
+    const { random, own, calls, choice, pings, record, targets } = this.#options
     const { sockets, stunServer } = own()
-    const peerEndpoints = calls.natEndpoints
+    const peerEndpoints = calls.natEndpoints.filter((remote) => !targets.isBarred(remote, nowMs))
     const mainSocket = sockets.v4
     if (!choice.isFar || mainSocket === undefined || peerEndpoints.length === 0) return
     const ping = pings.createShared(nowMs)
@@ -120,7 +123,10 @@ export class NatCrossing {
       if (effect.kind === 'full') record.filled(nowMs, effect.sockets)
     }
     const ended = this.#attempts.takeEnded(!choice.isFar, nowMs)
-    if (ended === undefined || ended.sockets === 0) return
+    if (ended === undefined) return
+    // What is cheap and has failed is followed by what is next.
+    if (ended.technique === 'fresh') this.schedule(nowMs, true)
+    if (ended.sockets === 0) return
     for (const socket of choice.sockets) if (socket < 0) effects.push({ kind: 'keepSocket', socket })
     effects.push({ kind: 'closeSockets' })
   }

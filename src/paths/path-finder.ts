@@ -112,7 +112,7 @@ export class PathFinder {
     this.#tcp = tcp
     this.#calls = calls
     this.#probing = new Probing({ ...options, pings, targets, record })
-    this.#crossing = new NatCrossing({ ...options, calls, choice, pings, record })
+    this.#crossing = new NatCrossing({ ...options, calls, choice, pings, record, targets })
   }
 
   status(): FinderStatus {
@@ -281,11 +281,12 @@ export class PathFinder {
 
   #beginSearch(role: SearchRole, nowMs: number, effects: FinderEffect[]): void {
     this.#search.begin(role, this.#choice.active === undefined && !this.#record.hasFailed, nowMs)
-    if (role !== 'answered') this.#probing.openNat(nowMs, effects)
     this.#continueSearch(nowMs, effects)
   }
 
   #continueSearch(nowMs: number, effects: FinderEffect[]): void {
+    const hops = this.#search.takeOpener(nowMs)
+    if (hops !== undefined) this.#probing.openNat(hops, nowMs, effects)
     for (let at = this.#search.takePings(nowMs); at !== undefined; at = this.#search.takePings(nowMs)) {
       if (at >= TCP_AFTER_MS && this.#calls.isUdpStopped) this.#beginTcp(false, nowMs, effects)
       if (at >= GUESS_AFTER_MS) this.#crossing.schedule(nowMs, true)
@@ -309,7 +310,11 @@ export class PathFinder {
     if (before === 0 && this.#targets.size > 0) this.#record.began(nowMs, this.#targets.size)
     const isAnswer = this.#calls.isAnswered(nowMs)
     if (!isAnswer) this.#calls.send(nowMs, effects)
-    this.#beginSearch(isAnswer ? 'answered' : 'called', nowMs, effects)
+    // What tells a fresh port comes while both ping, and is no reason to begin anew.
+    const isTelling = call.ports[0] > 0 && call.ports[0] === call.ports[1]
+    if (!(isAnswer && isTelling && this.#search.isPinging)) {
+      this.#beginSearch(isAnswer ? 'answered' : 'called', nowMs, effects)
+    }
     if (!call.triesTcp) return
     this.#beginTcp(true, nowMs, effects)
     this.#tcp.dial(this.#calls.tcpEndpoints, nowMs, effects)

@@ -6,10 +6,6 @@ import type { PathRecord } from './path-record.js'
 import type { PingBook } from './ping-book.js'
 import type { Targets } from './targets.js'
 
-/** Of datagrams that open our NAT and go no farther: not the same each time, for ways and NATs differ. */
-const OPENER_HOPS = [4, 6, 3] as const
-const OPENER_INTERVAL_MS = 500
-
 export interface ProbingOptions {
   readonly own: () => OwnPosition
   readonly pings: PingBook
@@ -19,8 +15,6 @@ export interface ProbingOptions {
 
 export class Probing {
   readonly #options: ProbingOptions
-  #openers = 0
-  #lastOpenerMs = Number.NEGATIVE_INFINITY
 
   constructor(options: ProbingOptions) {
     this.#options = options
@@ -31,12 +25,8 @@ export class Probing {
     for (const path of this.#targetPaths()) this.try(path, nowMs, effects)
   }
 
-  /** For pings of all targets. What has no NAT before it on the way is pinged at once. */
-  openNat(nowMs: number, effects: FinderEffect[]): void {
-    if (nowMs - this.#lastOpenerMs < OPENER_INTERVAL_MS) return
-    this.#lastOpenerMs = nowMs
-    const hops = OPENER_HOPS[this.#openers % OPENER_HOPS.length]
-    this.#openers += 1
+  /** For pings of all targets. What has no NAT before it on the way is pinged at once: see SearchSchedule. */
+  openNat(hops: number, nowMs: number, effects: FinderEffect[]): void {
     for (const path of this.#targetPaths()) {
       if (!this.#options.targets.isBehindNat(path.remote)) this.try(path, nowMs, effects)
       else effects.push({ kind: 'send', path, bytes: this.#options.pings.createOpener(), hops })

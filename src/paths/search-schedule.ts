@@ -24,17 +24,46 @@ const RETRY_AT_MS: Readonly<Record<SearchRole, readonly number[]>> = {
   answered: [0],
   called: [100],
 }
+/**
+ * Of datagrams that open our NAT and are to go no farther. The first leaves our router and dies at the next one: the
+ * peer's may be no farther, and answers nothing yet. By the time of the second the caller has opened its own, so
+ * that it may go farther: there may be a carrier's NAT behind our router.
+ */
+export const FIRST_HOPS = 2
+const SECOND_HOPS = 4
+const OPENERS: Readonly<Record<SearchRole, readonly { readonly atMs: number; readonly hops: number }[]>> = {
+  caller: [{ atMs: 0, hops: FIRST_HOPS }],
+  answered: [],
+  called: [
+    { atMs: 0, hops: FIRST_HOPS },
+    { atMs: 45, hops: SECOND_HOPS },
+  ],
+}
 /** A search is over so long after its last ping. */
 const TAIL_MS = 500
 /** While data flows and no direct path is known, it is tried again so often. */
 const RETRY_INTERVAL_MS = 8000
 
 export class SearchSchedule {
-  #search: { readonly startedMs: number; readonly times: readonly number[]; step: number } | undefined
+  #search:
+    | {
+        readonly role: SearchRole
+        readonly startedMs: number
+        readonly times: readonly number[]
+        step: number
+      }
+    | undefined
+  /** Of OPENERS, how many were sent. */
+  #opened = 0
   #nextMs = 0
 
   get isRunning(): boolean {
     return this.#search !== undefined
+  }
+
+  /** One that has heard of the other side runs. */
+  get isPinging(): boolean {
+    return this.#search !== undefined && this.#search.role !== 'caller'
   }
 
   /** None runs, and the last one is long enough ago. */
@@ -50,15 +79,27 @@ export class SearchSchedule {
 
   begin(role: SearchRole, isFirst: boolean, nowMs: number): void {
     const times = (isFirst ? FIRST_AT_MS : RETRY_AT_MS)[role]
-    this.#search = { startedMs: nowMs, times, step: 0 }
+    this.#search = { role, startedMs: nowMs, times, step: 0 }
+    this.#opened = 0
     this.#nextMs = nowMs + RETRY_INTERVAL_MS
   }
 
   /** Infinity while none runs. */
   nextDeadlineMs(): number {
     if (this.#search === undefined) return Number.POSITIVE_INFINITY
-    const { startedMs, times, step } = this.#search
-    return startedMs + (times[step] ?? (times.at(-1) ?? 0) + TAIL_MS)
+    const { role, startedMs, times, step } = this.#search
+    const openerMs = OPENERS[role][this.#opened]?.atMs ?? Number.POSITIVE_INFINITY
+    return startedMs + Math.min(openerMs, times[step] ?? (times.at(-1) ?? 0) + TAIL_MS)
+  }
+
+  /** For how many hops a datagram that opens our NAT is to live, if one is to be sent now. */
+  takeOpener(nowMs: number): number | undefined {
+    const search = this.#search
+    const opener = search && OPENERS[search.role][this.#opened]
+    if (search === undefined || opener === undefined || nowMs < search.startedMs + opener.atMs)
+      return undefined
+    this.#opened += 1
+    return opener.hops
   }
 
   /** Ms since the search began, if pings are to be sent now. */
@@ -73,8 +114,11 @@ export class SearchSchedule {
   /** True if the search is over now. */
   takeEnd(nowMs: number): boolean {
     const search = this.#search
-    if (search === undefined || search.step < search.times.length || nowMs < this.nextDeadlineMs())
-      return false
+    const isAllSent =
+      search !== undefined &&
+      search.step >= search.times.length &&
+      this.#opened >= OPENERS[search.role].length
+    if (!isAllSent || nowMs < this.nextDeadlineMs()) return false
     this.#search = undefined
     return true
   }

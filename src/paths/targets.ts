@@ -4,7 +4,7 @@
  */
 
 import { type Endpoint, formatEndpoint } from '../net/endpoint.js'
-import type { IpAddress } from '../net/ip.js'
+import { formatIp, type IpAddress } from '../net/ip.js'
 import { isWorthTrying } from './candidates.js'
 import { type Candidate, MAX_CANDIDATES } from './disco.js'
 
@@ -19,7 +19,7 @@ const NARROW_MS: number = 10 * 60_000
 /** One that gets no data through at all: twice as long each time. */
 const FIRST_DEAF_MS = 60_000
 const MAX_DEAF_MS: number = 60 * 60_000
-/** Endpoints that are barred; what the peer names anew stays so. */
+/** Addresses that are barred, whatever port the peer has there: it may be another one each time. */
 const MAX_BARS = 64
 
 interface Target {
@@ -97,7 +97,7 @@ export class Targets {
 
   /** Pings come through there, and no data, or nothing that is long. */
   bar(endpoint: Endpoint, why: 'narrow' | 'deaf', nowMs: number): void {
-    const key = formatEndpoint(endpoint)
+    const key = formatIp(endpoint.address)
     const before = this.#bars.get(key)?.pauseMs ?? FIRST_DEAF_MS / 2
     const pauseMs = why === 'narrow' ? NARROW_MS : Math.min(MAX_DEAF_MS, 2 * before)
     this.#bars.delete(key)
@@ -107,12 +107,12 @@ export class Targets {
   }
 
   isBarred(endpoint: Endpoint, nowMs: number): boolean {
-    return nowMs < (this.#bars.get(formatEndpoint(endpoint))?.untilMs ?? 0)
+    return nowMs < (this.#bars.get(formatIp(endpoint.address))?.untilMs ?? 0)
   }
 
   /** Data comes through there. */
   unbar(endpoint: Endpoint): void {
-    this.#bars.delete(formatEndpoint(endpoint))
+    this.#bars.delete(formatIp(endpoint.address))
   }
 
   answered(endpoint: Endpoint): void {

@@ -4,13 +4,15 @@ import { createSocket, type Socket } from 'node:dgram'
 import type { Endpoint } from '../net/endpoint.js'
 import { formatIp, tryParseIp } from '../net/ip.js'
 
+const USUAL_HOPS = 64
+
 export type DatagramHandler = (from: Endpoint, bytes: Uint8Array) => void
 
 export interface DatagramSocket {
   /** Its own. */
   readonly port: number
-  /** A datagram that cannot be sent counts as lost on the way: UDP promises no more. */
-  send(to: Endpoint, bytes: Uint8Array): void
+  /** `hops`: after which it is thrown away. A datagram that cannot be sent counts as lost on the way: UDP promises no more. */
+  send(to: Endpoint, bytes: Uint8Array, hops?: number): void
   /** What was sent before leaves before. */
   close(): Promise<void>
 }
@@ -37,8 +39,11 @@ export async function openDatagramSocket(
   let onAllSent: () => void = () => undefined
   return {
     port: socket.address().port,
-    send(to, bytes) {
+    send(to, bytes, hops) {
+      if (hops !== undefined) socket.setTTL(hops)
       socket.send(bytes, to.port, formatIp(to.address), () => {
+        // The system takes it from the socket when it is sent, a moment later.
+        if (hops !== undefined) socket.setTTL(USUAL_HOPS)
         sending -= 1
         if (sending === 0) onAllSent()
       })

@@ -43,6 +43,15 @@ export const RANDOM: NodeOptions = {
   nat: { ...HARD, ports: [1024, 65_535] },
   ports: { kind: 'random', low: 1024, high: 65_535 },
 }
+/** Linux without a firewall: keeps the port, unless it has answered there itself. */
+export const ANSWERING: NodeOptions = {
+  nat: {
+    mapping: 'endpointIndependent',
+    filtering: 'addressAndPortDependent',
+    ports: 'preserved',
+    answers: true,
+  },
+}
 export const BLOCK: NodeOptions = {
   nat: { ...HARD, ports: [5120, 5631] },
   ports: { kind: 'random', low: 5110, high: 5640 },

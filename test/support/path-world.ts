@@ -150,6 +150,8 @@ export class PathWorld {
   isRelayDead = false
   /** Longer datagrams do not come through over UDP. */
   maxBytes: number = Number.POSITIVE_INFINITY
+  /** From a node to the router of the other. */
+  hopsBetween = 10
   /** WireGuard's messages do not come through over UDP, and all else does. */
   isDataDropped = false
   /** Whether the n-th datagram over UDP gets lost. */
@@ -201,6 +203,13 @@ export class PathWorld {
     Object.assign(node.activity, IDLE)
     node.path = undefined
     this.#start(node)
+  }
+
+  /** The other's datagrams have come to its NAT before it was open for them. */
+  answerEarly(node: WorldNode): void {
+    const other = this.#other(node)
+    const to = node.nat?.outbound(node.inside, STUN) ?? node.inside
+    node.nat?.inbound(to, other.nat?.outbound(other.inside, STUN) ?? other.inside)
   }
 
   /** Its NAT has this address outside from now on, and has forgotten everything: nobody tells the node. */
@@ -336,8 +345,11 @@ export class PathWorld {
             this.turn(other, (list) => other.manager.handleProbe(back, bytes, this.nowMs, list)),
           )
         } else if (effect.hops !== undefined) {
-          // It opens the NAT, and gets no farther.
-          node.nat?.outbound(node.endpointOf(path.socket), path.remote)
+          // It opens the NAT, and comes no farther than that of the other node.
+          const outside = node.nat?.outbound(node.endpointOf(path.socket), path.remote)
+          const { nat } = this.#other(node)
+          if (effect.hops < this.hopsBetween || outside === undefined) break
+          this.#at(RTT_MS / 2, () => nat?.inbound(path.remote, outside))
         } else this.#overUdp(node, path, (to, from, local) => this.#receive(to, from, local, bytes), bytes)
         break
       }

@@ -5,7 +5,7 @@
 
 import { answerStun } from '../../src/hub/stun-answer.js'
 import { type Endpoint, equalEndpoint, formatEndpoint } from '../../src/net/endpoint.js'
-import { formatIp } from '../../src/net/ip.js'
+import { formatIp, type IpAddress } from '../../src/net/ip.js'
 import type { Dependence } from '../../src/paths/nat.js'
 import { ip } from './inner-packets.js'
 import { seededRandom } from './seeded-random.js'
@@ -15,6 +15,8 @@ export interface SimulatedNatOptions {
   readonly filtering: Dependence
   readonly ports: 'preserved' | 'sequential' | readonly [low: number, high: number]
   readonly hairpin?: boolean
+  /** What nobody asked for is answered by the router itself: then that port is taken for whoever sent it. */
+  readonly answers?: boolean
   /** Outside; 203.0.113.1 if not given. */
   readonly address?: string
   /** Of idle mappings; for ever if not given. */
@@ -38,6 +40,8 @@ export function endpoint(address: string, port: number): Endpoint {
 }
 
 const FIRST_PORT = 20_000
+/** Instead of one that is taken. */
+const TAKEN_PORT = 1999
 const SESSION_MS = 30_000
 
 interface MappingEntry {
@@ -56,6 +60,8 @@ export class SimulatedNat {
   readonly #entries = new Map<string, MappingEntry>()
   /** When something went out last, if their number is limited. */
   readonly #sessions = new Map<string, number>()
+  /** Flows of the router itself, from one of its ports to whom it has answered. */
+  readonly #taken = new Set<string>()
   readonly #random = seededRandom(1)
   #nextPort = FIRST_PORT
   #foreignFlows = 0
@@ -87,12 +93,14 @@ export class SimulatedNat {
 
   /** The source that the outside sees. */
   outbound(inside: Endpoint, remote: Endpoint): Endpoint {
-    const key = `${formatEndpoint(inside)} ${scopeOf(this.#options.mapping, remote)}`
+    const isTaken = this.#taken.has(sessionOf({ ...inside, address: this.#outside }, remote))
+    const scope = isTaken ? formatEndpoint(remote) : scopeOf(this.#options.mapping, remote)
+    const key = `${formatEndpoint(inside)} ${scope}`
     const nowMs = this.#nowMs()
     const known = this.#entries.get(key)
     const entry = (known !== undefined && this.#isAlive(known) ? known : undefined) ?? {
       inside,
-      outside: endpoint(this.#options.address ?? '203.0.113.1', this.#newPort(inside)),
+      outside: { ...inside, address: this.#outside, port: isTaken ? TAKEN_PORT : this.#newPort(inside) },
       permitted: [],
       createdMs: nowMs,
       lastMs: nowMs,
@@ -117,9 +125,16 @@ export class SimulatedNat {
         equalEndpoint(candidate.outside, outside) &&
         candidate.permitted.some((other) => scopeOf(filtering, other) === scope),
     )
-    if (entry === undefined || !this.#isAlive(entry)) return undefined
+    if (entry === undefined || !this.#isAlive(entry)) {
+      if (this.#options.answers === true) this.#taken.add(sessionOf(outside, remote))
+      return undefined
+    }
     entry.isAnswered = true
     return entry.inside
+  }
+
+  get #outside(): IpAddress {
+    return ip(this.#options.address ?? '203.0.113.1')
   }
 
   #isAlive({ lastMs, isOld }: MappingEntry): boolean {

@@ -126,7 +126,7 @@ export class PathDriver {
     switch (effect.kind) {
       case 'send':
         if (effect.path.socket >= 0) engine.sendProbe(effect.path, effect.bytes, effect.hops)
-        else this.#search.get(effect.path.socket)?.socket.send(effect.path.remote, effect.bytes)
+        else this.#search.get(effect.path.socket)?.socket.send(effect.path.remote, effect.bytes, effect.hops)
         break
       case 'usePath':
         this.#learner.handlePath(effect.pathKind, effect.path.remote.address)
