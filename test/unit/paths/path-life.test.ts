@@ -33,7 +33,7 @@ describe('a path that is lost', () => {
     expect(world.a.doubts.filter((atMs) => atMs > world.nowMs - 2000)).toEqual([])
     const startMs = world.nowMs
     world.b.isUdpBlocked = true
-    world.run(300, [world.a, world.b])
+    world.run(350, [world.a, world.b])
     expect(world.kindOf(world.a)).toBe('punched')
     expect(world.a.doubts.filter((atMs) => atMs > startMs)).toHaveLength(1)
     world.run(2000, [world.a, world.b])
