@@ -113,6 +113,7 @@ class Front {
       ...processUsage(),
       relayClients: this.#relay.clientCount,
       counters: Object.fromEntries([
+        ['connections.strangers', this.#door?.strangers ?? 0],
         ['connections.turnedAway', this.#door?.turnedAway ?? 0],
         ['stun.answered', this.#stun?.answered ?? 0],
         ['stun.ignored', this.#stun?.ignored ?? 0],

@@ -50,7 +50,7 @@ export interface HubCounters {
   malformed: number
   refused: number
   signals: number
-  /** Beyond the budgets of their senders. */
+  /** Beyond the budgets of their senders, or too many for a receiver that reads slowly. */
   droppedSignals: number
 }
 

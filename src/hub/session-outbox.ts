@@ -31,18 +31,13 @@ export class SessionOutbox {
   #ticket: Ticket | undefined
   #signals: Signal[] = []
   #isPongDue = false
-  #droppedSignals = 0
 
   get isEmpty(): boolean {
     return this.#next() === undefined
   }
 
-  get droppedSignals(): number {
-    return this.#droppedSignals
-  }
-
-  /** A refusal does not wait: nothing follows it. */
-  push(message: Exclude<HubMessage, { type: 'refused' }>): void {
+  /** A refusal does not wait: nothing follows it. Returns how many signals gave way. */
+  push(message: Exclude<HubMessage, { type: 'refused' }>): number {
     switch (message.type) {
       case 'welcome':
         this.#welcome = message
@@ -62,14 +57,14 @@ export class SessionOutbox {
         this.#signals.push(message)
         if (this.#signals.length <= MAX_SIGNALS) break
         this.#signals.shift()
-        this.#droppedSignals += 1
-        break
+        return 1
       case 'ticket':
         this.#ticket = message
         break
       case 'pong':
         this.#isPongDue = true
     }
+    return 0
   }
 
   /** The next to be sent; undefined if there is none. */

@@ -270,7 +270,7 @@ export class ControlServer {
     }
     const nowMs = this.#options.nowMs()
     if (outbox.isEmpty) connection.stalledAtMs = nowMs
-    outbox.push(message)
+    this.#options.hub.counters.droppedSignals += outbox.push(message)
     if (nowMs - connection.stalledAtMs > STALL_TIMEOUT_MS) this.#end(connection)
   }
 

@@ -56,8 +56,9 @@ describe('what a slow node has still to hear', () => {
 
   it('is the last ticket, one pong, and the latest signals', () => {
     const outbox = new SessionOutbox()
+    let dropped = 0
     for (let i = 0; i < 100; i++) {
-      outbox.push({ type: 'signal', from: ALICE.identity, body: String(i) })
+      dropped += outbox.push({ type: 'signal', from: ALICE.identity, body: String(i) })
       outbox.push({ type: 'pong' })
       outbox.push({ type: 'ticket', ticket: String(i) })
     }
@@ -68,6 +69,6 @@ describe('what a slow node has still to hear', () => {
       { type: 'signal', from: ALICE.identity, body: '36' },
     ])
     expect(sent.at(-1)).toEqual({ type: 'pong' })
-    expect(outbox.droppedSignals).toBe(36)
+    expect(dropped).toBe(36)
   })
 })
