@@ -50,6 +50,7 @@
         "native/binding/network.cc",
         "native/binding/plane-port.cc",
         "native/binding/plane-values.cc",
+        "native/binding/process.cc",
         "native/binding/readiness.cc",
         "native/binding/tun-port.cc",
         "native/binding/udp-port.cc",

@@ -36,6 +36,7 @@ const TEST_PROGRAMS = {
   turnserver: 'coturn',
   turnutils_natdiscovery: 'coturn',
   miniupnpd: 'miniupnpd-nftables',
+  'systemd-analyze': 'systemd',
 }
 
 class SetupError extends Error {}

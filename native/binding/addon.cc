@@ -8,6 +8,7 @@
 #include "network.h"
 #include "plane-port.h"
 #include "plane-values.h"
+#include "process.h"
 #include "tun-port.h"
 #include "udp-port.h"
 #include "unix-socket.h"
@@ -16,7 +17,7 @@ namespace overlay {
 namespace {
 
 // Raised with every change of names, arguments or layout that src/platform must know of.
-constexpr uint32_t ADDON_VERSION = 3;
+constexpr uint32_t ADDON_VERSION = 5;
 
 Napi::Value bootNow(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), bootNowMs()); }
 
@@ -30,6 +31,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("Udp", UdpPort::define(env));
   exportNetwork(env, exports);
   exportUnixSocket(env, exports);
+  exportProcess(env, exports);
   exports.Set("LinkMonitor", MonitorPort::define(env));
   exports.Set("Plane", PlanePort::define(env));
   exports.Set("aeadKernels", Napi::Function::New<aeadKernels>(env, "aeadKernels"));

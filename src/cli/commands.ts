@@ -4,6 +4,7 @@ import type { CommandEntry } from './command.js'
 import { device } from './commands/device.js'
 import { down } from './commands/down.js'
 import { check, strip } from './commands/files.js'
+import { hooks } from './commands/hooks.js'
 import { hub } from './commands/hub.js'
 import { join } from './commands/join.js'
 import { genkey, genpsk, pubkey } from './commands/keys.js'
@@ -26,6 +27,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   genpsk,
   check,
   strip,
+  hooks,
   device,
   lab,
   ping,

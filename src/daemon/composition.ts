@@ -8,6 +8,7 @@ import { resolve } from 'node:path'
 import { AppError, ERROR_CODES } from '../base/errors.js'
 import { createLogger, type Logger } from '../base/log.js'
 import { bootNowMs, wallNowMs } from '../platform/clock.js'
+import { forbidDumps } from '../platform/dumps.js'
 import { ensureRunDirectory, type RunPaths, runPaths } from '../platform/run-directory.js'
 import { disableLinkLocalAddress } from '../platform/sysctl.js'
 import { openTun } from '../platform/tun.js'
@@ -21,6 +22,7 @@ import { Daemon, type ServiceContext } from './daemon.js'
 import { DeviceService } from './device-service.js'
 import { EndpointRefresh } from './endpoint-refresh.js'
 import { Engine } from './engine.js'
+import { areHooksOfService } from './hooks.js'
 import { LiveDevice } from './live-device.js'
 import { type LogFile, openLogFile, standardErrorLog } from './log-file.js'
 import { openMembership } from './network/open-membership.js'
@@ -47,6 +49,7 @@ export interface DaemonRequest {
 /** Resolves when the interface is down again; rejects if it did not come up. */
 export async function runDaemon(request: DaemonRequest): Promise<void> {
   const { interfaceName, configFile } = request
+  forbidDumps()
   const paths = runPaths(interfaceName)
   ensureRunDirectory(paths.directory)
   const logFile = openLog(request, paths)
@@ -124,6 +127,7 @@ function createService(parts: Parts, context: ServiceContext): Service {
     log,
     logFile,
     warn,
+    runsHooks: !areHooksOfService(process.env),
   })
   const refresh = new EndpointRefresh({
     config: () => tunnel.config,

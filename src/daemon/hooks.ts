@@ -14,11 +14,27 @@ export interface HookContext {
   readonly signal?: AbortSignal
 }
 
+/** The phases of a tunnel file, in the order of their life. */
+export const HOOK_PHASES = ['PreUp', 'PostUp', 'PreDown', 'PostDown'] as const
+export type HookPhase = (typeof HOOK_PHASES)[number]
+
+/**
+ * The service manager runs the hooks itself (`overlay hooks`): they may do what they like, while the daemon is
+ * kept to what it needs.
+ */
+export function areHooksOfService(environment: NodeJS.ProcessEnv): boolean {
+  return environment.OVERLAY_HOOKS === 'service'
+}
+
 /**
  * Runs the lines in order, `%i` replaced by the interface name; throws at the first that fails. A line
  * may hold a secret, so logs and errors name it by phase and number.
  */
-export async function runHooks(phase: string, lines: readonly string[], context: HookContext): Promise<void> {
+export async function runHooks(
+  phase: HookPhase,
+  lines: readonly string[],
+  context: HookContext,
+): Promise<void> {
   for (const [i, template] of lines.entries()) {
     const name = `${phase} hook ${i + 1} of ${lines.length}`
     context.log.info('hook.run', { name })

@@ -13,6 +13,7 @@ import { FrontDoor } from '../hub/io/front-door.js'
 import { StunServer } from '../hub/io/stun-server.js'
 import { tryParseIp } from '../net/ip.js'
 import { bootNowMs, wallNowMs } from '../platform/clock.js'
+import { forbidDumps } from '../platform/dumps.js'
 import { HubDirectory } from '../relay/hub-directory.js'
 import { RelayServer } from '../relay/io/relay-server.js'
 import { failureOf } from './api-failure.js'
@@ -23,6 +24,7 @@ const random = (length: number): Uint8Array => new Uint8Array(randomBytes(length
 
 /** Resolves when it was told to stop, got SIGTERM, or the hub is gone. */
 export async function runFront(): Promise<void> {
+  forbidDumps()
   const stack: (() => unknown)[] = []
   const ended = untilEnd()
   let front: Front | undefined

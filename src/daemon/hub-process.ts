@@ -19,6 +19,7 @@ import type { StoreFailure } from '../hub/store-writer.js'
 import { SHARED_RANGE } from '../net/network-range.js'
 import { prefixCovers, tryParsePrefix } from '../net/prefix.js'
 import { bootNowMs, wallNowMs } from '../platform/clock.js'
+import { forbidDumps } from '../platform/dumps.js'
 import { notifyServiceManager } from '../platform/notify.js'
 import { programVersion } from '../platform/version.js'
 import { nodeCrypto } from '../wireguard/crypto-node.js'
@@ -57,6 +58,7 @@ export interface HubRequest {
 
 /** Resolves when a signal has ended it. Throws AppError if it does not start. */
 export async function runHub(request: HubRequest): Promise<void> {
+  forbidDumps()
   const { paths } = request
   const settings = readHubSettings(paths)
   const secrets = readHubSecrets(paths, nodeCrypto)

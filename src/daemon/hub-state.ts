@@ -18,7 +18,7 @@ import type { Crypto, DhPrivateKey } from '../wireguard/crypto.js'
 import { kdf1 } from '../wireguard/kdf.js'
 import { shellWord } from './shell-word.js'
 
-export const HUB_STATE_DIRECTORY = '/var/lib/overlay/hub'
+export const HUB_STATE_DIRECTORY = '/var/lib/overlay-hub'
 const SEED_BYTES = 32
 const SESSION_LABEL = new TextEncoder().encode('overlay hub session key v1')
 const SIGNING_LABEL = new TextEncoder().encode('overlay hub signing key v1')

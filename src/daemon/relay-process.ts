@@ -8,6 +8,7 @@ import { createCertificate } from '../hub/io/certificate.js'
 import { FrontDoor } from '../hub/io/front-door.js'
 import { StunServer } from '../hub/io/stun-server.js'
 import { bootNowMs, wallNowMs } from '../platform/clock.js'
+import { forbidDumps } from '../platform/dumps.js'
 import { notifyServiceManager } from '../platform/notify.js'
 import { toPlatformError } from '../platform/system-error.js'
 import { TicketDirectory } from '../relay/directory.js'
@@ -15,7 +16,7 @@ import { RelayServer } from '../relay/io/relay-server.js'
 import { standardErrorLog } from './log-file.js'
 import { createIdentityFile, readIdentityFile } from './network/identity-file.js'
 
-export const RELAY_STATE_DIRECTORY = '/var/lib/overlay/relay'
+export const RELAY_STATE_DIRECTORY = '/var/lib/overlay-relay'
 
 export interface RelayRequest {
   /** Holds its key. */
@@ -32,6 +33,7 @@ export interface RelayRequest {
 
 /** Resolves when a signal has ended it. Throws AppError if it does not start. */
 export async function runRelay(request: RelayRequest): Promise<void> {
+  forbidDumps()
   const { directory, port, hubs, allowed, maxBytesPerS } = request
   const log = createLogger({
     level: request.isVerbose ? 'debug' : 'info',

@@ -45,6 +45,8 @@ export interface TunnelOptions {
   readonly journal: UndoJournal
   readonly log: Logger
   readonly logFile: LogFile
+  /** False if somebody else does. */
+  readonly runsHooks: boolean
   /** Something is not as it should be, but the tunnel works. */
   readonly warn: (text: string) => void
 }
@@ -87,7 +89,7 @@ export class Tunnel implements Service {
   async start(signal: AbortSignal): Promise<void> {
     const { journal, load, openDevice } = this.#options
     const hooks = this.#hookContext(signal)
-    const { preUp, postUp, postDown } = load.parse().interface
+    const { preUp, postUp, postDown } = this.#hooksOf(load.parse())
     if (preUp.length > 0) {
       journal.setPostDown(postDown)
       await runHooks('PreUp', preUp, hooks)
@@ -135,7 +137,7 @@ export class Tunnel implements Service {
     }
     this.#config = next
     this.#endpoints = endpoints
-    journal.setPostDown(next.interface.postDown)
+    journal.setPostDown(this.#hooksOf(next).postDown)
     log.info('reload', { peers: update.peers.length, systemChanges })
     return { changedPeers: update.peers.length, systemChanges }
   }
@@ -161,7 +163,7 @@ export class Tunnel implements Service {
     if (config === undefined || device === undefined) return []
     const faults: string[] = []
     try {
-      await runHooks('PreDown', config.interface.preDown, this.#hookContext())
+      await runHooks('PreDown', this.#hooksOf(config).preDown, this.#hookContext())
     } catch (error) {
       faults.push(describeFault(error))
     }
@@ -254,11 +256,18 @@ export class Tunnel implements Service {
     )
   }
 
+  #hooksOf({ interface: hooks }: TunnelConfig): TunnelHooks {
+    return this.#options.runsHooks ? hooks : NO_HOOKS
+  }
+
   #hookContext(signal?: AbortSignal): HookContext {
     const { interfaceName, log, logFile } = this.#options
     return { interfaceName, log, logFile, ...(signal !== undefined && { signal }) }
   }
 }
+
+type TunnelHooks = Pick<TunnelConfig['interface'], 'preUp' | 'postUp' | 'preDown' | 'postDown'>
+const NO_HOOKS: TunnelHooks = { preUp: [], postUp: [], preDown: [], postDown: [] }
 
 /** Mark of the outer datagrams: the policy's, if a default route needs one. */
 function markOf(config: TunnelConfig, facts: HostFacts): number {

@@ -99,9 +99,10 @@ export interface NativeAddon {
   sendFd(socketFd: number, fd: number): void
   receiveFd(socketFd: number, timeoutMs: number): number
   sendUnixDatagram(path: string, text: string, timeoutMs: number): void
+  forbidDumps(): void
 }
 
-const ADDON_VERSION = 3 // native/binding/addon.cc
+const ADDON_VERSION = 5 // native/binding/addon.cc
 const ADDRESS_BYTES = 16 // native/core/slab.h
 
 const ADDON_PATH: string = fileURLToPath(new URL('../../build/Release/overlay.node', import.meta.url))

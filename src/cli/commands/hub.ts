@@ -11,7 +11,7 @@ export const hub: CommandGroup = {
   name: 'hub',
   about: 'make and run the hub of a network: who is in it, and how nodes find each other',
   options: {
-    state: { about: 'directory of the hub’s state', value: '/var/lib/overlay/hub' },
+    state: { about: 'directory of the hub’s state', value: '/var/lib/overlay-hub' },
   },
   examples: [
     ['sudo overlay hub init home --address hub.example.org', 'once'],

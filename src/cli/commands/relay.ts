@@ -17,7 +17,7 @@ export const relay: Command = {
     hub: { about: 'relay keys of hubs whose nodes may use it, with commas', value: 'none' },
     allow: { about: 'identities that may use it without a hub, with commas', value: 'none' },
     'rate-limit': { about: 'Mbit/s that a node may send', value: 'none' },
-    state: { about: 'directory of its key', value: '/var/lib/overlay/relay' },
+    state: { about: 'directory of its key', value: '/var/lib/overlay-relay' },
   },
   examples: [['sudo overlay relay --hub KEY', 'KEY: “relay key” of overlay hub status']],
   async run(input) {

@@ -1,0 +1,33 @@
+/** `overlay hooks`: runs the shell lines of a tunnel file, for service managers that keep the daemon to less. */
+
+import { UsageError } from '../../base/errors.js'
+import type { Command } from '../command.js'
+import { findTunnel } from '../tunnel-name.js'
+
+export const hooks: Command = {
+  name: 'hooks',
+  positionals: '<target> <phase>',
+  about: 'run the PreUp, PostUp, PreDown or PostDown lines of a tunnel, for service managers',
+  options: {},
+  examples: [['sudo overlay hooks wg0 PostUp', 'as configs/overlay@.service does it']],
+  async run({ words, output }) {
+    const { HOOK_PHASES, runHooks } = await import('../../daemon/hooks.js')
+    const { standardErrorLog } = await import('../../daemon/log-file.js')
+    const { parseTunnelFile } = await import('../../daemon/tunnel-file.js')
+    const { createLogger } = await import('../../base/log.js')
+    const { wallNowMs } = await import('../../platform/clock.js')
+    const [target = '', wanted = ''] = words
+    const phase = HOOK_PHASES.find((name) => name.toLowerCase() === wanted.toLowerCase())
+    if (phase === undefined) {
+      throw new UsageError(`"${wanted}" is no phase`, { hint: `one of ${HOOK_PHASES.join(', ')}` })
+    }
+    const { file, interfaceName } = findTunnel(target)
+    const { preUp, postUp, preDown, postDown } = parseTunnelFile(file).config.interface
+    const lines = { PreUp: preUp, PostUp: postUp, PreDown: preDown, PostDown: postDown }[phase]
+    const logFile = standardErrorLog()
+    const level = output.isVerbose ? 'debug' : 'info'
+    const log = createLogger({ level, write: (line) => logFile.writeLine(line), wallNowMs })
+    await runHooks(phase, lines, { interfaceName, log, logFile })
+    return 0
+  },
+}
