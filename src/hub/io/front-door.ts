@@ -165,6 +165,7 @@ export class FrontDoor {
     }
     webSockets.handleUpgrade(request, socket, head, (webSocket) => {
       stranger.leave()
+      webSocket.on('error', () => undefined) // its end follows; whoever gets it may let it go at once
       if (path === '/relay') onRelay(streamOfWebSocket(webSocket, request.socket), stranger.remote)
       else onControl(webSocket, stranger.remote)
     })
