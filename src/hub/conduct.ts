@@ -33,6 +33,8 @@ export interface ConductOptions {
   readonly registry: Registry
   /** Boot clock. */
   readonly nowMs: () => number
+  /** Begins the commands that its administrator types: `overlay hub`, and where its state is. */
+  readonly command: string
 }
 
 export class Conduct {
@@ -87,7 +89,7 @@ export class Conduct {
       type: 'refused',
       code: 'elsewhere',
       message: `another machine, at ${present.from}, is ${node.name} with the same identity`,
-      hint: `on the hub, type: overlay hub remove ${node.name}; then on each machine: overlay leave, and overlay join`,
+      hint: `on the hub, type: ${this.#options.command} remove ${node.name}; then on each machine: overlay leave, and overlay join`,
       retryAfterS: Math.min(MAX_RETRY_AFTER_S, ELSEWHERE_PAUSE_S * 2 ** Math.min(times - 1, 10)),
     }
   }
@@ -101,7 +103,7 @@ export class Conduct {
   restrain(node: NodeRecord, text: string, retryAfterS: number): Refusal {
     this.#note(node, 'rateLimited', text)
     const message = `${node.name} has to wait for ${retryAfterS} s: ${text}`
-    const hint = 'it goes on by itself; if that does not end, type on the hub: overlay hub nodes'
+    const hint = `it goes on by itself; if that does not end, type on the hub: ${this.#options.command} nodes`
     return { type: 'refused', code: 'rateLimited', message, hint, retryAfterS }
   }
 
@@ -111,15 +113,15 @@ export class Conduct {
     if (record !== undefined) this.#options.registry.note(node, 'node.troubled', record)
     return count
   }
-}
 
-/** What the older of two sessions of one identity hears. */
-export function gaveWay({ name }: NodeRecord): Refusal {
-  return {
-    type: 'refused',
-    code: 'elsewhere',
-    message: `${name} has connected anew, from here or from another machine`,
-    hint: 'if this goes on, two machines use one identity: on the hub, type: overlay hub nodes',
-    retryAfterS: GIVEN_WAY_PAUSE_S,
+  /** What the older of two sessions of one identity hears. */
+  gaveWay({ name }: NodeRecord): Refusal {
+    return {
+      type: 'refused',
+      code: 'elsewhere',
+      message: `${name} has connected anew, from here or from another machine`,
+      hint: `if this goes on, two machines use one identity: on the hub, type: ${this.#options.command} nodes`,
+      retryAfterS: GIVEN_WAY_PAUSE_S,
+    }
   }
 }

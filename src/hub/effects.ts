@@ -1,4 +1,4 @@
-/** What a hub wants done, in the order given. */
+/** What a hub wants done, in the order given; and what it counts. */
 
 import type { DirectoryMessage } from '../control/directory.js'
 import type { HubMessage } from '../control/messages.js'
@@ -12,3 +12,12 @@ export type HubEffect =
   | { readonly kind: 'close'; readonly session: SessionId }
   /** For the hub's own relay. */
   | { readonly kind: 'directory'; readonly message: DirectoryMessage }
+
+/** What went wrong since the start, by kind. */
+export interface HubCounters {
+  malformed: number
+  refused: number
+  signals: number
+  /** Beyond the budgets of their senders, or too many for a receiver that reads slowly. */
+  droppedSignals: number
+}

@@ -7,28 +7,20 @@ import { formatBase64 } from '../base/bytes.js'
 import { AppError, ERROR_CODES } from '../base/errors.js'
 import type { DirectoryMessage } from '../control/directory.js'
 import { type Identity, tryParseIdentity } from '../control/identity.js'
-import type {
-  ConsentMessage,
-  Hello,
-  HubMessage,
-  NodeMessage,
-  Place,
-  Refusal,
-  RelayInfo,
-} from '../control/messages.js'
+import type { Hello, HubMessage, NodeMessage, Place, Refusal, RelayInfo } from '../control/messages.js'
 import { createTicket } from '../control/ticket.js'
-import { areSameKeys, type SignedTunnelKeys } from '../control/tunnel-key.js'
 import type { HostEndpoint } from '../net/endpoint.js'
 import type { Crypto } from '../wireguard/crypto.js'
 import { Announcer } from './announcer.js'
 import { Approval } from './approval.js'
-import { Conduct, gaveWay, type Speaker } from './conduct.js'
+import { Conduct, type Speaker } from './conduct.js'
 import { DirectoryFeed } from './directory-feed.js'
-import type { HubEffect, SessionId } from './effects.js'
-import { areKeysValid, isHelloProven, withoutExpired } from './proof.js'
+import type { HubCounters, HubEffect, SessionId } from './effects.js'
+import { Members } from './members.js'
+import { isHelloProven, withoutExpired } from './proof.js'
 import { removedRefusal } from './refusals.js'
 import type { Registry } from './registry.js'
-import { type Arrival, type Session, setRelayRtts } from './session.js'
+import type { Arrival, Session } from './session.js'
 import type { Departure, NodeRecord } from './store.js'
 import { busyRefusal, StoreError } from './store-error.js'
 
@@ -45,15 +37,6 @@ export interface HubOptions {
   readonly wallNowMs: () => number
 }
 
-/** What went wrong since the start, by kind. */
-export interface HubCounters {
-  malformed: number
-  refused: number
-  signals: number
-  /** Beyond the budgets of their senders, or too many for a receiver that reads slowly. */
-  droppedSignals: number
-}
-
 export class Hub {
   readonly counters: HubCounters = { malformed: 0, refused: 0, signals: 0, droppedSignals: 0 }
   readonly #options: HubOptions
@@ -61,6 +44,7 @@ export class Hub {
   readonly #byIdentity = new Map<string, Session>()
   readonly #announcer: Announcer
   readonly #conduct: Conduct
+  readonly #members: Members
   readonly #directory: DirectoryFeed
   readonly #approval = new Approval()
 
@@ -73,6 +57,14 @@ export class Hub {
       crypto,
       sessions: this.#byIdentity,
       mayTell: (identity) => this.#conduct.take(identity, 'news') === 0,
+    })
+    this.#members = new Members({
+      ...options,
+      conduct: this.#conduct,
+      announcer: this.#announcer,
+      counters: this.counters,
+      sessions: this.#byIdentity,
+      refuse: (id, refusal, effects) => this.#refuse(id, refusal, effects),
     })
     this.#directory = new DirectoryFeed(registry, options.wallNowMs)
   }
@@ -130,13 +122,13 @@ export class Hub {
         this.#turnAway(id, effects)
         break
       case 'update':
-        this.#handleUpdate(session, message, effects)
+        this.#members.handleUpdate(session, message, effects)
         break
       case 'signal':
-        this.#handleSignal(session, message, effects)
+        this.#members.handleSignal(session, message, effects)
         break
       case 'consent':
-        this.#handleConsent(session, message, effects)
+        this.#members.handleConsent(session, message, effects)
         break
       case 'ping':
         if (this.#conduct.take(session.identity, 'ping') > 0) break
@@ -333,7 +325,7 @@ export class Hub {
       effects.push({ kind: 'close', session: older.id })
       return
     }
-    this.#refuse(older.id, gaveWay(node), effects)
+    this.#refuse(older.id, this.#conduct.gaveWay(node), effects)
   }
 
   #welcome(session: Session, node: NodeRecord, effects: HubEffect[]): void {
@@ -374,85 +366,6 @@ export class Hub {
     } else if (message.type === 'hello') {
       this.#approval.close(id)
       this.#turnAway(id, effects)
-    }
-  }
-
-  #handleUpdate(
-    session: Session,
-    update: Extract<NodeMessage, { type: 'update' }>,
-    effects: HubEffect[],
-  ): void {
-    const node = this.#options.registry.find(session.identity)
-    if (node === undefined) return
-    const { tunnelKey, previousTunnelKey, relayRtts } = update
-    let isNews = false
-    if (tunnelKey !== undefined && !areSameKeys(node, { tunnelKey, previousTunnelKey })) {
-      const pauseS = this.#conduct.take(node.identity, 'keys')
-      if (pauseS > 0) {
-        this.#refuse(
-          session.id,
-          this.#conduct.restrain(node, 'it changes its keys too often', pauseS),
-          effects,
-        )
-        return
-      }
-      isNews = this.#trySetKeys(node.identity, { tunnelKey, previousTunnelKey })
-    }
-    if (relayRtts !== undefined && setRelayRtts(session, relayRtts)) isNews = true
-    const current = isNews ? this.#options.registry.find(node.identity) : undefined
-    if (current !== undefined) this.#announcer.news(current, effects)
-  }
-
-  #trySetKeys(identity: string, keys: SignedTunnelKeys): boolean {
-    const { registry, wallNowMs } = this.#options
-    const bytes = tryParseIdentity(identity)
-    const isTaken = registry.isKeyOfAnother(identity, keys)
-    if (bytes === undefined || isTaken || !areKeysValid(bytes, keys, wallNowMs())) {
-      this.counters.malformed += 1
-      return false
-    }
-    registry.setTunnelKeys(identity, keys)
-    return true
-  }
-
-  /** Among those who know each other only: it may tell where its sender is. */
-  #handleSignal(
-    { identity: from }: Session,
-    { to, body }: Extract<NodeMessage, { type: 'signal' }>,
-    effects: HubEffect[],
-  ): void {
-    const { registry } = this.#options
-    const [receiver, own, other] = [this.#byIdentity.get(to), registry.find(from), registry.find(to)]
-    if (receiver === undefined || own === undefined || other === undefined) return
-    if (registry.knowledgeOf(own, other) !== 'all') return
-    if (this.#conduct.take(from, 'signal') > 0) {
-      this.counters.droppedSignals += 1
-      return
-    }
-    this.counters.signals += 1
-    effects.push({ kind: 'send', session: receiver.id, message: { type: 'signal', from, body } })
-  }
-
-  #handleConsent(session: Session, { identity, isGiven }: ConsentMessage, effects: HubEffect[]): void {
-    const { registry } = this.#options
-    const [own, other] = [registry.find(session.identity), registry.find(identity)]
-    if (!registry.network.needsConsent || own === undefined || other === undefined || own === other) return
-    const before = registry.knowledgeOf(own, other)
-    // No answer, as if there were no such node: who may not know of it does not learn that it exists.
-    if (isGiven && before === 'nothing') return
-    if (registry.consents.has(own.identity, identity) === isGiven) return
-    const pauseS = this.#conduct.take(own.identity, 'consent')
-    if (pauseS > 0) {
-      // Closed, not passed over: a node that comes back corrects what the hub does not know yet.
-      this.#refuse(
-        session.id,
-        this.#conduct.restrain(own, 'it changes its consents too often', pauseS),
-        effects,
-      )
-      return
-    }
-    if (registry.consents.set(own, other, isGiven)) {
-      this.#announcer.knowledgeChanged([own, other], before, effects)
     }
   }
 
