@@ -26,9 +26,12 @@ struct FromEvent {
     return object;
   }
 
-  Napi::Object operator()(const EventsLost& /* event */) const {
+  Napi::Object operator()(const RoutesEvent& /* event */) const { return named("routes"); }
+  Napi::Object operator()(const EventsLost& /* event */) const { return named("lost"); }
+
+  Napi::Object named(const char* kind) const {
     Napi::Object object = Napi::Object::New(env);
-    object.Set("kind", "lost");
+    object.Set("kind", kind);
     return object;
   }
 };
@@ -51,7 +54,7 @@ MonitorPort::MonitorPort(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Moni
     throwError(env, Error{EINVAL, "LinkMonitor"});
     return;
   }
-  Result<LinkMonitor> monitor = LinkMonitor::open();
+  Result<LinkMonitor> monitor = LinkMonitor::open(toBoolean(info[1]));
   if (!succeeded(env, monitor)) return;
   auto readiness = Readiness::create(env, monitor.value().fd(), [this](int status) { handleReady(status); });
   if (!succeeded(env, readiness)) return;

@@ -131,6 +131,14 @@ Napi::Value getLink(const Napi::CallbackInfo& info) {
   return fromLink(env, *link.value());
 }
 
+// (): links
+Napi::Value getLinks(const Napi::CallbackInfo& info) { return fromList(info.Env(), listLinks(), fromLink); }
+
+// (index, alias)
+void changeLinkAlias(const Napi::CallbackInfo& info) {
+  succeeded(info.Env(), setLinkAlias(toUint32(info[0]), toText(info[1])));
+}
+
 // (index, isUp)
 void changeLinkUp(const Napi::CallbackInfo& info) {
   succeeded(info.Env(), setLinkUp(toUint32(info[0]), toBoolean(info[1])));
@@ -214,6 +222,8 @@ Napi::Object fromLink(Napi::Env env, const LinkInfo& link) {
   object.Set("index", link.index);
   object.Set("mtu", link.mtu);
   object.Set("isUp", link.isUp);
+  object.Set("isTunnel", link.isTunnel);
+  object.Set("alias", link.alias);
   return object;
 }
 
@@ -226,6 +236,8 @@ Napi::Object fromPrefix(Napi::Env env, const IpPrefix& prefix) {
 
 void exportNetwork(Napi::Env env, Napi::Object exports) {
   exports.Set("findLink", Napi::Function::New<getLink>(env));
+  exports.Set("listLinks", Napi::Function::New<getLinks>(env));
+  exports.Set("setLinkAlias", Napi::Function::New<changeLinkAlias>(env));
   exports.Set("setLinkUp", Napi::Function::New<changeLinkUp>(env));
   exports.Set("setLinkMtu", Napi::Function::New<changeLinkMtu>(env));
   exports.Set("deleteLink", Napi::Function::New<dropLink>(env));

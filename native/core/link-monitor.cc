@@ -1,5 +1,7 @@
 #include "link-monitor.h"
 
+#include <algorithm>
+
 namespace overlay {
 namespace {
 
@@ -17,10 +19,20 @@ std::optional<NetworkEvent> parseEvent(const NetlinkReply& reply) {
   return std::nullopt;
 }
 
+bool isOfRoutes(const NetlinkReply& reply) {
+  return reply.type == RTM_NEWROUTE || reply.type == RTM_DELROUTE || reply.type == RTM_NEWRULE ||
+         reply.type == RTM_DELRULE;
+}
+
+constexpr uint32_t LINK_GROUPS = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR;
+// Rules of IPv6 came too late for a name of their own among the RTMGRP_….
+constexpr uint32_t ROUTE_GROUPS =
+    RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE | RTMGRP_IPV4_RULE | 1U << (RTNLGRP_IPV6_RULE - 1);
+
 }  // namespace
 
-Result<LinkMonitor> LinkMonitor::open() {
-  Result<NetlinkSocket> socket = NetlinkSocket::open(RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR);
+Result<LinkMonitor> LinkMonitor::open(bool hasRoutes) {
+  Result<NetlinkSocket> socket = NetlinkSocket::open(LINK_GROUPS | (hasRoutes ? ROUTE_GROUPS : 0));
   if (!socket.ok()) return socket.error();
   return LinkMonitor(std::move(socket.value()));
 }
@@ -35,6 +47,7 @@ Result<std::vector<NetworkEvent>> LinkMonitor::read() {
   for (const NetlinkReply& reply : replies.value()) {
     if (std::optional<NetworkEvent> event = parseEvent(reply)) events.push_back(std::move(*event));
   }
+  if (std::any_of(replies.value().begin(), replies.value().end(), isOfRoutes)) events.push_back(RoutesEvent{});
   return events;
 }
 

@@ -1,4 +1,5 @@
-// Events of links and their addresses, as the kernel tells them (RTMGRP_LINK and relatives).
+// Events of links and their addresses, and of routes and rules if asked for, as the kernel tells them
+// (RTMGRP_LINK and relatives).
 #pragma once
 
 #include <variant>
@@ -20,14 +21,18 @@ struct AddressEvent {
   bool isRemoved = false;
 };
 
+// Routes or rules are others. A machine that speaks a routing protocol has thousands of such events: what was read
+// at once is told once.
+struct RoutesEvent {};
+
 // The kernel had to drop events: what is known may be stale.
 struct EventsLost {};
 
-using NetworkEvent = std::variant<LinkEvent, AddressEvent, EventsLost>;
+using NetworkEvent = std::variant<LinkEvent, AddressEvent, RoutesEvent, EventsLost>;
 
 class LinkMonitor {
  public:
-  static Result<LinkMonitor> open();
+  static Result<LinkMonitor> open(bool hasRoutes);
 
   int fd() const { return socket_.fd(); }
   // All events waiting, oldest first.

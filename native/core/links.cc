@@ -1,6 +1,7 @@
 #include "links.h"
 
 #include <net/if.h>
+#include <net/if_arp.h>
 
 #include "netlink-socket.h"
 
@@ -12,6 +13,19 @@ ifinfomsg linkBody(uint32_t index) {
   body.ifi_family = AF_UNSPEC;
   body.ifi_index = static_cast<int>(index);
   return body;
+}
+
+// The kind alone would take a TAP, which is a cable, for a tunnel; the type alone some modems.
+bool isTunnelKind(const std::string& kind, uint16_t type) {
+  return type == ARPHRD_NONE && (kind == "tun" || kind == "wireguard" || kind == "amneziawg");
+}
+
+std::string readKind(ByteView linkInfo) {
+  std::string kind;
+  forEachAttribute(linkInfo, 0, [&](const AttributeView& attribute) {
+    if (attribute.type == IFLA_INFO_KIND) kind = readText(attribute.value);
+  });
+  return kind;
 }
 
 Result<std::optional<LinkInfo>> find(NetlinkMessage& message) {
@@ -36,6 +50,8 @@ std::optional<LinkInfo> parseLink(ByteView body) {
   forEachAttribute(body, sizeof(ifinfomsg), [&](const AttributeView& attribute) {
     if (attribute.type == IFLA_IFNAME) link.name = readText(attribute.value);
     if (attribute.type == IFLA_MTU) link.mtu = readUint32(attribute.value);
+    if (attribute.type == IFLA_IFALIAS) link.alias = readText(attribute.value);
+    if (attribute.type == IFLA_LINKINFO) link.isTunnel = isTunnelKind(readKind(attribute.value), fixed->ifi_type);
   });
   return link;
 }
@@ -52,6 +68,24 @@ Result<std::optional<LinkInfo>> findLink(uint32_t index) {
   NetlinkMessage message("RTM_GETLINK", RTM_GETLINK, 0);
   message.put(linkBody(index));
   return find(message);
+}
+
+Result<std::vector<LinkInfo>> listLinks() {
+  NetlinkMessage message("RTM_GETLINK", RTM_GETLINK, NLM_F_DUMP);
+  message.put(linkBody(0));
+  Result<std::vector<NetlinkReply>> replies = requestOnce(message);
+  if (!replies.ok()) return replies.error();
+  std::vector<LinkInfo> links;
+  for (const NetlinkReply& reply : replies.value()) {
+    if (std::optional<LinkInfo> link = parseLink(reply.view())) links.push_back(std::move(*link));
+  }
+  return links;
+}
+
+Result<void> setLinkAlias(uint32_t index, const std::string& alias) {
+  NetlinkMessage message("RTM_NEWLINK", RTM_NEWLINK, 0);
+  message.put(linkBody(index)).putText(IFLA_IFALIAS, alias);
+  return changeOnce(message);
 }
 
 Result<void> setLinkUp(uint32_t index, bool isUp) {

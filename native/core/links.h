@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "byte-view.h"
 #include "result.h"
@@ -15,6 +16,10 @@ struct LinkInfo {
   std::string name;
   uint32_t mtu = 0;
   bool isUp = false;
+  // Carries IP packets inside datagrams: a TUN or a WireGuard, of whatever program.
+  bool isTunnel = false;
+  // Free text that any process can read and the administrator set.
+  std::string alias;
 };
 
 // Body of RTM_NEWLINK or RTM_DELLINK.
@@ -23,6 +28,8 @@ std::optional<LinkInfo> parseLink(ByteView body);
 // Nothing if there is no such link.
 Result<std::optional<LinkInfo>> findLink(const std::string& name);
 Result<std::optional<LinkInfo>> findLink(uint32_t index);
+Result<std::vector<LinkInfo>> listLinks();
+Result<void> setLinkAlias(uint32_t index, const std::string& alias);
 Result<void> setLinkUp(uint32_t index, bool isUp);
 Result<void> setLinkMtu(uint32_t index, uint32_t mtu);
 Result<void> deleteLink(uint32_t index);

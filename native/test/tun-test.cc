@@ -1,10 +1,15 @@
 #include "../core/tun.h"
 
 #include <fcntl.h>
+#include <linux/rtnetlink.h>
 #include <poll.h>
+
+#include <algorithm>
 
 #include "../core/addresses.h"
 #include "../core/link-monitor.h"
+#include "../core/routes.h"
+#include "../core/rules.h"
 #include "../core/udp-socket.h"
 #include "batch.h"
 #include "suites.h"
@@ -127,7 +132,7 @@ void tellsOfItsEnd() {
 }
 
 void monitorSeesLife() {
-  Result<LinkMonitor> monitor = LinkMonitor::open();
+  Result<LinkMonitor> monitor = LinkMonitor::open(false);
   checkOk(monitor);
   const uint8_t here[] = {192, 0, 2, 1};
   uint32_t index = 0;
@@ -154,6 +159,50 @@ void monitorSeesLife() {
   check(sawUp && sawAddress && sawRemoved, "link up, address and removal");
 }
 
+void isKnownAsTunnel() {
+  const Tun tun = createTun("ovl-test");
+  checkOk(setLinkAlias(tun.linkIndex(), "overlay tunnel"));
+  Result<std::vector<LinkInfo>> links = listLinks();
+  checkOk(links);
+  for (const LinkInfo& link : links.value()) {
+    const bool isOurs = link.index == tun.linkIndex();
+    check(link.isTunnel == isOurs, "the TUN alone is a tunnel");
+    check((link.alias == "overlay tunnel") == isOurs, "and has the alias");
+  }
+  check(links.value().size() >= 2, "loopback and the TUN");
+}
+
+size_t routeEventsOf(LinkMonitor& monitor) {
+  Result<std::vector<NetworkEvent>> events = monitor.read();
+  checkOk(events);
+  return static_cast<size_t>(std::count_if(events.value().begin(), events.value().end(), [](const NetworkEvent& event) {
+    return std::holds_alternative<RoutesEvent>(event);
+  }));
+}
+
+void monitorSeesRoutesOnce() {
+  Result<LinkMonitor> all = LinkMonitor::open(true);
+  Result<LinkMonitor> linksOnly = LinkMonitor::open(false);
+  checkOk(all);
+  checkOk(linksOnly);
+  const Tun tun = createTun("ovl-test");
+  checkOk(setLinkUp(tun.linkIndex(), true));
+  routeEventsOf(all.value());
+  for (uint8_t i = 0; i < 20; i++) {
+    const uint8_t network[] = {198, 51, 100, i};
+    checkOk(addRoute({{*IpBytes::from({network, 4}), 32}, tun.linkIndex(), RT_TABLE_MAIN, {}}, false));
+  }
+  check(routeEventsOf(all.value()) == 1, "many routes, one event");
+  Rule rule;
+  rule.family = AF_INET6;
+  rule.table = 4711;
+  rule.priority = 1000;
+  checkOk(addRule(rule));
+  check(routeEventsOf(all.value()) == 1, "a rule of IPv6");
+  checkOk(removeRule(rule));
+  check(routeEventsOf(linksOnly.value()) == 0, "none where nobody asked");
+}
+
 }  // namespace
 
 std::vector<Test> tunTests() {
@@ -165,6 +214,8 @@ std::vector<Test> tunTests() {
       {"a TUN carries packets both ways", carriesPackets},
       {"a TUN counts only packets that it took", countsOnlyWhatWasTaken},
       {"a TUN tells when its interface was removed", tellsOfItsEnd},
+      {"a TUN is known as a tunnel, and by its alias", isKnownAsTunnel},
+      {"the monitor sees routes and rules, once for many", monitorSeesRoutesOnce},
       {"the monitor sees links and addresses come and go", monitorSeesLife},
   };
 }

@@ -44,6 +44,8 @@ const NETWORK_MEANINGS: Readonly<Record<string, string>> = {
   probeMalformed: 'probes that are not authentic',
   relayUnsent: 'messages for which no relay was connected',
   relayOverflow: 'messages that gave way because a relay took them too slowly',
+  probeInside: 'probes from inside an overlay, where no path may lead',
+  tcpInside: 'TCP connections inside an overlay, where no path may lead',
   tcpUnproven: 'TCP connections that proved nothing, or gave way to newer ones',
   tcpOverflow: 'messages that gave way because a TCP connection took them too slowly',
   relayUnknownSender: 'messages over a relay from nobody we know',

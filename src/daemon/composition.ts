@@ -12,6 +12,7 @@ import { forbidDumps } from '../platform/dumps.js'
 import { ensureRunDirectory, type RunPaths, runPaths } from '../platform/run-directory.js'
 import { disableLinkLocalAddress } from '../platform/sysctl.js'
 import { openTun } from '../platform/tun.js'
+import { labelTunnel, Underlay } from '../platform/underlay.js'
 import { DEFAULT_MTU, MAX_PEERS } from '../wireguard/constants.js'
 import type { Crypto } from '../wireguard/crypto.js'
 import { nobleCrypto } from '../wireguard/crypto-noble.js'
@@ -147,7 +148,9 @@ async function openDevice(
   const { hasOffloads } = dataPlane
   const tun = openTun({ name: request.interfaceName, mtu: DEFAULT_MTU, hasOffloads })
   disableLinkLocalAddress(request.interfaceName)
-  const engine = new Engine({
+  labelTunnel(tun.linkIndex, undefined)
+  const underlay = new Underlay(() => engine.fwmark)
+  const engine: Engine = new Engine({
     createDataPlane: (listener) => dataPlane.create({ tun, capacity: MAX_PEERS, mtu: DEFAULT_MTU, listener }),
     createWakeUp: (onWake) => createWakeUp(bootNowMs, onWake),
     capacity: MAX_PEERS,
@@ -156,10 +159,11 @@ async function openDevice(
     bootNowMs,
     wallNowMs,
     log,
+    outerPath: (path) => underlay.outerPath(path),
     onHandshakeFailing,
   })
   const { onRemoved } = context
-  const options = { tun, engine, uapiSocket: paths.uapiSocket, log, onRemoved }
+  const options = { tun, engine, underlay, uapiSocket: paths.uapiSocket, log, onRemoved }
   return await LiveDevice.open(options, DEFAULT_MTU)
 }
 

@@ -19,6 +19,7 @@ import { Device } from '../wireguard/device.js'
 import type { Effect, Effects } from '../wireguard/effects.js'
 import { formatKeyHex, formatShortKey, type PublicKey } from '../wireguard/keys.js'
 import { type CarriedTotals, DeviceCounters } from './device-counters.js'
+import { OuterPaths } from './outer-paths.js'
 import { closeSockets, type OpenSockets, openSockets } from './outer-sockets.js'
 import { LivePeerActivity, SlotActivity } from './slot-activity.js'
 
@@ -53,6 +54,8 @@ export interface EngineOptions {
   readonly bootNowMs: () => number
   readonly wallNowMs: () => number
   readonly log: Logger
+  /** The path as datagrams are to take it: from another address than the kernel would choose, where that is wrong. */
+  readonly outerPath?: (path: Path) => Path
   /** A peer left `attempts` initiations unanswered: its name may lead elsewhere by now. Must not call back at once. */
   readonly onHandshakeFailing?: (publicKey: PublicKey, attempts: number) => void
 }
@@ -66,6 +69,7 @@ export class Engine {
   readonly #wakeUp: WakeUp
   readonly #turns: Turn[] = []
   readonly #counters: DeviceCounters
+  readonly #outerPaths: OuterPaths
   #isTurning = false
   #isStopped = false
   #listenPort = 0
@@ -77,6 +81,7 @@ export class Engine {
     this.#options = options
     this.#plane = options.createDataPlane((events) => this.#handleEvents(events))
     this.#counters = new DeviceCounters(this.#plane.blocks)
+    this.#outerPaths = new OuterPaths(options.outerPath ?? ((path) => path))
     this.#device = new Device({
       crypto: options.crypto,
       random: options.random,
@@ -175,7 +180,15 @@ export class Engine {
   }
 
   openFramePort(): SocketId {
-    return this.#plane.openFramePort()
+    const port = this.#plane.openFramePort()
+    this.#outerPaths.addFramePort(port)
+    return port
+  }
+
+  /** Addresses or routes of this machine are others. */
+  reviewPaths(): void {
+    if (this.#isStopped) return
+    for (const [slot, path] of this.#outerPaths.review()) this.#plane.setPath(slot, path)
   }
 
   /** See DataPlane.deliver. */
@@ -185,7 +198,7 @@ export class Engine {
 
   /** `hops`: see DataPlane.sendDatagram. */
   sendProbe(path: Path, bytes: Uint8Array, hops?: number): void {
-    if (!this.#isStopped) this.#plane.sendDatagram(path, bytes, 0, hops)
+    if (!this.#isStopped) this.#plane.sendDatagram(this.#outerPaths.of(path), bytes, 0, hops)
   }
 
   /** For a path that needs a socket of its own. Undefined if the port is taken. */
@@ -220,6 +233,11 @@ export class Engine {
   }
 
   // --- getters ---------------------------------------------------------------------------------
+
+  /** SO_MARK of the sockets; 0 for none. */
+  get fwmark(): number {
+    return this.#fwmark
+  }
 
   snapshot(): DeviceSnapshot {
     const nowMs = this.#options.bootNowMs()
@@ -290,6 +308,7 @@ export class Engine {
         break
       case 'sourceChanged':
         device.handleSourceChanged(event.localIndex, event.path)
+        this.#outerPaths.learnt(event.slot, event.path)
         this.#options.log.debug('peer.roamed', { endpoint: formatEndpoint(event.path.remote) })
         break
       case 'frames':
@@ -326,17 +345,18 @@ export class Engine {
     const plane = this.#plane
     switch (effect.kind) {
       case 'send':
-        plane.sendDatagram(effect.path, effect.message, effect.tos)
+        plane.sendDatagram(this.#outerPaths.of(effect.path), effect.message, effect.tos)
         break
       case 'addPeer':
         plane.addPeer(effect.slot)
         break
       case 'removePeer':
         this.#counters.retire(effect.slot)
+        this.#outerPaths.set(effect.slot, undefined)
         this.#device.handleKeypairsRemoved(plane.removePeer(effect.slot))
         break
       case 'setPath':
-        plane.setPath(effect.slot, effect.path)
+        plane.setPath(effect.slot, this.#outerPaths.set(effect.slot, effect.path))
         break
       case 'setRoaming':
         plane.setRoaming(effect.slot, effect.isRoaming)

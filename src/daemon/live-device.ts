@@ -9,12 +9,14 @@ import type { Logger } from '../base/log.js'
 import { type NetworkEvent, watchLinks } from '../platform/link-events.js'
 import { tryFindLink } from '../platform/network.js'
 import type { TunPort } from '../platform/tun.js'
+import type { Underlay } from '../platform/underlay.js'
 import type { Engine } from './engine.js'
 import { startUapiServer } from './uapi-server.js'
 
 export interface LiveDeviceOptions {
   readonly tun: TunPort
   readonly engine: Engine
+  readonly underlay: Underlay
   readonly uapiSocket: string
   readonly log: Logger
   /** The interface was removed by somebody else. Called once. */
@@ -28,6 +30,7 @@ interface Stoppable {
 export class LiveDevice {
   readonly tun: TunPort
   readonly engine: Engine
+  readonly underlay: Underlay
   readonly #options: LiveDeviceOptions
   #uapi: Stoppable | undefined
   #links: Stoppable | undefined
@@ -39,13 +42,15 @@ export class LiveDevice {
     this.#options = options
     this.tun = options.tun
     this.engine = options.engine
+    this.underlay = options.underlay
     this.#mtu = mtu
   }
 
-  /** Takes `tun` and `engine` over, also when it fails. */
+  /** Takes `tun`, `engine` and `underlay` over, also when it fails. */
   static async open(options: LiveDeviceOptions, mtu: number): Promise<LiveDevice> {
     const device = new LiveDevice(options, mtu)
     try {
+      device.underlay.watch(() => device.engine.reviewPaths())
       device.#links = watchLinks((event) => device.#handleNetworkEvent(event))
       device.#uapi = await startUapiServer({
         path: options.uapiSocket,
@@ -83,6 +88,7 @@ export class LiveDevice {
     if (this.#isStopped) return
     this.#isStopped = true
     await this.#links?.stop()
+    this.underlay.stop()
     await this.#uapi?.stop()
     await this.engine.stop()
     this.tun.close()
@@ -94,7 +100,7 @@ export class LiveDevice {
    */
   #handleNetworkEvent(event: NetworkEvent): void {
     const { name, linkIndex } = this.tun
-    if (this.#isStopped || event.kind === 'address') return
+    if (this.#isStopped || event.kind === 'address' || event.kind === 'routes') return
     if (event.kind === 'link' && event.index !== linkIndex) return
     const link = tryFindLink(event.kind === 'link' ? event.name : name)
     if (link?.index === linkIndex) {

@@ -5,8 +5,9 @@
 
 import type { Endpoint } from '../net/endpoint.js'
 import type { Path } from '../net/path.js'
+import { isPrivate } from '../net/special-addresses.js'
 import type { RandomBytes } from '../wireguard/crypto.js'
-import { isPrivate, isWorthTrying, type PathKind, pathKindOf } from './candidates.js'
+import { isWorthTrying, type PathKind, pathKindOf } from './candidates.js'
 import type { Candidate, CandidateKind, DiscoMessage } from './disco.js'
 import type { DiscoPair } from './disco-pair.js'
 import type { FinderEffect, OwnPosition } from './finder-types.js'
@@ -130,7 +131,7 @@ export class Calls {
   }
 
   #publicEndpoints(wanted: CandidateKind): Endpoint[] {
-    const own = this.#options.own().prefixes.map(({ address }) => address)
+    const own = this.#options.own()
     return this.peerCandidates
       .filter(({ kind, endpoint }) => kind === wanted && isWorthTrying(endpoint, own))
       .map(({ endpoint }) => endpoint)

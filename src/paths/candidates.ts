@@ -2,50 +2,28 @@
 
 import { type Endpoint, formatEndpoint } from '../net/endpoint.js'
 import { equalIp, type IpAddress } from '../net/ip.js'
-import { type Prefix, prefixContains, tryParsePrefix } from '../net/prefix.js'
+import { type Prefix, prefixContains } from '../net/prefix.js'
+import { isPrivate, isUnreachableForOthers } from '../net/special-addresses.js'
 import type { Candidate, CandidateKind } from './disco.js'
+import type { IsOverlay, OwnPosition } from './finder-types.js'
 
 /** What a path is like, best first: nearer beats farther, and what needs no NAT beats what does. */
 export const PATH_KINDS = ['lan', 'direct', 'mapped', 'punched', 'tcp', 'relay'] as const
 export type PathKind = (typeof PATH_KINDS)[number]
 
-const PRIVATE: readonly Prefix[] = prefixes(
-  '10.0.0.0/8',
-  '172.16.0.0/12',
-  '192.168.0.0/16',
-  '100.64.0.0/10',
-  'fc00::/7',
-)
-/** Nobody is reached there, or everybody. */
-const NEVER: readonly Prefix[] = prefixes(
-  '0.0.0.0/8',
-  '127.0.0.0/8',
-  '224.0.0.0/3',
-  '::/128',
-  '::1/128',
-  'ff00::/8',
-  'fe80::/10',
-)
-const LINK_LOCAL: readonly Prefix[] = prefixes('169.254.0.0/16', 'fe80::/10')
-
-/** Addresses of this machine that others may be told. `exclude`: prefixes of the overlay's own interface. */
-export function usableAddresses(addresses: readonly Prefix[], exclude: readonly Prefix[]): Prefix[] {
-  return addresses.filter(({ address }) => {
-    const all = [...NEVER, ...LINK_LOCAL, ...exclude]
-    return !all.some((prefix) => prefixContains(prefix, address))
-  })
-}
-
 /** Whether something may be sent there because a peer says so. */
-export function isWorthTrying(endpoint: Endpoint, own: readonly IpAddress[]): boolean {
-  const { address, port } = endpoint
+export function isWorthTrying(
+  { address, port }: Endpoint,
+  own: Pick<OwnPosition, 'prefixes' | 'isOverlay'>,
+): boolean {
   if (port < 1024 && port !== 443 && port !== 500) return false
-  if (NEVER.some((prefix) => prefixContains(prefix, address))) return false
-  return !own.some((other) => equalIp(other, address))
+  if (isUnreachableForOthers(address) || own.isOverlay(address)) return false
+  return !own.prefixes.some((prefix) => equalIp(prefix.address, address))
 }
 
-export function isPrivate(address: IpAddress): boolean {
-  return PRIVATE.some((prefix) => prefixContains(prefix, address))
+/** Whether others may be told that this machine is there. */
+export function isWorthNaming(address: IpAddress, isOverlay: IsOverlay): boolean {
+  return !isUnreachableForOthers(address) && !isOverlay(address)
 }
 
 /** What kind of path a proven endpoint is. */
@@ -74,8 +52,4 @@ function kindOf(remote: Endpoint, candidates: readonly Candidate[]): CandidateKi
 
 function hostBits(prefix: Prefix): number {
   return 8 * prefix.address.bytes.length
-}
-
-function prefixes(...texts: readonly string[]): Prefix[] {
-  return texts.flatMap((text) => tryParsePrefix(text) ?? [])
 }

@@ -1,17 +1,25 @@
 /** What a path finder is told, and what it asks for. */
 
 import type { Endpoint } from '../net/endpoint.js'
+import type { IpAddress } from '../net/ip.js'
 import type { Path } from '../net/path.js'
 import type { Prefix } from '../net/prefix.js'
 import type { PathKind } from './candidates.js'
 import type { Candidate } from './disco.js'
 import type { Mapping } from './nat.js'
 
+/**
+ * Whether an address is inside an overlay, or leads into one: a tunnel in itself, or two in each other, would carry
+ * each packet for ever. Routes change: what was not may be.
+ */
+export type IsOverlay = (address: IpAddress) => boolean
+
 /** What this node is reached at, and by which sockets it sends. */
 export interface OwnPosition {
   readonly sockets: { readonly v4: number | undefined; readonly v6: number | undefined }
   readonly candidates: readonly Candidate[]
   readonly prefixes: readonly Prefix[]
+  readonly isOverlay: IsOverlay
   readonly mapping: Mapping
   /** Of external ports where the mapping is hard; both 0 if not known. */
   readonly ports: readonly [low: number, high: number]

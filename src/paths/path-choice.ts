@@ -193,6 +193,20 @@ export class PathChoice {
     return true
   }
 
+  /** Routes are others: paths that lead into an overlay now are dropped. True if the active one was left. */
+  leaveOverlays(nowMs: number, effects: FinderEffect[]): boolean {
+    const { isOverlay } = this.#options.own()
+    const before = this.#active
+    for (const known of this.#paths.all) {
+      const { remote } = known.path
+      if (this.isStream(known.path) || !isOverlay(remote.address)) continue
+      const reason = `the route to ${formatEndpoint(remote)} leads into a tunnel of this machine now`
+      if (known === this.#active) this.#leave(known, reason, nowMs, effects)
+      else this.#drop(known, effects)
+    }
+    return this.#active !== before
+  }
+
   /** A socket has another number now. Gives the paths over it. */
   renumber(before: number, after: number): Path[] {
     return this.#paths.renumber(before, after).map(({ path }) => path)

@@ -62,6 +62,8 @@ export interface FinderOptions {
   readonly timestamp: () => Uint8Array
   /** Of this program, as pongs say it. */
   readonly run: number
+  /** A message was not acted upon because it came from inside an overlay. */
+  readonly onInside: () => void
 }
 
 export interface FinderStatus {
@@ -136,7 +138,7 @@ export class PathFinder {
   /** An authentic message of the peer. */
   handleMessage(path: Path, message: DiscoMessage, nowMs: number, effects: FinderEffect[]): void {
     // Of this peer, but over the relay as another one's: whoever passes it on is not to get the data.
-    if (this.#choice.isForeign(path)) return
+    if (this.#choice.isForeign(path) || this.#isInside(path)) return
     switch (message.kind) {
       case 'ping':
         this.#handlePing(path, message.transactionId, nowMs, effects)
@@ -182,6 +184,14 @@ export class PathFinder {
     this.#tcp.forgive()
     this.#choice.suspect(nowMs)
     if (this.#choice.watch(nowMs, effects)) this.#search.allow(nowMs)
+    if (this.#isInUse(nowMs)) this.#startSearch(nowMs, effects)
+  }
+
+  /** Routes or tunnels of this machine are others. */
+  handleRoutesChanged(nowMs: number, effects: FinderEffect[]): void {
+    this.#targets.dropOverlays(this.#options.own().isOverlay)
+    if (!this.#choice.leaveOverlays(nowMs, effects)) return
+    this.#search.allow(nowMs)
     if (this.#isInUse(nowMs)) this.#startSearch(nowMs, effects)
   }
 
@@ -305,8 +315,7 @@ export class PathFinder {
     else if (call.isLost && this.#choice.disbelieved(nowMs, effects)) this.#search.allow(nowMs)
     this.#crossing.schedule(nowMs, this.#record.hasFailed)
     const before = this.#targets.size
-    const own = this.#options.own().prefixes.map(({ address }) => address)
-    this.#targets.replace(call.candidates, own, nowMs)
+    this.#targets.replace(call.candidates, this.#options.own(), nowMs)
     if (before === 0 && this.#targets.size > 0) this.#record.began(nowMs, this.#targets.size)
     const isAnswer = this.#calls.isAnswered(nowMs)
     if (!isAnswer) this.#calls.send(nowMs, effects)
@@ -389,6 +398,18 @@ export class PathFinder {
     const { lastReceiveMs = 0, keypairMs = 0 } = this.#options.activity() ?? {}
     if (lastReceiveMs > 0) return Math.max(0, nowMs - lastReceiveMs)
     return keypairMs > 0 ? 'nothing' : 'noKeypair'
+  }
+
+  /** It came through a tunnel of this machine, where an answer would go too. */
+  #isInside(path: Path): boolean {
+    if (
+      path.socket === this.#options.relayPath.socket ||
+      !this.#options.own().isOverlay(path.remote.address)
+    ) {
+      return false
+    }
+    this.#options.onInside()
+    return true
   }
 
   #isInUse(nowMs: number): boolean {

@@ -17,10 +17,11 @@ import { Tai64nClock } from '../wireguard/tai64n.js'
 import { CallTimes } from './call-times.js'
 import { discoTagOf, isDisco, RUN_BYTES } from './disco.js'
 import { DiscoPair } from './disco-pair.js'
-import type { FinderEffect, OwnPosition, PeerActivity } from './finder-types.js'
+import type { FinderEffect, IsOverlay, OwnPosition, PeerActivity } from './finder-types.js'
 import type { PortChoice } from './nat.js'
 import { type FinderStatus, PathFinder } from './path-finder.js'
 import { type DirectoryEntry, PeerDirectory } from './peer-directory.js'
+import { ProbeCounters } from './probe-counters.js'
 import type { ReflexiveEffect } from './reflexive.js'
 import { isStun } from './stun.js'
 import { type DeviceSockets, type PortSurveyRequest, Whereabouts } from './whereabouts.js'
@@ -47,6 +48,7 @@ export interface PathManagerOptions {
   readonly staticKey: DhPrivateKey
   /** Of the inner interface. */
   readonly mtu: () => number
+  readonly isOverlay: IsOverlay
   /** For timestamps of calls only. */
   readonly wallNowMs: () => number
 }
@@ -61,14 +63,6 @@ export interface ManagedPeer {
   readonly activity: () => PeerActivity | undefined
 }
 
-/** Datagrams of probes that led to nobody, counted. */
-export interface ProbeCounters {
-  unknown: number
-  malformed: number
-  /** Calls that are not later than one before. */
-  replayed: number
-}
-
 interface Entry extends DirectoryEntry {
   readonly id: PeerId
   readonly identity: string
@@ -76,7 +70,7 @@ interface Entry extends DirectoryEntry {
 }
 
 export class PathManager {
-  readonly counters: ProbeCounters = { unknown: 0, malformed: 0, replayed: 0 }
+  readonly counters: ProbeCounters = new ProbeCounters()
   readonly #options: PathManagerOptions
   readonly #peers = new PeerDirectory<Entry>()
   #ownKeys: OwnKeys
@@ -95,8 +89,8 @@ export class PathManager {
   constructor(options: PathManagerOptions) {
     this.#options = options
     this.#ownKeys = { current: options.staticKey, previous: undefined }
-    const { random, mtu } = options
-    this.#whereabouts = new Whereabouts({ random, mtu })
+    const { random, mtu, isOverlay } = options
+    this.#whereabouts = new Whereabouts({ random, mtu, isOverlay })
     this.#run = random(RUN_BYTES).reduce((run, byte) => run * 256 + byte, 0)
   }
 
@@ -124,7 +118,10 @@ export class PathManager {
     if (pair === undefined) return false
     const timestamp = (): Uint8Array => this.#tai64n.next(wallNowMs())
     const run = this.#run
-    const options = { pair, random, relayPath, activity, timestamp, run, own: () => this.own }
+    const onInside = (): void => {
+      this.counters.inside += 1
+    }
+    const options = { pair, random, relayPath, activity, timestamp, run, onInside, own: () => this.own }
     const finder = new PathFinder(options, nowMs)
     const id = this.#nextId++
     const entry: Entry = { id, identity, publicKey, previousKey, pair, finder }
@@ -181,6 +178,13 @@ export class PathManager {
   setAddresses(prefixes: readonly Prefix[], nowMs: number, effects: PathEffect[]): void {
     this.#move(effects, (whereabouts, sends) => whereabouts.setAddresses(prefixes, nowMs, sends))
     this.#forAll(nowMs, effects, (finder, list) => finder.handleNetworkChanged(nowMs, list))
+  }
+
+  /** Routes or tunnels of this machine are others: what leads into an overlay now is left. */
+  handleRoutesChanged(nowMs: number, effects: PathEffect[]): void {
+    const isMoved = this.#move(effects, (whereabouts, sends) => whereabouts.handleRoutesChanged(nowMs, sends))
+    this.#forAll(nowMs, effects, (finder, list) => finder.handleRoutesChanged(nowMs, list))
+    if (isMoved) this.#tellChange(nowMs, effects)
   }
 
   /**

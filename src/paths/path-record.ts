@@ -4,8 +4,10 @@
  */
 
 import { type Endpoint, formatEndpoint } from '../net/endpoint.js'
+import { isPrivate } from '../net/special-addresses.js'
 import type { PathKind } from './candidates.js'
 import type { Candidate } from './disco.js'
+import type { OwnPosition } from './finder-types.js'
 import { type HardPlan, isHard } from './hard-plan.js'
 import type { Mapping } from './nat.js'
 
@@ -29,6 +31,7 @@ export const WHY_CODES = [
   'FILTERED',
   'PATH_NARROW',
   'DATA_DROPPED',
+  'LEADS_INTO_TUNNEL',
 ] as const
 export type WhyCode = (typeof WHY_CODES)[number]
 
@@ -37,7 +40,7 @@ export const WHY_NOTES = ['HANDSHAKES_DROPPED'] as const
 export type WhyNote = (typeof WHY_NOTES)[number]
 
 export interface Failure {
-  readonly own: { readonly candidates: readonly Candidate[]; readonly mapping: Mapping }
+  readonly own: Pick<OwnPosition, 'candidates' | 'mapping' | 'isOverlay'>
   readonly peerMapping: Mapping
   readonly peerCandidates: readonly Candidate[]
 }
@@ -151,6 +154,10 @@ export class PathRecord {
 
 function explain({ own, peerMapping, peerCandidates }: Failure): WhyCode {
   if (peerCandidates.length === 0) return 'PEER_SILENT'
+  // Before what servers say: those that lead into a tunnel as well are not asked.
+  const addresses = peerCandidates.map(({ endpoint }) => endpoint.address)
+  const publicOnes = addresses.filter((address) => !isPrivate(address))
+  if ((publicOnes.length > 0 ? publicOnes : addresses).every(own.isOverlay)) return 'LEADS_INTO_TUNNEL'
   if (!isReachedByUdp(own.candidates, own.mapping)) return 'UDP_BLOCKED_HERE'
   if (!isReachedByUdp(peerCandidates, peerMapping)) return 'UDP_BLOCKED_THERE'
   const [isHere, isThere] = [isHard(own.mapping), isHard(peerMapping)]

@@ -4,9 +4,10 @@
  */
 
 import { type Endpoint, formatEndpoint } from '../net/endpoint.js'
-import { formatIp, type IpAddress } from '../net/ip.js'
+import { formatIp } from '../net/ip.js'
 import { isWorthTrying } from './candidates.js'
 import { type Candidate, MAX_CANDIDATES } from './disco.js'
+import type { IsOverlay, OwnPosition } from './finder-types.js'
 
 /** Unanswered pings to one endpoint within the span. */
 const MAX_UNANSWERED = 16
@@ -49,8 +50,12 @@ export class Targets {
     return [...this.#targets.values()].map(({ endpoint }) => endpoint)
   }
 
-  /** What the peer says of itself now replaces what it said before. `own`: addresses of this machine. */
-  replace(candidates: readonly Candidate[], own: readonly IpAddress[], nowMs: number): void {
+  /** What the peer says of itself now replaces what it said before. */
+  replace(
+    candidates: readonly Candidate[],
+    own: Pick<OwnPosition, 'prefixes' | 'isOverlay'>,
+    nowMs: number,
+  ): void {
     const before = new Map(this.#targets)
     this.#targets.clear()
     for (const { endpoint, kind } of candidates) {
@@ -72,6 +77,12 @@ export class Targets {
     }
     this.#named += 1
     return this.#named <= MAX_NEW
+  }
+
+  /** Routes are others: no more pings into an overlay. */
+  dropOverlays(isOverlay: IsOverlay): void {
+    for (const [key, { endpoint }] of this.#targets)
+      if (isOverlay(endpoint.address)) this.#targets.delete(key)
   }
 
   isBehindNat(endpoint: Endpoint): boolean {

@@ -6,14 +6,15 @@
  * A network is known by the external addresses that servers see.
  */
 
-import type { Endpoint } from '../net/endpoint.js'
+import { type Endpoint, equalEndpoint } from '../net/endpoint.js'
 import { equalIp, formatIp, type IpAddress } from '../net/ip.js'
 import type { Path } from '../net/path.js'
 import type { Prefix } from '../net/prefix.js'
+import { isPrivate } from '../net/special-addresses.js'
 import type { RandomBytes } from '../wireguard/crypto.js'
-import { isPrivate } from './candidates.js'
+import { isWorthNaming } from './candidates.js'
 import { type Candidate, type CandidateKind, MAX_CANDIDATES } from './disco.js'
-import type { OwnPosition } from './finder-types.js'
+import type { IsOverlay, OwnPosition } from './finder-types.js'
 import { isHard, portsToTell } from './hard-plan.js'
 import type { PortChoice } from './nat.js'
 import { Reflexive, type ReflexiveEffect } from './reflexive.js'
@@ -42,6 +43,7 @@ export interface WhereaboutsOptions {
   readonly random: RandomBytes
   /** Of the inner interface. */
   readonly mtu: () => number
+  readonly isOverlay: IsOverlay
 }
 
 /** How the NAT that shows this node as `seenAs` chooses ports is to be asked of these. */
@@ -53,6 +55,9 @@ export interface PortSurveyRequest {
 export class Whereabouts {
   readonly #options: WhereaboutsOptions
   readonly #reflexive: Reflexive
+  /** As the owner named them, and those of them that are asked. */
+  #named: readonly Endpoint[] = []
+  #asked: readonly Endpoint[] = []
   #servers: readonly Endpoint[] = []
   #sockets: DeviceSockets = { v4: undefined, v6: undefined, port: 0 }
   #prefixes: readonly Prefix[] = []
@@ -93,6 +98,17 @@ export class Whereabouts {
   // --- commands: what each means is told at PathManager -----------------------------------------
 
   setServers(servers: readonly Endpoint[], nowMs: number, effects: ReflexiveEffect[]): void {
+    this.#named = servers
+    this.#ask(this.#withoutOverlays(servers), nowMs, effects)
+  }
+
+  /** They would see what leaves the overlay. */
+  #withoutOverlays(servers: readonly Endpoint[]): Endpoint[] {
+    return servers.filter(({ address }) => !this.#options.isOverlay(address))
+  }
+
+  #ask(servers: readonly Endpoint[], nowMs: number, effects: ReflexiveEffect[]): void {
+    this.#asked = servers
     this.#servers = servers.filter(({ address }) => address.family === 4)
     this.#reflexive.configure({ servers }, nowMs, effects)
   }
@@ -177,6 +193,15 @@ export class Whereabouts {
     return Math.floor(Math.max(0, Math.min(room * ROOM_SHARE, room - MIN_ROOM_LEFT)) / searches)
   }
 
+  /** Routes are others. True if the position is another one now. */
+  handleRoutesChanged(nowMs: number, effects: ReflexiveEffect[]): boolean {
+    const before = this.#position.candidates
+    const servers = this.#withoutOverlays(this.#named)
+    if (!equalLists(servers, this.#asked, equalEndpoint)) this.#ask(servers, nowMs, effects)
+    this.#update()
+    return !equalLists(before, this.#position.candidates, equalCandidate)
+  }
+
   /** A path was lost: servers tell whether our NAT maps us elsewhere now. */
   refresh(nowMs: number, effects: ReflexiveEffect[]): void {
     this.#reflexive.refresh(nowMs, effects)
@@ -227,6 +252,7 @@ export class Whereabouts {
       sockets: this.#sockets,
       candidates: this.#sockets.port === 0 ? [] : this.#candidates(),
       prefixes: this.#prefixes,
+      isOverlay: this.#options.isOverlay,
       mapping: this.#reflexive.mapping,
       ports: this.#isSurveyDone ? portsToTell(this.#choice) : [0, 0],
       wideBytes: Math.min(MAX_WIDE_BYTES, this.#options.mtu() + MESSAGE_OVERHEAD_BYTES),
@@ -258,7 +284,8 @@ export class Whereabouts {
       (endpoint): Candidate => ({ kind: 'reflexive', endpoint }),
     )
     const all = [...this.#mappedCandidates(), ...reflexive, ...this.#tcpCandidates(), ...publicFirst(local)]
-    return all.slice(0, MAX_CANDIDATES)
+    const { isOverlay } = this.#options
+    return all.filter(({ endpoint }) => isWorthNaming(endpoint.address, isOverlay)).slice(0, MAX_CANDIDATES)
   }
 
   #mappedCandidates(): Candidate[] {
@@ -286,4 +313,12 @@ export class Whereabouts {
 function publicFirst(candidates: readonly Candidate[]): Candidate[] {
   const isNear = ({ endpoint }: Candidate): number => (isPrivate(endpoint.address) ? 1 : 0)
   return candidates.toSorted((a, b) => isNear(a) - isNear(b))
+}
+
+function equalCandidate(a: Candidate, b: Candidate): boolean {
+  return a.kind === b.kind && equalEndpoint(a.endpoint, b.endpoint)
+}
+
+function equalLists<T>(a: readonly T[], b: readonly T[], isEqual: (a: T, b: T) => boolean): boolean {
+  return a.length === b.length && a.every((item, i) => i in b && isEqual(item, b[i] as T))
 }

@@ -74,6 +74,8 @@ export interface NativeAddon {
   aeadKernels(): string[]
   readonly planeLayout: NativePlaneLayout
   findLink(nameOrIndex: string | number): LinkInfo | undefined
+  listLinks(): LinkInfo[]
+  setLinkAlias(index: number, alias: string): void
   setLinkUp(index: number, isUp: boolean): void
   setLinkMtu(index: number, mtu: number): void
   deleteLink(index: number): void
@@ -91,6 +93,7 @@ export interface NativeAddon {
   /** `onReady` is called while events wait: read them all. */
   readonly LinkMonitor: new (
     onReady: () => void,
+    hasRoutes: boolean,
   ) => { read(): readonly NetworkEvent[]; close(): void }
   openUnixPair(): readonly [number, number]
   listenUnix(path: string): number
@@ -102,7 +105,7 @@ export interface NativeAddon {
   forbidDumps(): void
 }
 
-const ADDON_VERSION = 5 // native/binding/addon.cc
+const ADDON_VERSION = 6 // native/binding/addon.cc
 const ADDRESS_BYTES = 16 // native/core/slab.h
 
 const ADDON_PATH: string = fileURLToPath(new URL('../../build/Release/overlay.node', import.meta.url))

@@ -42,5 +42,5 @@ async function allowedAddresses(
 }
 
 function notAllowed(host: string): Error {
-  return new Error(`${host} is in a local network, and the hub that names it is not`)
+  return new Error(`${host} is in a local network where the hub is not, or inside a network of this machine`)
 }

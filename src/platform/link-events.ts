@@ -1,4 +1,4 @@
-/** Events of links and addresses of this machine, as they happen and whoever caused them. */
+/** Events of links, addresses and routes of this machine, as they happen and whoever caused them. */
 
 import type { Prefix } from '../net/prefix.js'
 import { nativeAddon } from './addon.js'
@@ -14,14 +14,22 @@ export type NetworkEvent =
       readonly prefix: Prefix
       readonly removed: boolean
     }
+  /** Routes or rules are others; only where asked for. */
+  | { readonly kind: 'routes' }
   /** Too many events at once: some were lost, look at everything anew. */
   | { readonly kind: 'lost' }
 
 /** Calls the listener until stop(), which is idempotent; keeps the process alive until then. */
-export function watchLinks(listener: (event: NetworkEvent) => void): { stop(): void } {
+export function watchLinks(
+  listener: (event: NetworkEvent) => void,
+  options: { readonly hasRoutes?: boolean } = {},
+): { stop(): void } {
   const { LinkMonitor } = nativeAddon()
   let isStopped = false
-  const monitor = callNative('watch network interfaces', () => new LinkMonitor(handleReady))
+  const monitor = callNative(
+    'watch network interfaces',
+    () => new LinkMonitor(handleReady, options.hasRoutes ?? false),
+  )
 
   function handleReady(): void {
     const events = callNative('read events of network interfaces', () => monitor.read())

@@ -14,6 +14,10 @@ export interface LinkInfo {
   readonly index: number
   readonly mtu: number
   readonly isUp: boolean
+  /** Carries IP packets inside datagrams: a TUN or a WireGuard, of whatever program. */
+  readonly isTunnel: boolean
+  /** Free text; see LINK_ALIAS in underlay.ts. */
+  readonly alias: string
 }
 
 export interface Route {
@@ -57,6 +61,14 @@ const REFUSED_V6 = {
 
 export function tryFindLink(name: string): LinkInfo | undefined {
   return callNative(`look up interface ${name}`, () => nativeAddon().findLink(name))
+}
+
+export function listLinks(): LinkInfo[] {
+  return callNative('list interfaces', () => nativeAddon().listLinks())
+}
+
+export function setLinkAlias(index: number, alias: string): void {
+  callNative(`set the alias of interface ${index}`, () => nativeAddon().setLinkAlias(index, alias), GONE)
 }
 
 export function setLinkUp(index: number, up: boolean): void {

@@ -8,7 +8,7 @@
 import { type Endpoint, equalEndpoint, formatEndpoint } from '../../src/net/endpoint.js'
 import type { Path } from '../../src/net/path.js'
 import type { PathKind } from '../../src/paths/candidates.js'
-import type { PeerActivity } from '../../src/paths/finder-types.js'
+import type { IsOverlay, PeerActivity } from '../../src/paths/finder-types.js'
 import type { PortChoice } from '../../src/paths/nat.js'
 import { type PathEffect, PathManager } from '../../src/paths/path-manager.js'
 import { RoomSurvey } from '../../src/paths/room-survey.js'
@@ -90,6 +90,8 @@ export class WorldNode {
   isUdpBlocked = false
   /** Its program does not run: nothing goes out, and what comes in is lost. */
   isAway = false
+  /** To this node. */
+  isOverlay: IsOverlay = () => false
   /** TCP connections of this node get nowhere. */
   isTcpBlocked = false
   readonly tcpPort: number
@@ -120,7 +122,14 @@ export class WorldNode {
   createManager(seed: number, nowMs: () => number): PathManager {
     const { key: staticKey } = this
     const random = seededRandom(seed)
-    return new PathManager({ crypto: nobleCrypto, random, staticKey, mtu: () => 1420, wallNowMs: nowMs })
+    return new PathManager({
+      crypto: nobleCrypto,
+      random,
+      staticKey,
+      mtu: () => 1420,
+      isOverlay: (address) => this.isOverlay(address),
+      wallNowMs: nowMs,
+    })
   }
 
   /** Numbers of fresh sockets. */

@@ -37,6 +37,10 @@ const WORDS: Readonly<Record<WhyCode, readonly [reason: string, help: string]>> 
     'probes come through directly and WireGuard’s messages do not: a firewall on the way recognises and drops them',
     'let UDP between the two through; until then data goes over TCP or the relay',
   ],
+  LEADS_INTO_TUNNEL: [
+    'the routes of this machine lead to all addresses of it through a tunnel, and no path goes inside a tunnel',
+    'give them a way of their own; see where they go: ip route get ADDRESS',
+  ],
   FILTERED: [
     'both sides can use UDP, but nothing came through between them: a firewall on the way drops it',
     'let UDP between the two through, or let one router map a port',

@@ -4,6 +4,7 @@ import { WebSocket } from 'ws'
 import { NoiseInitiator, type NoiseSession } from '../../control/noise-nk.js'
 import { formatHostEndpoint, type HostEndpoint } from '../../net/endpoint.js'
 import type { HttpProxy } from '../../net/http-proxy.js'
+import type { AddressCheck } from '../../platform/checked-lookup.js'
 import { dial, givenUp } from '../../platform/dial.js'
 import type { Crypto, RandomBytes } from '../../wireguard/crypto.js'
 import type { PublicKey } from '../../wireguard/keys.js'
@@ -14,6 +15,8 @@ const MAX_PAYLOAD_BYTES: number = 128 * 1024
 export interface HubAccess {
   readonly hub: HostEndpoint
   readonly hubKey: PublicKey
+  /** A hub is not reached over a network of this machine, least of all over its own. */
+  readonly isAllowed?: AddressCheck
   readonly crypto: Crypto
   readonly random: RandomBytes
 }
@@ -26,11 +29,17 @@ export interface HubConnection {
 
 /** Connected, and whoever answers holds the hub's key. */
 export async function connectHub(
-  { hub, hubKey, crypto, random }: HubAccess,
+  { hub, hubKey, isAllowed, crypto, random }: HubAccess,
   way: { readonly isTls: boolean; readonly proxy: HttpProxy | undefined; readonly signal: AbortSignal },
 ): Promise<HubConnection> {
   const { signal } = way
-  const raw = await dial({ to: hub, isTls: way.isTls, proxy: way.proxy, signal })
+  const raw = await dial({
+    to: hub,
+    isTls: way.isTls,
+    proxy: way.proxy,
+    ...(isAllowed && { isAllowed }),
+    signal,
+  })
   const socket = new WebSocket(`ws://${formatHostEndpoint(hub)}/control`, {
     createConnection: () => raw,
     perMessageDeflate: false,

@@ -21,6 +21,7 @@ import type { OwnPosition } from '../../paths/finder-types.js'
 import type { FinderStatus } from '../../paths/path-finder.js'
 import { PathManager } from '../../paths/path-manager.js'
 import type { AddressCheck } from '../../platform/checked-lookup.js'
+import type { Underlay } from '../../platform/underlay.js'
 import type { Crypto, RandomBytes } from '../../wireguard/crypto.js'
 import { formatKeyBase64, type PublicKey } from '../../wireguard/keys.js'
 import { describeClockDifference } from '../clock-difference.js'
@@ -54,6 +55,7 @@ export interface MembershipOptions {
   readonly mtu: () => number
   readonly proxy: HttpProxy | undefined
   readonly engine: Engine
+  readonly underlay: Underlay
   readonly store: NetworkStore
   /** Keys, base64 not needed, of peers that the file names: they stay plain WireGuard. */
   readonly isFilePeer: (publicKey: PublicKey) => boolean
@@ -118,14 +120,19 @@ export class Membership {
   constructor(options: MembershipOptions) {
     this.#options = options
     const { config, engine, identity, keys, proxy, crypto, random, createWakeUp, log, nowMs } = options
-    const { mtu, wallNowMs } = options
+    const { mtu, wallNowMs, underlay } = options
     const framePort = engine.openFramePort()
-    this.#manager = new PathManager({ crypto, random, staticKey: keys.own.current, mtu, wallNowMs })
+    const isOverlay = (address: IpAddress): boolean => underlay.isOverlay(address, true)
+    // Least of all over its own network.
+    const isOutside: AddressCheck = async (address) => !underlay.isInNetwork(address)
+    const staticKey = keys.own.current
+    this.#manager = new PathManager({ crypto, random, staticKey, mtu, isOverlay, wallNowMs })
     this.#manager.setOwnKeys(keys.own)
     const driver = new PathDriver({
       manager: this.#manager,
       engine,
       framePort,
+      isOverlay: (address) => underlay.isOverlay(address, false),
       createWakeUp,
       nowMs,
       onPath: (publicKey, kind) => this.#logPath(publicKey, kind),
@@ -134,7 +141,8 @@ export class Membership {
     this.#driver = driver
     this.#dataPort = new DataPort({ driver, createWakeUp, nowMs, log })
     this.#peers = new NetmapPeers({ engine, driver, framePort, isFilePeer: options.isFilePeer, log })
-    this.#isServerAllowed = createServerCheck(config.hub, nowMs)
+    const isNearEnough = createServerCheck(config.hub, nowMs)
+    this.#isServerAllowed = async (address) => (await isOutside(address)) && (await isNearEnough(address))
     this.#relays = new RelayPool({
       identity,
       proxy,
@@ -154,6 +162,7 @@ export class Membership {
       hubKey: config.hubKey,
       identity,
       proxy,
+      isAllowed: isOutside,
       crypto,
       random,
       nowMs,
@@ -183,7 +192,7 @@ export class Membership {
 
   /** Throws AppError: what it has to remember cannot be read. */
   start(): void {
-    const { engine, interfaceName, identity, config, keys, store, warn } = this.#options
+    const { engine, underlay, identity, config, keys, store, warn } = this.#options
     const trust = store.readTrust()
     if (trust !== undefined) this.trust.restore(trust)
     keys.start({
@@ -208,12 +217,14 @@ export class Membership {
       this.#apply(this.#netmap?.restore(stored.netmap))
     }
     engine.setPathHandlers(this.#handlers())
-    this.#addresses = watchOwnAddresses(interfaceName, (prefixes) => {
-      this.#driver.turn((manager, nowMs, effects) => manager.setAddresses(prefixes, nowMs, effects))
-      const addresses = prefixes.map(({ address }) => address)
-      this.#relays.nudge(addresses)
-      this.#hub.nudge(addresses)
-      this.#dataPort.handleNetworkChanged()
+    this.#addresses = watchOwnAddresses(underlay, {
+      onAddresses: (prefixes) => {
+        this.#driver.turn((manager, nowMs, effects) => manager.setAddresses(prefixes, nowMs, effects))
+        this.#relays.nudge(underlay.allAddresses)
+        this.#hub.nudge(underlay.allAddresses)
+        this.#dataPort.handleNetworkChanged()
+      },
+      onRoutes: () => this.#driver.handleRoutesChanged(),
     })
     const { ownAddress, log } = this.#options
     if (ownAddress !== undefined) {
@@ -261,15 +272,17 @@ export class Membership {
 
   /** What was dropped since the start, by reason; those above zero only. */
   drops(): Record<string, number> {
-    const { unknown, malformed, replayed } = this.#manager.counters
+    const { unknown, malformed, replayed, inside } = this.#manager.counters
     const all = {
       probeUnknown: unknown,
       probeMalformed: malformed,
       probeReplayed: replayed,
+      probeInside: inside,
       relayUnsent: this.#relays.unsent,
       relayOverflow: this.#relays.dropped,
       tcpUnproven: this.#driver.tcp.counters.unproven,
       tcpOverflow: this.#driver.tcp.counters.dropped,
+      tcpInside: this.#driver.tcp.counters.inside,
       relayUnknownSender: this.#carrier.unknownSenders,
     }
     return Object.fromEntries(Object.entries(all).filter(([, count]) => count > 0))
@@ -385,6 +398,7 @@ export class Membership {
     const { crypto, identity, wallNowMs, log } = this.#options
     this.#welcome = welcome
     this.trust.handleWelcome(welcome)
+    this.#options.underlay.setOverlays([requirePrefix(welcome.prefix4), requirePrefix(welcome.prefix6)])
     this.#options.store.writeSoon(() => this.#stored())
     this.#netmap ??= new Netmap({
       crypto,

@@ -8,6 +8,7 @@ import type { Logger } from '../../base/log.js'
 import type { TunnelConfig } from '../../config/types.js'
 import type { IpAddress } from '../../net/ip.js'
 import { bootNowMs, wallNowMs } from '../../platform/clock.js'
+import { labelTunnel } from '../../platform/underlay.js'
 import type { Crypto } from '../../wireguard/crypto.js'
 import { formatKeyHex } from '../../wireguard/keys.js'
 import type { LiveDevice } from '../live-device.js'
@@ -68,6 +69,7 @@ export function openMembership(request: MembershipRequest): Membership | undefin
     mtu: () => device.mtu,
     proxy: openProxy(overlay, dirname(configFile)),
     engine: device.engine,
+    underlay: device.underlay,
     store: new NetworkStore(interfaceName, log),
     isFilePeer: (publicKey) => filePeers.has(formatKeyHex(publicKey)),
     crypto,
@@ -78,6 +80,7 @@ export function openMembership(request: MembershipRequest): Membership | undefin
     log,
     warn,
   })
+  labelTunnel(device.tun.linkIndex, overlay.network)
   membership.start()
   return membership
 }

@@ -9,6 +9,7 @@ import type { Endpoint } from '../../net/endpoint.js'
 import type { IpAddress } from '../../net/ip.js'
 import type { Path, SocketId } from '../../net/path.js'
 import type { PathKind } from '../../paths/candidates.js'
+import type { IsOverlay } from '../../paths/finder-types.js'
 import type { PortChoice } from '../../paths/nat.js'
 import { NatSurvey } from '../../paths/nat-survey.js'
 import type { PathEffect, PathManager, PeerId } from '../../paths/path-manager.js'
@@ -30,6 +31,8 @@ export interface PathDriverOptions {
   readonly engine: Engine
   /** Of the engine. */
   readonly framePort: SocketId
+  /** For sockets that are not the engine's own: they have no mark. */
+  readonly isOverlay: IsOverlay
   readonly createWakeUp: (onWake: () => void) => WakeUp
   readonly nowMs: () => number
   readonly onPath: (publicKey: PublicKey, kind: PathKind) => void
@@ -63,8 +66,9 @@ export class PathDriver {
     this.#wakeUp = options.createWakeUp(() => {
       this.turn((manager, nowMs, effects) => manager.handleTimeout(nowMs, effects))
     })
-    const { engine, framePort } = options
+    const { engine, framePort, isOverlay } = options
     this.#tcp = new TcpLinks({
+      isOverlay,
       onMessages: (number, segmentBytes, messages) =>
         engine.deliver(framePort, streamEndpoint(number), messages, segmentBytes),
       onReady: (publicKey, own) =>
@@ -97,6 +101,12 @@ export class PathDriver {
     return takesTcp
   }
 
+  /** Routes or tunnels of this machine are others: what leads into an overlay now is left. */
+  handleRoutesChanged(): void {
+    this.#tcp.closeOverlays()
+    this.turn((manager, nowMs, effects) => manager.handleRoutesChanged(nowMs, effects))
+  }
+
   turn<T>(input: (manager: PathManager, nowMs: number, effects: PathEffect[]) => T): T {
     const { manager, nowMs } = this.#options
     const effects: PathEffect[] = []
@@ -126,7 +136,9 @@ export class PathDriver {
     switch (effect.kind) {
       case 'send':
         if (effect.path.socket >= 0) engine.sendProbe(effect.path, effect.bytes, effect.hops)
-        else this.#search.get(effect.path.socket)?.socket.send(effect.path.remote, effect.bytes, effect.hops)
+        else if (!this.#options.isOverlay(effect.path.remote.address)) {
+          this.#search.get(effect.path.socket)?.socket.send(effect.path.remote, effect.bytes, effect.hops)
+        }
         break
       case 'usePath':
         this.#learner.handlePath(effect.pathKind, effect.path.remote.address)

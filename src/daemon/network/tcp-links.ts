@@ -10,6 +10,7 @@ import { createServer, type Server, type Socket } from 'node:net'
 import { FRAME_HEADROOM_BYTES } from '../../dataplane/contract.js'
 import type { Endpoint } from '../../net/endpoint.js'
 import { isDisco } from '../../paths/disco.js'
+import type { IsOverlay } from '../../paths/finder-types.js'
 import type { PeerId } from '../../paths/path-manager.js'
 import { FrameReader } from '../../relay/frame-reader.js'
 import { decodeFrame, frameDirectInPlace, type RawFrame } from '../../relay/frames.js'
@@ -36,6 +37,7 @@ export interface LinkedPeer {
 }
 
 export interface TcpLinksOptions {
+  readonly isOverlay: IsOverlay
   /** `messages`: the receiver's to keep and change. */
   readonly onMessages: (number: number, segmentBytes: number, messages: Uint8Array) => void
   /** Our ends as servers see them, see TcpPunch. */
@@ -64,8 +66,12 @@ export class TcpLinks {
   #server: Server | undefined
   #nextNumber = FIRST_NUMBER
   #isStopped = false
-  /** Connections that did not prove anything, and messages that gave way in queues. */
-  readonly counters: { unproven: number; dropped: number } = { unproven: 0, dropped: 0 }
+  /** Connections that did not prove anything, messages that gave way in queues, connections inside an overlay. */
+  readonly counters: { unproven: number; dropped: number; inside: number } = {
+    unproven: 0,
+    dropped: 0,
+    inside: 0,
+  }
 
   constructor(options: TcpLinksOptions) {
     this.#options = options
@@ -91,7 +97,7 @@ export class TcpLinks {
     const punch = new TcpPunch()
     this.end(peer)
     this.#punches.set(peer, punch)
-    const own = await punch.prepare(servers)
+    const own = await punch.prepare(servers.filter(({ address }) => !this.#options.isOverlay(address)))
     const isCurrent = this.#punches.get(peer) === punch
     if (!this.#isStopped && isCurrent) this.#options.onReady(publicKey, own)
   }
@@ -99,6 +105,7 @@ export class TcpLinks {
   dial({ peer, publicKey }: LinkedPeer, endpoints: readonly Endpoint[]): void {
     const punch = this.#punches.get(peer)
     for (const to of endpoints) {
+      if (this.#options.isOverlay(to.address)) continue
       punch?.dial(to, (socket) => {
         const number = this.#add(socket)
         if (number !== undefined) this.#options.onDialled(publicKey, number)
@@ -134,6 +141,17 @@ export class TcpLinks {
     else link.isFull = !link.stream.write(bytes)
   }
 
+  /** Routes are others: connections that lead into an overlay now are ended. */
+  closeOverlays(): void {
+    for (const { number, remote, stream, owner } of [...this.#links.values()]) {
+      if (!this.#options.isOverlay(remote.address)) continue
+      this.counters.inside += 1
+      stream.abort()
+      this.#forget(number)
+      if (owner !== undefined) this.#options.onClosed(owner, number)
+    }
+  }
+
   remoteOf(number: number): Endpoint | undefined {
     return this.#links.get(number)?.remote
   }
@@ -156,10 +174,15 @@ export class TcpLinks {
       socket.destroy()
       return undefined
     }
+    const remote = remoteEndpointOf(socket)
+    if (this.#options.isOverlay(remote.address)) {
+      this.counters.inside += 1
+      socket.destroy()
+      return undefined
+    }
     const stream = streamOfSocket(socket)
     const reader = new FrameReader()
     const timer = setTimeout(() => this.#reject(link), PROOF_TIMEOUT_MS)
-    const remote = remoteEndpointOf(socket)
     const link: Link = {
       number,
       remote,

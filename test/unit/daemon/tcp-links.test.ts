@@ -23,13 +23,16 @@ describe('TCP connections of other nodes', () => {
   let closed: number[]
   let dialled: number[]
   let onHeard: () => void
+  let isInside: boolean
 
   beforeEach(async () => {
+    isInside = false
     heard = []
     closed = []
     dialled = []
     onHeard = () => undefined
     links = new TcpLinks({
+      isOverlay: ({ bytes }) => isInside && bytes[0] === 127,
       onMessages: (number, _segmentBytes, messages) => {
         heard.push([number, new Uint8Array(messages)])
         onHeard()
@@ -74,6 +77,19 @@ describe('TCP connections of other nodes', () => {
     await expect.poll(() => closed).toEqual([number])
   })
 
+  it('are neither taken from inside an overlay, nor kept when a route leads them there', async () => {
+    const socket = await stranger(framed(PROBE))
+    await untilHeard()
+    const [[number] = [0]] = heard
+    links.keep(KEY, number)
+    isInside = true
+    links.closeOverlays()
+    await once(socket, 'close')
+    expect(closed).toEqual([number])
+    await once(await stranger(framed(PROBE)), 'close')
+    expect([heard.length, links.counters.inside]).toEqual([1, 2])
+  })
+
   it.each([
     ['data before a probe', framed(hex('04000000 0102'))],
     ['a frame for a relay', Uint8Array.of(9, 0, 2, 1, 1)],
@@ -95,6 +111,7 @@ describe('TCP connections of other nodes', () => {
 
   it('are made to where a node listens, and end with stop', async () => {
     const other = new TcpLinks({
+      isOverlay: () => false,
       onMessages: () => undefined,
       onReady: () => undefined,
       onDialled: (_key, number) => dialled.push(number),
@@ -110,6 +127,7 @@ describe('TCP connections of other nodes', () => {
 
   it('are not taken any more after stop, nor is a port that somebody has', async () => {
     const other = new TcpLinks({
+      isOverlay: () => false,
       onMessages: () => undefined,
       onReady: () => undefined,
       onDialled: () => undefined,

@@ -122,6 +122,7 @@ describe('a path manager', () => {
       random,
       staticKey: A1,
       mtu: () => 1420,
+      isOverlay: () => false,
       wallNowMs: () => 0,
     })
     const relayPath = { socket: 9, remote: endpoint('192.0.2.99', 1), local: undefined }
@@ -149,8 +150,8 @@ describe('a path manager', () => {
     expect(manager.status(B1.publicKey)).toBeUndefined()
     const ping = pairOf([B2], [A1]).seal(PING, random)
     manager.handleProbe(PATH, ping, 1, effects)
-    expect(manager.counters).toEqual({ unknown: 0, malformed: 0, replayed: 0 })
+    expect(manager.counters).toEqual({ unknown: 0, malformed: 0, replayed: 0, inside: 0 })
     manager.handleProbe(PATH, pairOf([B1], [A1]).seal(PING, random), 1, effects)
-    expect(manager.counters).toEqual({ unknown: 1, malformed: 0, replayed: 0 })
+    expect(manager.counters).toEqual({ unknown: 1, malformed: 0, replayed: 0, inside: 0 })
   })
 })

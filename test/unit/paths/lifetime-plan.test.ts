@@ -13,6 +13,7 @@ function behind(outside: readonly [address: string, port: number] | undefined, m
     sockets: { v4: 1, v6: undefined },
     candidates,
     prefixes: [prefixOf('192.168.1.2/24')],
+    isOverlay: () => false,
     mapping: 'endpointIndependent',
     ports: [0, 0],
     lifetimeMs: undefined,

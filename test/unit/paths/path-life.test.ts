@@ -1,6 +1,7 @@
 /** What becomes of a path once it is found. */
 
 import { describe, expect, it } from 'vitest'
+import { equalIp } from '../../../src/net/ip.js'
 import { MAX_KEEPALIVE_MS } from '../../../src/paths/keepalive.js'
 import { KnownPaths } from '../../../src/paths/known-paths.js'
 import { HARD, OPEN, STRICT } from '../../support/nat-kinds.js'
@@ -64,6 +65,21 @@ describe('a path that is lost', () => {
     const before = world.a.sent
     world.run(100_000)
     expect(world.a.sent - before).toBeLessThan(20)
+  })
+
+  it('because its route leads into a tunnel now is left at once, and not tried again', () => {
+    const world = direct()
+    const { remote } = world.status(world.a)?.path ?? {}
+    world.a.isOverlay = (address) => remote !== undefined && equalIp(address, remote.address)
+    world.turn(world.a, (effects) => world.a.manager.handleRoutesChanged(world.nowMs, effects))
+    expect(world.kindOf(world.a)).toBe('relay')
+    world.run(10_000, [world.a, world.b])
+    expect(world.kindOf(world.a)).toBe('relay')
+    // What the other side sends there is not acted upon either.
+    expect(world.a.manager.counters.inside).toBeGreaterThan(0)
+    expect(world.status(world.a)?.record.code).toBe('LEADS_INTO_TUNNEL')
+    world.a.isOverlay = () => false
+    expect(world.untilDirect(10_000, [world.a, world.b])).toBeDefined()
   })
 
   it('of a node that moved is found anew', () => {

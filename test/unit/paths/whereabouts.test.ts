@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest'
-import { formatIp } from '../../../src/net/ip.js'
+import { formatIp, type IpAddress } from '../../../src/net/ip.js'
 import type { PortChoice } from '../../../src/paths/nat.js'
 import type { ReflexiveEffect } from '../../../src/paths/reflexive.js'
 import { type PortSurveyRequest, Whereabouts } from '../../../src/paths/whereabouts.js'
@@ -15,6 +15,8 @@ const RANDOM: PortChoice = { kind: 'random', low: 2000, high: 60_000 }
 
 let whereabouts: Whereabouts
 let nowMs: number
+/** Addresses that lead into an overlay. */
+let inside: Set<string>
 const server = new SimulatedStunServer(...SERVERS)
 
 /** Behind a NAT with this address that gives each server another port. */
@@ -42,7 +44,9 @@ function surveyAt(address: string): PortSurveyRequest {
 
 beforeEach(() => {
   nowMs = 1000
-  whereabouts = new Whereabouts({ random: seededRandom(1), mtu: () => 1420 })
+  inside = new Set()
+  const isOverlay = (address: IpAddress): boolean => inside.has(formatIp(address))
+  whereabouts = new Whereabouts({ random: seededRandom(1), mtu: () => 1420, isOverlay })
   whereabouts.setSockets({ v4: 1, v6: undefined, port: 40_001 }, nowMs, [])
   whereabouts.setServers(SERVERS, nowMs, [])
 })
@@ -105,4 +109,40 @@ describe('what a router has left', () => {
     moveTo(CAFE)
     expect(whereabouts.position.maxSessions).toBeUndefined()
   })
+})
+
+describe('an address inside an overlay', () => {
+  const named = (): string[] =>
+    whereabouts.position.candidates.map(({ endpoint }) => formatIp(endpoint.address))
+
+  it('is named by nobody: not as an own one, nor because a server sees it', () => {
+    inside.add('100.70.0.1').add(HOME)
+    whereabouts.setAddresses([prefixOf('100.70.0.1/16'), prefixOf('192.168.1.2/24')], nowMs, [])
+    moveTo(HOME)
+    expect(named()).toEqual(['192.168.1.2'])
+  })
+
+  it('is named no more once a route leads there, and again when none does', () => {
+    whereabouts.setAddresses([prefixOf('192.168.1.2/24')], nowMs, [])
+    moveTo(HOME)
+    inside.add(HOME)
+    expect(whereabouts.handleRoutesChanged(nowMs, [])).toBe(true)
+    expect(named()).toEqual(['192.168.1.2'])
+    inside.clear()
+    expect(whereabouts.handleRoutesChanged(nowMs, [])).toBe(true)
+    expect(named()).toContain(HOME)
+    expect(whereabouts.handleRoutesChanged(nowMs, [])).toBe(false)
+  })
+
+  it('of a server is asked no more', () => {
+    for (const { address } of SERVERS) inside.add(formatIp(address))
+    const effects: ReflexiveEffect[] = []
+    whereabouts.handleRoutesChanged(nowMs, effects)
+    expect([effects, whereabouts.servers]).toEqual([[], []])
+  })
+})
+
+it.each(['169.254.1.2/16', 'fe80::2/64', '100.100.100.200/32'])('%s is not named to others', (own) => {
+  whereabouts.setAddresses([prefixOf(own)], nowMs, [])
+  expect(whereabouts.position.candidates).toEqual([])
 })

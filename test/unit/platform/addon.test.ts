@@ -21,7 +21,7 @@ it('survives arguments of the wrong type', () => {
 
 it('survives a call on an object of another class, and memory that was given away', () => {
   const { LinkMonitor, Udp } = nativeAddon()
-  const monitor = new LinkMonitor(() => undefined)
+  const monitor = new LinkMonitor(() => undefined, false)
   const udp = new Udp(4, 0, 0, undefined, () => undefined)
   const bytes = new Uint8Array(64)
   structuredClone(bytes, { transfer: [bytes.buffer] })

@@ -46,7 +46,7 @@ describe('a connection to addresses that pass a check', () => {
 
   it.each(['127.0.0.1', 'localhost'])('is not made to %s where it does not, nor timed', async (host) => {
     await expect(connect(host, false)).rejects.toThrow(
-      'is in a local network, and the hub that names it is not',
+      'is in a local network where the hub is not, or inside a network of this machine',
     )
     const options = { timeoutMs: 5000, nowMs: () => 0, isAllowed: check(false) }
     expect(await timeTcpConnect({ host, port }, options)).toBeUndefined()
