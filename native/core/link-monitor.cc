@@ -47,7 +47,9 @@ Result<std::vector<NetworkEvent>> LinkMonitor::read() {
   for (const NetlinkReply& reply : replies.value()) {
     if (std::optional<NetworkEvent> event = parseEvent(reply)) events.push_back(std::move(*event));
   }
-  if (std::any_of(replies.value().begin(), replies.value().end(), isOfRoutes)) events.push_back(RoutesEvent{});
+  if (std::any_of(replies.value().begin(), replies.value().end(), isOfRoutes)) {
+    events.emplace_back(std::in_place_type<RoutesEvent>);
+  }
   return events;
 }
 

@@ -100,9 +100,11 @@ function formatPeer(peer: PeerStatus, paint: Paint): string {
 }
 
 /** Over a relay there is no endpoint to speak of. */
-function pathRows({ path, endpoint }: PeerStatus): [string, string][] {
+function pathRows({ path, endpoint, endpointFault }: PeerStatus): [string, string][] {
   const rows: [string, string][] = path === null ? [] : [['path', describePath(path)]]
-  return path?.kind === 'relay' ? rows : [...rows, ['endpoint', endpoint ?? 'not known']]
+  if (path?.kind === 'relay') return rows
+  const fault: [string, string][] = endpointFault === '' ? [] : [['fault', endpointFault]]
+  return [...rows, ['endpoint', endpoint ?? 'not known'], ...fault]
 }
 
 function formatRows(rows: readonly (readonly [string, string])[], indent: string): string {

@@ -7,6 +7,7 @@
 
 import { AppError, ERROR_CODES } from '../base/errors.js'
 import type { Logger } from '../base/log.js'
+import type { IpAddress } from '../net/ip.js'
 import { formatPrefix } from '../net/prefix.js'
 import { bootNowMs } from '../platform/clock.js'
 import { listAddresses, tryFindLink } from '../platform/network.js'
@@ -14,9 +15,17 @@ import { notifyServiceManager } from '../platform/notify.js'
 import type { RunPaths } from '../platform/run-directory.js'
 import { programVersion } from '../platform/version.js'
 import type { DeviceSnapshot } from '../wireguard/configuration.js'
+import { describeEndpointRoute } from './endpoint-routes.js'
+import { explainFilePeers } from './explain-file-peers.js'
 import type { LiveDevice } from './live-device.js'
 import { startLocalApi } from './local-api.js'
-import { type InterfaceStatus, type ReloadResult, type StopResult, trustOrder } from './local-api-schema.js'
+import {
+  type InterfaceStatus,
+  type ReloadResult,
+  type StopResult,
+  trustOrder,
+  type WhyReport,
+} from './local-api-schema.js'
 import type { LogFile } from './log-file.js'
 import { explainNodes } from './network/explain.js'
 import type { Membership } from './network/membership.js'
@@ -80,7 +89,7 @@ export class Daemon {
         status: () => this.#status(),
         reload: async () => await this.#reload(),
         stop: async () => await this.stop(),
-        why: () => explainNodes(this.#requireMembership().status(), bootNowMs()),
+        why: () => this.#why(),
         trustReport: () => {
           const { trust, name } = this.#requireMembership()
           return trust.report(name)
@@ -180,6 +189,15 @@ export class Daemon {
     void this.stop()
   }
 
+  #why(): WhyReport[] {
+    const { device, membership } = this.#service
+    if (device === undefined) return []
+    const nodes = membership === undefined ? [] : explainNodes(membership.status(), bootNowMs())
+    const peers = device.engine.snapshot().peers.filter(({ isManaged }) => !isManaged)
+    const faultOf = (address: IpAddress): string | undefined => describeEndpointRoute(address, device)
+    return [...nodes, ...explainFilePeers(peers, this.#service.peerNames(), faultOf)]
+  }
+
   #status(): InterfaceStatus {
     const { owner, logFile } = this.#options
     const { device } = this.#service
@@ -202,6 +220,7 @@ export class Daemon {
       device: device?.engine.snapshot() ?? NO_DEVICE,
       peerNames: this.#service.peerNames(),
       membership: this.#service.membership?.status(),
+      faultOf: (address) => device && describeEndpointRoute(address, device),
       nowMs: bootNowMs(),
     })
   }

@@ -5,7 +5,7 @@
  * | GET /v1/status | InterfaceStatus |
  * | POST /v1/reload | ReloadResult |
  * | POST /v1/stop | StopResult, when everything is undone |
- * | GET /v1/why | WhyReport of every node of the network |
+ * | GET /v1/why | WhyReport of every node of the network, and every peer of the file |
  * | GET /v1/trust | TrustReport: who waits for a person's word, who has it |
  * | POST /v1/trust | TrustEntry, when what a TrustOrder says of a node is done |
  *
@@ -96,15 +96,15 @@ export interface TrustOrder {
   readonly isRevoked: boolean
 }
 
-/** Why a node is reached as it is. */
+/** Why a node, or a peer of the file, is reached as it is. */
 export interface WhyReport {
   readonly node: string
   readonly kind: PathKind
   readonly endpoint: string
   readonly rttMs: number | null
   readonly relayRttMs: number | null
-  /** Stable; `DIRECT` where there is nothing better to wish for. */
-  readonly code: WhyCode | 'DIRECT'
+  /** Stable; `DIRECT` where there is nothing better to wish for, `PLAIN` for a peer of the file. */
+  readonly code: WhyCode | 'DIRECT' | 'PLAIN'
   /** In words. */
   readonly reason: string
   /** The one thing that would help; empty if nothing would. */
@@ -128,6 +128,8 @@ export interface PeerStatus {
   readonly name: string | null
   /** `address:port` that datagrams are sent to, or null. */
   readonly endpoint: string | null
+  /** What is wrong with the way to the endpoint, in words; empty if nothing is. */
+  readonly endpointFault: string
   readonly allowedIps: readonly string[]
   readonly state: PeerState
   /** The state in words, for people. */
@@ -203,6 +205,7 @@ const peerStatus: z.ZodType<PeerStatus> = z.object({
   publicKey: z.string(),
   name: z.string().nullable(),
   endpoint: z.string().nullable(),
+  endpointFault: z.string(),
   allowedIps: z.array(z.string()),
   state: z.enum(['idle', 'handshaking', 'connected', 'unreachable']),
   summary: z.string(),
@@ -255,7 +258,7 @@ export const whyReports: z.ZodType<readonly WhyReport[]> = z.array(
     endpoint: z.string(),
     rttMs: z.number().nullable(),
     relayRttMs: z.number().nullable(),
-    code: z.enum(['DIRECT', ...WHY_CODES]),
+    code: z.enum(['DIRECT', 'PLAIN', ...WHY_CODES]),
     reason: z.string(),
     help: z.string(),
     notes: z.array(z.object({ code: z.enum(WHY_NOTES), text: z.string() })),

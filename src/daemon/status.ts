@@ -1,6 +1,7 @@
 /** What GET /v1/status answers, from what the engine says and the file adds. Pure; holds no secret. */
 
 import { formatEndpoint } from '../net/endpoint.js'
+import type { IpAddress } from '../net/ip.js'
 import { formatPrefix } from '../net/prefix.js'
 import type { DeviceSnapshot, PeerSnapshot } from '../wireguard/configuration.js'
 import { formatKeyBase64 } from '../wireguard/keys.js'
@@ -19,6 +20,8 @@ export interface StatusInput {
   readonly peerNames: ReadonlyMap<string, string>
   /** Of the network, if there is one. */
   readonly membership: MembershipStatus | undefined
+  /** What is wrong with the way to an endpoint, in words; undefined if nothing is. */
+  readonly faultOf: (address: IpAddress) => string | undefined
   /** Boot clock. */
   readonly nowMs: number
 }
@@ -35,6 +38,11 @@ export function createStatus(input: StatusInput): InterfaceStatus {
   }
 }
 
+/** Paths of nodes are kept out of tunnels. */
+function endpointFaultOf({ isManaged, endpoint }: PeerSnapshot, { faultOf }: StatusInput): string {
+  return isManaged || endpoint === undefined ? '' : (faultOf(endpoint.address) ?? '')
+}
+
 function endpointOf({ publicKey, endpoint }: PeerSnapshot, { membership }: StatusInput): string | null {
   const path = membership?.pathOf(publicKey)
   if (membership !== undefined && path !== undefined) return formatEndpoint(membership.endpointOf(path))
@@ -48,6 +56,7 @@ function createPeerStatus(peer: PeerSnapshot, input: StatusInput): PeerStatus {
     publicKey,
     name: input.peerNames.get(publicKey) ?? null,
     endpoint: endpointOf(peer, input),
+    endpointFault: endpointFaultOf(peer, input),
     allowedIps: peer.allowedIps.map(formatPrefix),
     state: peer.state,
     summary: summarizePeer(peer, input.nowMs),

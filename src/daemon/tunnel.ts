@@ -11,9 +11,11 @@ import { type ResolvedEndpoints, toDeviceUpdate } from '../config/device-update.
 import { diffConfig } from '../config/diff.js'
 import type { TunnelConfig } from '../config/types.js'
 import type { HostEndpoint } from '../net/endpoint.js'
+import { formatIp } from '../net/ip.js'
 import { tryFindLink } from '../platform/network.js'
 import { formatKeyBase64 } from '../wireguard/keys.js'
 import { resolveEndpoints } from './endpoint-resolver.js'
+import { describeEndpointRoute } from './endpoint-routes.js'
 import { type HookContext, runHooks } from './hooks.js'
 import {
   applyInterfaceChange,
@@ -108,6 +110,7 @@ export class Tunnel implements Service {
     journal.setPostDown(postDown)
     await runHooks('PostUp', postUp, hooks)
     requireGoingOn(signal)
+    this.#warnAboutEndpoints(device)
     this.#membership = this.#options.openMembership(config, device)
     this.#isComplete = true
   }
@@ -137,6 +140,7 @@ export class Tunnel implements Service {
     }
     this.#config = next
     this.#endpoints = endpoints
+    this.#warnAboutEndpoints(device)
     journal.setPostDown(this.#hooksOf(next).postDown)
     log.info('reload', { peers: update.peers.length, systemChanges })
     return { changedPeers: update.peers.length, systemChanges }
@@ -258,6 +262,15 @@ export class Tunnel implements Service {
 
   #hooksOf({ interface: hooks }: TunnelConfig): TunnelHooks {
     return this.#options.runsHooks ? hooks : NO_HOOKS
+  }
+
+  /** After the routes were set, hooks included. */
+  #warnAboutEndpoints(device: LiveDevice): void {
+    device.underlay.refresh()
+    for (const { address } of this.#endpoints.values()) {
+      const fault = describeEndpointRoute(address, device)
+      if (fault !== undefined) this.#options.warn(`endpoint ${formatIp(address)}: ${fault}`)
+    }
   }
 
   #hookContext(signal?: AbortSignal): HookContext {

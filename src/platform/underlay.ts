@@ -74,7 +74,7 @@ export class Underlay {
   /** Ranges of the network that this tunnel is part of: they may be known before the interface has an address. */
   setOverlays(prefixes: readonly Prefix[]): void {
     this.#own = prefixes
-    this.#forget()
+    this.refresh()
   }
 
   /** Calls back when links, addresses, routes or rules are others; at once for none. */
@@ -149,6 +149,12 @@ export class Underlay {
     return locals.some(({ linkIndex, prefix }) => tunnels.has(linkIndex) && equalIp(prefix.address, address))
   }
 
+  /** What follows is asked anew: routes were changed, and the news of it is still on its way. */
+  refresh(): void {
+    this.#facts = undefined
+    this.#routes.clear()
+  }
+
   #route(address: IpAddress, mark: number): RouteAnswer | undefined {
     const key = `${formatIp(address)} ${mark}`
     if (this.#routes.has(key)) return this.#routes.get(key)
@@ -163,13 +169,8 @@ export class Underlay {
     return this.#facts
   }
 
-  #forget(): void {
-    this.#facts = undefined
-    this.#routes.clear()
-  }
-
   #handleChange(isOfRoutes: boolean): void {
-    this.#forget()
+    this.refresh()
     const waitMs = isOfRoutes
       ? Math.max(SETTLE_MS, this.#toldMs + INTERVAL_MS - performance.now())
       : SETTLE_MS

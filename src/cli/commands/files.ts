@@ -12,22 +12,26 @@ export const check: Command = {
   options: {},
   examples: [['overlay check ./wg0.conf', 'exit code 0 if it can be brought up']],
   async run({ words, output }) {
-    const { file } = findTunnel(words[0] ?? '')
+    const { file, interfaceName } = findTunnel(words[0] ?? '')
+    const { findEndpointLoops } = await import('../../config/endpoint-loops.js')
+    const { mainRouteTo } = await import('../../daemon/endpoint-routes.js')
     const { findExposedFiles, loadTunnelFrom, parseTunnelFile } = await import('../../daemon/tunnel-file.js')
     try {
       const { config, warnings } = parseTunnelFile(file)
       // A PreUp hook may be what puts the key there.
       if (config.interface.preUp.length === 0) loadTunnelFrom(file).withPrivateKey(config)
       const exposed = findExposedFiles(file, config)
-      if (output.isJson) printJson({ file, faults: [], warnings, exposed })
+      const loops = findEndpointLoops(config, (address) => mainRouteTo(address, interfaceName))
+      if (output.isJson) printJson({ file, faults: [], warnings, exposed, loops })
       else {
-        for (const text of [...warnings.map(formatIssue), ...exposed]) printNote(`warning: ${text}`)
+        const all = [...warnings.map(formatIssue), ...exposed, ...loops]
+        for (const text of all) printNote(`warning: ${text}`)
         printLine(`${file} is fine; peers: ${config.peers.length}`)
       }
       return 0
     } catch (error) {
       if (!(error instanceof ConfigError) || !output.isJson) throw error
-      printJson({ file, faults: error.issues, warnings: [], exposed: [] })
+      printJson({ file, faults: error.issues, warnings: [], exposed: [], loops: [] })
       return 1
     }
   },

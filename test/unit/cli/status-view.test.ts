@@ -7,6 +7,7 @@ const PEER: PeerStatus = {
   publicKey: 'OwdegSTyhlw7Dbpg8VJUBKXF9CxoQp2gAOdwgqtPVBI=',
   name: null,
   endpoint: null,
+  endpointFault: '',
   allowedIps: ['10.0.0.2/32'],
   state: 'idle',
   summary: 'no endpoint known',

@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest'
-import { interfaceStatus } from '../../../src/daemon/local-api-schema.js'
+import { explainFilePeers } from '../../../src/daemon/explain-file-peers.js'
+import { interfaceStatus, whyReports } from '../../../src/daemon/local-api-schema.js'
 import { summarizePeer } from '../../../src/daemon/peer-summary.js'
 import { createStatus, type StatusFrame } from '../../../src/daemon/status.js'
-import { ipFromBytes } from '../../../src/net/ip.js'
+import { type IpAddress, ipFromBytes } from '../../../src/net/ip.js'
 import type { PeerSnapshot } from '../../../src/wireguard/configuration.js'
 import {
   formatKeyBase64,
@@ -50,7 +51,9 @@ const FRAME: StatusFrame = {
 function statusOf(peer: PeerSnapshot, nowMs: number): ReturnType<typeof createStatus> {
   const device = { privateKey: PRIVATE, publicKey: PUBLIC, listenPort: 1, fwmark: 0, peers: [peer] }
   const peerNames = new Map([[formatKeyBase64(PUBLIC), 'laptop']])
-  return createStatus({ frame: FRAME, device, peerNames, membership: undefined, nowMs })
+  const faultOf = (address: IpAddress): string | undefined =>
+    address.bytes[0] === 203 ? 'its route leads into wg0 itself' : undefined
+  return createStatus({ frame: FRAME, device, peerNames, membership: undefined, faultOf, nowMs })
 }
 
 describe('the status of an interface', () => {
@@ -65,6 +68,21 @@ describe('the status of an interface', () => {
       lastHandshakeAgeS: 65,
       hasPresharedKey: true,
     })
+  })
+
+  it('says what is wrong with the way to an endpoint, of peers of the file only', () => {
+    const endpoint = { address: ipFromBytes(Uint8Array.of(203, 0, 113, 1)), port: 51_820, scopeId: 0 }
+    const faults = [PEER, { ...PEER, endpoint }, { ...PEER, endpoint, isManaged: true }].map(
+      (peer) => statusOf(peer, 0).peers[0]?.endpointFault,
+    )
+    expect(faults).toEqual(['', 'its route leads into wg0 itself', ''])
+    const [report] = explainFilePeers(
+      [{ ...PEER, endpoint }],
+      new Map([[formatKeyBase64(PUBLIC), 'laptop']]),
+      () => 'its route leads into wg0 itself',
+    )
+    expect(report).toMatchObject({ node: 'laptop', code: 'LEADS_INTO_TUNNEL', endpoint: '203.0.113.1:51820' })
+    expect(whyReports.parse(JSON.parse(JSON.stringify([report])))).toEqual([report])
   })
 
   it('holds no secret', () => {
