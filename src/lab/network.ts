@@ -102,6 +102,8 @@ export class LabNode {
 }
 
 export interface LabNetworkOptions {
+  /** For one beside the first, whose hub needs ports of its own. */
+  readonly name?: string
   readonly hasSecondRelay?: boolean
   /** More words of `overlay hub init`. */
   readonly hubInit?: readonly string[]
@@ -110,17 +112,19 @@ export interface LabNetworkOptions {
 export class LabNetwork {
   readonly #internet: Internet
   readonly #state: string
+  readonly #name: string
 
-  private constructor(internet: Internet) {
+  private constructor(internet: Internet, name: string) {
     this.#internet = internet
-    this.#state = join(internet.directory, 'hub')
+    this.#name = name
+    this.#state = join(internet.directory, `hub-${name}`)
   }
 
   /** With a hub that runs; and, if asked for, a relay besides its own. */
   static async start(internet: Internet, options: LabNetworkOptions = {}): Promise<LabNetwork> {
-    const network = new LabNetwork(internet)
+    const network = new LabNetwork(internet, options.name ?? NETWORK)
     const words = ['--address', HUB_ADDRESS, '--stun-address', STUN_ADDRESSES]
-    await network.hub('init', NETWORK, ...words, ...(options.hubInit ?? []))
+    await network.hub('init', network.#name, ...words, ...(options.hubInit ?? []))
     if (options.hasSecondRelay === true) {
       await network.startHub()
       const { relayKey, pid } = JSON.parse(await network.hub('status', '--json')) as HubFacts
