@@ -196,6 +196,12 @@ export class PathManager {
     this.#tellChange(nowMs, effects)
   }
 
+  /** Of the router that maps it, as it says itself; of use behind a carrier's NAT only. */
+  setRouterAddress(address: IpAddress | undefined, nowMs: number, effects: PathEffect[]): void {
+    this.#whereabouts.setRouterAddress(address)
+    this.#tellChange(nowMs, effects)
+  }
+
   /** The same of the port on which this node takes TCP connections. */
   setMappedTcpPort(port: number | undefined, nowMs: number, effects: PathEffect[]): void {
     this.#whereabouts.setMappedTcpPort(port)

@@ -10,13 +10,16 @@
  *   port 2, lifetime 4 |
  * | its answer, 16 bytes | version 0, 128 + opcode, result 2, epoch 4, internal port 2, external port 2, lifetime 4 |
  *
+ * | NAT-PMP address request, 2 bytes | version 0, opcode 0 (RFC 6886 section 3.2) |
+ * | its answer, 12 bytes | version 0, 128, result 2, epoch 4, external address 4 |
+ *
  * An answer counts only from the router, for our port and protocol, and with our nonce where there is one.
  */
 
 import { concatBytes, equalBytes } from '../base/bytes.js'
 import type { Endpoint } from '../net/endpoint.js'
 import { mappedAddressBytes } from '../net/endpoint-bytes.js'
-import { equalIp, type IpAddress } from '../net/ip.js'
+import { equalIp, type IpAddress, ipFromBytes } from '../net/ip.js'
 import type { RandomBytes } from '../wireguard/crypto.js'
 
 /** Of PCP and NAT-PMP: RFC 6887 section 8.1, RFC 6886 section 3. */
@@ -28,6 +31,9 @@ const NAT_PMP_ANSWER = 128
 const PCP_BYTES = 60
 const NONCE_BYTES = 12
 const NAT_PMP_ANSWER_BYTES = 16
+const NAT_PMP_ADDRESS_ANSWER_BYTES = 12
+/** In a PCP answer. */
+const ASSIGNED_ADDRESS_OFFSET = 44
 /** RFC 6886 section 3.3 recommends two hours. */
 const LIFETIME_S = 7200
 /** RFC 6886 section 3.1: after 250 ms, then the double each time. */
@@ -54,6 +60,12 @@ export interface MapperSend {
   readonly bytes: Uint8Array
 }
 
+interface Mapped {
+  readonly port: number
+  readonly lifetimeS: number
+  readonly address: IpAddress | undefined
+}
+
 export class PortMapper {
   readonly #options: PortMapperOptions
   readonly #nonce: Uint8Array
@@ -61,6 +73,7 @@ export class PortMapper {
   #step = 0
   #isAnswered = false
   #externalPort: number | undefined
+  #externalAddress: IpAddress | undefined
   #expiresMs = Number.POSITIVE_INFINITY
   #nextRoundMs = Number.POSITIVE_INFINITY
 
@@ -72,6 +85,11 @@ export class PortMapper {
   /** Undefined while nothing is mapped. */
   get externalPort(): number | undefined {
     return this.#externalPort
+  }
+
+  /** Of the router, as it says itself: IPv4, and right about what is next to it only. */
+  get externalAddress(): IpAddress | undefined {
+    return this.#externalAddress
   }
 
   start(nowMs: number, sends: MapperSend[]): void {
@@ -105,9 +123,11 @@ export class PortMapper {
 
   handleDatagram(from: Endpoint, bytes: Uint8Array, nowMs: number): void {
     if (!equalIp(from.address, this.#options.gateway) || from.port !== MAPPING_PORT) return
+    this.#externalAddress = tryReadAddress(bytes) ?? this.#externalAddress
     const answer = this.#tryDecodePcp(bytes) ?? this.#tryDecodeNatPmp(bytes)
     if (answer === undefined || answer.lifetimeS === 0 || answer.port === 0) return
     this.#isAnswered = true
+    this.#externalAddress = answer.address ?? this.#externalAddress
     this.#externalPort = answer.port
     this.#expiresMs = nowMs + 1000 * answer.lifetimeS
     this.#nextRoundMs = nowMs + 500 * answer.lifetimeS
@@ -122,6 +142,7 @@ export class PortMapper {
   #ask(lifetimeS: number, sends: MapperSend[]): void {
     const to = { address: this.#options.gateway, port: MAPPING_PORT, scopeId: 0 }
     sends.push({ to, bytes: this.#encodePcp(lifetimeS) }, { to, bytes: this.#encodeNatPmp(lifetimeS) })
+    if (lifetimeS > 0 && this.#options.protocol === 'udp') sends.push({ to, bytes: new Uint8Array(2) })
   }
 
   #encodePcp(lifetimeS: number): Uint8Array {
@@ -151,21 +172,37 @@ export class PortMapper {
     return concatBytes(Uint8Array.of(0, PROTOCOLS[protocol].opcode, 0, 0), body)
   }
 
-  #tryDecodePcp(bytes: Uint8Array): { port: number; lifetimeS: number } | undefined {
+  #tryDecodePcp(bytes: Uint8Array): Mapped | undefined {
     if (bytes.length < PCP_BYTES || bytes[0] !== 2 || bytes[1] !== 0x81 || bytes[3] !== 0) return undefined
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
     const isOurs =
       equalBytes(bytes.subarray(24, 36), this.#nonce) &&
       bytes[36] === PROTOCOLS[this.#options.protocol].number &&
       view.getUint16(40) === this.#options.port
-    return isOurs ? { port: view.getUint16(42), lifetimeS: view.getUint32(4) } : undefined
+    if (!isOurs) return undefined
+    const address = tryDecodeV4(bytes.subarray(ASSIGNED_ADDRESS_OFFSET, PCP_BYTES))
+    return { port: view.getUint16(42), lifetimeS: view.getUint32(4), address }
   }
 
-  #tryDecodeNatPmp(bytes: Uint8Array): { port: number; lifetimeS: number } | undefined {
+  #tryDecodeNatPmp(bytes: Uint8Array): Mapped | undefined {
     const opcode = NAT_PMP_ANSWER + PROTOCOLS[this.#options.protocol].opcode
     if (bytes.length < NAT_PMP_ANSWER_BYTES || bytes[0] !== 0 || bytes[1] !== opcode) return undefined
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
     if (view.getUint16(2) !== 0 || view.getUint16(8) !== this.#options.port) return undefined
-    return { port: view.getUint16(10), lifetimeS: view.getUint32(12) }
+    return { port: view.getUint16(10), lifetimeS: view.getUint32(12), address: undefined }
   }
+}
+
+/** Of an answer to NAT-PMP's question for it. */
+function tryReadAddress(bytes: Uint8Array): IpAddress | undefined {
+  const isAnswer =
+    bytes.length === NAT_PMP_ADDRESS_ANSWER_BYTES && bytes[0] === 0 && bytes[1] === NAT_PMP_ANSWER
+  return isAnswer && bytes[2] === 0 && bytes[3] === 0 ? ipFromBytes(bytes.subarray(8)) : undefined
+}
+
+/** Of 16 bytes, v4-mapped; undefined for none, and for IPv6. */
+function tryDecodeV4(bytes: Uint8Array): IpAddress | undefined {
+  const address = ipFromBytes(bytes.subarray(12))
+  const isV4 = equalBytes(bytes, mappedAddressBytes(address))
+  return isV4 && address.bytes.some((byte) => byte !== 0) ? address : undefined
 }

@@ -9,7 +9,7 @@
  * A round is a search, a description, and for each port calls until one is granted. A renewal, at half of
  * the life, is such a round too: a router that was restarted listens elsewhere.
  *
- *   waiting → searching → describing → mapping → waiting
+ *   waiting → searching → describing → mapping → addressing → waiting
  *
  * | errorCode (WANIPConnection:2 section 2.5.16) | then |
  * | 725 only permanent leases, 402 invalid arguments | the same for ever |
@@ -22,12 +22,14 @@ import { equalIp, type IpAddress } from '../net/ip.js'
 import type { RandomBytes } from '../wireguard/crypto.js'
 import type { MappedProtocol, MapperSend } from './port-mapper.js'
 import {
+  addressRequest,
   type MappingService,
   mappingServices,
   mapRequest,
   type RouterAnswer,
   type RouterRequest,
   type RouterUrl,
+  readExternalAddress,
   readMappingOutcome,
   searchesFor,
   tryReadLocation,
@@ -93,12 +95,14 @@ type State =
   | { readonly kind: 'waiting' }
   | { readonly kind: 'searching'; readonly startMs: number; readonly sent: number }
   | { readonly kind: 'describing'; readonly url: RouterUrl }
+  | { readonly kind: 'addressing' }
   | Mapping
 
 export class UpnpMapper {
   readonly #options: UpnpMapperOptions
   readonly #held = new Map<MappedProtocol, Held>()
   #state: State = { kind: 'waiting' }
+  #externalAddress: IpAddress | undefined
   #nextRoundMs = Number.POSITIVE_INFINITY
   #isStopped = false
 
@@ -109,6 +113,11 @@ export class UpnpMapper {
   /** Undefined while nothing is mapped. */
   externalPort(protocol: MappedProtocol): number | undefined {
     return this.#held.get(protocol)?.externalPort
+  }
+
+  /** See PortMapper; known if UDP is mapped here. */
+  get externalAddress(): IpAddress | undefined {
+    return this.#externalAddress
   }
 
   start(nowMs: number): void {
@@ -151,6 +160,10 @@ export class UpnpMapper {
       case 'mapping':
         this.#handleOutcome(state, answer, nowMs, output)
         break
+      case 'addressing':
+        this.#externalAddress = answer && readExternalAddress(answer)
+        this.#state = { kind: 'waiting' }
+        break
       case 'waiting':
       case 'searching':
         break // of what was given back
@@ -179,6 +192,7 @@ export class UpnpMapper {
         return state.startMs + (SEARCH_AFTER_MS[state.sent] ?? SEARCH_PATIENCE_MS)
       case 'describing':
       case 'mapping':
+      case 'addressing':
         return Number.POSITIVE_INFINITY
     }
   }
@@ -220,12 +234,20 @@ export class UpnpMapper {
     const [attempt, ...others] = protocol === undefined ? [] : this.#attemptsFor(protocol, services)
     if (protocol === undefined || attempt === undefined) {
       this.#endRound(nowMs)
+      this.#askAddress(output)
       return
     }
     this.#ask(
       { kind: 'mapping', services, protocol, attempts: [attempt, ...others], leaseS, left: rest },
       output,
     )
+  }
+
+  #askAddress({ requests }: UpnpOutput): void {
+    const service = this.#held.get('udp')?.service
+    if (service === undefined) return
+    this.#state = { kind: 'addressing' }
+    requests.push(addressRequest(service))
   }
 
   #attemptsFor(protocol: MappedProtocol, services: readonly MappingService[]): Attempt[] {

@@ -14,7 +14,7 @@
  */
 
 import type { Endpoint } from '../net/endpoint.js'
-import { formatIp, type IpAddress, ipFromBytes } from '../net/ip.js'
+import { formatIp, type IpAddress, ipFromBytes, tryParseIp } from '../net/ip.js'
 import type { MappedProtocol, MapperSend } from './port-mapper.js'
 
 const SSDP_PORT = 1900
@@ -144,6 +144,16 @@ export function mapRequest(service: MappingService, order: MappingOrder): Router
 
 export function unmapRequest(service: MappingService, external: ExternalPort): RouterRequest {
   return callRequest(service, 'DeletePortMapping', externalArguments(external))
+}
+
+export function addressRequest(service: MappingService): RouterRequest {
+  return callRequest(service, 'GetExternalIPAddress', [])
+}
+
+/** Of an addressRequest: as the router sees itself; undefined if it does not say. */
+export function readExternalAddress({ status, text }: RouterAnswer): IpAddress | undefined {
+  const address = status === 200 ? tryParseIp(elementText(text, 'NewExternalIPAddress')) : undefined
+  return address?.family === 4 ? address : undefined
 }
 
 type Argument = readonly [name: string, value: string | number]

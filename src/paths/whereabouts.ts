@@ -62,6 +62,7 @@ export class Whereabouts {
   #sockets: DeviceSockets = { v4: undefined, v6: undefined, port: 0 }
   #prefixes: readonly Prefix[] = []
   #mappedPort: number | undefined
+  #routerAddress: IpAddress | undefined
   #tcpPort = 0
   #mappedTcpPort: number | undefined
   #tcpAddress: IpAddress | undefined
@@ -127,6 +128,11 @@ export class Whereabouts {
 
   setMappedPort(port: number | undefined): void {
     this.#mappedPort = port
+    this.#change()
+  }
+
+  setRouterAddress(address: IpAddress | undefined): void {
+    this.#routerAddress = address
     this.#change()
   }
 
@@ -283,7 +289,8 @@ export class Whereabouts {
     const reflexive = this.#reflexive.endpoints.map(
       (endpoint): Candidate => ({ kind: 'reflexive', endpoint }),
     )
-    const all = [...this.#mappedCandidates(), ...reflexive, ...this.#tcpCandidates(), ...publicFirst(local)]
+    const nearby = [...this.#tcpCandidates(), ...this.#innerCandidates(), ...publicFirst(local)]
+    const all = [...this.#mappedCandidates(), ...reflexive, ...nearby]
     const { isOverlay } = this.#options
     return all.filter(({ endpoint }) => isWorthNaming(endpoint.address, isOverlay)).slice(0, MAX_CANDIDATES)
   }
@@ -298,6 +305,17 @@ export class Whereabouts {
     ): Candidate[] =>
       address === undefined || port === undefined ? [] : [{ kind, endpoint: { address, port, scopeId: 0 } }]
     return [...at('mapped', byUdp, this.#mappedPort), ...at('tcp', byTcp, this.#mappedTcpPort)]
+  }
+
+  /**
+   * The router's own address where another one translates it once more: who is behind the same carrier comes in there,
+   * and not by the address that servers see, unless the carrier turns packets around.
+   */
+  #innerCandidates(): Candidate[] {
+    const address = this.#routerAddress
+    const port = this.#mappedPort
+    if (address === undefined || port === undefined || !isPrivate(address)) return []
+    return [{ kind: 'mapped', endpoint: { address, port, scopeId: 0 } }]
   }
 
   /** Where nothing is translated, and nobody stands in the way but a firewall perhaps. */

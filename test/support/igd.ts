@@ -34,6 +34,13 @@ export const MAPPED: RouterAnswer = {
 <s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/" s:encodingStyle="http://schemas.xmlsoap.org/soap/encoding/"><s:Body><u:AddPortMappingResponse xmlns:u="urn:schemas-upnp-org:service:WANIPConnection:1"/></s:Body></s:Envelope>`,
 }
 
+export function addressOf(text: string): RouterAnswer {
+  return {
+    status: 200,
+    text: `<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"><s:Body><u:GetExternalIPAddressResponse xmlns:u="urn:schemas-upnp-org:service:WANIPConnection:1"><NewExternalIPAddress>${text}</NewExternalIPAddress></u:GetExternalIPAddressResponse></s:Body></s:Envelope>`,
+  }
+}
+
 export function refusal(code: number): RouterAnswer {
   return {
     status: 500,

@@ -34,6 +34,9 @@ export class DataPort {
         log.info('port.mapped', { port: port ?? 'none' })
         driver.turn((manager, now, effects) => manager.setMappedPort(port, now, effects))
       },
+      onRouterAddress: (address) => {
+        driver.turn((manager, now, effects) => manager.setRouterAddress(address, now, effects))
+      },
       onTcpMapped: (port) => {
         log.info('port.mapped.tcp', { port: port ?? 'none' })
         driver.turn((manager, now, effects) => manager.setMappedTcpPort(port, now, effects))

@@ -5,7 +5,7 @@
  */
 
 import { randomBytes } from 'node:crypto'
-import type { IpAddress } from '../../net/ip.js'
+import { formatIp, type IpAddress } from '../../net/ip.js'
 import { type MappedProtocol, PortMapper } from '../../paths/port-mapper.js'
 import type { RouterRequest } from '../../paths/upnp.js'
 import { UpnpMapper, type UpnpOutput } from '../../paths/upnp-mapper.js'
@@ -25,6 +25,8 @@ export interface PortMappingOptions {
   readonly createWakeUp: (onWake: () => void) => WakeUp
   /** External port of the data socket, or undefined if there is none any more. */
   readonly onMapped: (port: number | undefined) => void
+  /** The router's own external address, or undefined. */
+  readonly onRouterAddress: (address: IpAddress | undefined) => void
   /** The same of TCP. */
   readonly onTcpMapped: (port: number | undefined) => void
 }
@@ -48,6 +50,7 @@ export class PortMapping {
   /** One after the other, so that what is given back is not given back after it was mapped anew. */
   #requests: Promise<void> = Promise.resolve()
   readonly #told = new Map<MappedProtocol, number | undefined>()
+  #toldAddress: string | undefined
   #isStopped = false
 
   constructor(options: PortMappingOptions) {
@@ -122,6 +125,7 @@ export class PortMapping {
       const deadlines = [...mappers.ports.values(), mappers.upnp].map((mapper) => mapper.nextDeadlineMs())
       this.#wakeUp.at(Math.min(...deadlines))
     }
+    this.#tellAddress()
     this.#tell('udp', this.#options.onMapped)
     this.#tell('tcp', this.#options.onTcpMapped)
   }
@@ -135,6 +139,15 @@ export class PortMapping {
         this.#turn(mappers, ({ upnp }, nowMs, output) => upnp.handleAnswer(answer, nowMs, output))
       }
     })
+  }
+
+  #tellAddress(): void {
+    const mappers = this.#mappers
+    const address = mappers?.ports.get('udp')?.externalAddress ?? mappers?.upnp.externalAddress
+    const text = address && formatIp(address)
+    if (this.#isStopped || text === this.#toldAddress) return
+    this.#toldAddress = text
+    this.#options.onRouterAddress(address)
   }
 
   #tell(protocol: MappedProtocol, onMapped: (port: number | undefined) => void): void {

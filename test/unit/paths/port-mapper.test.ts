@@ -43,7 +43,7 @@ beforeEach(() => {
 describe('a port mapper', () => {
   it('asks by both protocols, as the RFCs write it', () => {
     mapper.start(0, sends)
-    expect(sends.map(({ to }) => to)).toEqual([ROUTER, ROUTER])
+    expect(sends.map(({ to }) => to)).toEqual([ROUTER, ROUTER, ROUTER])
     expect(sends[0]?.bytes).toEqual(
       concatBytes(
         hex('02 01 0000 00001c20 00000000000000000000ffff c0a80102'),
@@ -52,6 +52,7 @@ describe('a port mapper', () => {
       ),
     )
     expect(sends[1]?.bytes).toEqual(hex('00 01 0000 9c41 9c41 00001c20'))
+    expect(sends[2]?.bytes).toEqual(hex('00 00'))
   })
 
   it('asks again at growing intervals, then waits for ten minutes', () => {
@@ -73,7 +74,7 @@ describe('a port mapper', () => {
     expect(mapper.nextDeadlineMs()).toBe(50_010)
     sends.length = 0
     mapper.handleTimeout(50_010, sends)
-    expect(sends).toHaveLength(2)
+    expect(sends).toHaveLength(3)
     const lostAtMs: number[] = []
     for (let nowMs = 50_010; nowMs < 100_010; ) {
       nowMs = mapper.nextDeadlineMs()
@@ -134,6 +135,20 @@ describe('a port mapper', () => {
     sends.length = 0
     tcp.stop(sends)
     expect(sends[1]?.bytes).toEqual(hex('00 02 0000 9c41 0000 00000000'))
+  })
+
+  it('reads of the router where it is itself, from either protocol', () => {
+    mapper.start(0, sends)
+    mapper.handleDatagram(ROUTER, hex('00 80 0003 00000007 64400002'), 5) // refused
+    mapper.handleDatagram(endpoint('192.168.1.9', 5351), hex('00 80 0000 00000007 64400002'), 5)
+    expect(mapper.externalAddress).toBeUndefined()
+    mapper.handleDatagram(ROUTER, hex('00 80 0000 00000007 64400002'), 5)
+    expect(mapper.externalAddress).toEqual(ip('100.64.0.2'))
+    mapper.handleDatagram(ROUTER, pcpAnswer(5000, 100), 10)
+    expect(mapper.externalAddress).toEqual(ip('198.51.100.5'))
+    // Of IPv6: it says nothing of IPv4.
+    mapper.handleDatagram(ROUTER, pcpAnswer(5000, 100, { at: 44, to: 0x20 }), 10)
+    expect(mapper.externalAddress).toEqual(ip('198.51.100.5'))
   })
 
   it('gives back what it has', () => {

@@ -3,6 +3,7 @@ import type { MappedProtocol } from '../../../src/paths/port-mapper.js'
 import type { RouterAnswer, RouterRequest } from '../../../src/paths/upnp.js'
 import { UpnpMapper, type UpnpOutput } from '../../../src/paths/upnp-mapper.js'
 import {
+  addressOf,
   descriptionOf,
   IGD_ADDRESS,
   MAPPED,
@@ -25,6 +26,7 @@ let mappedElsewhere: Set<MappedProtocol>
 let calls: string[]
 let answerTo: (call: string) => RouterAnswer | undefined
 let description: RouterAnswer | undefined
+let addressAnswer: RouterAnswer | undefined
 
 beforeEach(() => {
   mappedElsewhere = new Set()
@@ -40,6 +42,7 @@ beforeEach(() => {
   nowMs = 1000
   calls = []
   answerTo = () => MAPPED
+  addressAnswer = addressOf('100.64.0.2')
   description = { status: 200, text: MINIUPNPD_DESCRIPTION }
 })
 
@@ -55,6 +58,10 @@ function inShort({ url, call }: RouterRequest): string {
 function answerAll(): void {
   for (let request = output.requests.shift(); request !== undefined; request = output.requests.shift()) {
     const call = inShort(request)
+    if (call === 'GetExternalIPAddress') {
+      mapper.handleAnswer(addressAnswer, nowMs, output)
+      continue
+    }
     calls.push(call)
     mapper.handleAnswer(call.startsWith('GET') ? description : answerTo(call), nowMs, output)
   }
@@ -87,6 +94,17 @@ describe('a UPnP mapper', () => {
     runRound()
     expect(calls).toEqual(['GET /rootDesc.xml', 'Add UDP 40001 7200', 'Add TCP 443 7200'])
     expect(ports()).toEqual([PORT, 443])
+  })
+
+  it('asks the router where it is itself, and goes on without an answer', () => {
+    mapper.start(nowMs)
+    runRound()
+    expect(mapper.externalAddress).toEqual(ip('100.64.0.2'))
+    for (const answer of [undefined, refusal(501), addressOf(''), addressOf('2001:db8::1')]) {
+      addressAnswer = answer
+      runRound()
+      expect([mapper.externalAddress, ...ports()]).toEqual([undefined, PORT, 443])
+    }
   })
 
   it('leaves PCP and NAT-PMP a head start, and what they mapped', () => {
@@ -206,6 +224,7 @@ describe('a UPnP mapper', () => {
       '/ppp Add UDP 40001 7200',
       '/ip Add TCP 443 7200',
       '/ppp Add TCP 443 7200',
+      '/ppp GetExternalIPAddress',
     ])
   })
 

@@ -1,9 +1,11 @@
 import { beforeEach, describe, expect, it } from 'vitest'
+import { formatEndpoint } from '../../../src/net/endpoint.js'
 import { formatIp, type IpAddress } from '../../../src/net/ip.js'
 import type { PortChoice } from '../../../src/paths/nat.js'
 import type { ReflexiveEffect } from '../../../src/paths/reflexive.js'
 import { type PortSurveyRequest, Whereabouts } from '../../../src/paths/whereabouts.js'
 import { prefixOf } from '../../support/control.js'
+import { ip } from '../../support/inner-packets.js'
 import { seededRandom } from '../../support/seeded-random.js'
 import { endpoint, SimulatedStunServer } from '../../support/simulated-nat.js'
 
@@ -109,6 +111,32 @@ describe('what a router has left', () => {
     moveTo(CAFE)
     expect(whereabouts.position.maxSessions).toBeUndefined()
   })
+})
+
+describe("the router's own address", () => {
+  const mapped = (): string[] =>
+    whereabouts.position.candidates
+      .filter(({ kind }) => kind === 'mapped')
+      .map(({ endpoint }) => formatEndpoint(endpoint))
+
+  it.each([
+    ['100.64.0.2', ['203.0.113.1:5000', '100.64.0.2:5000']],
+    ['203.0.113.77', ['203.0.113.1:5000']],
+  ])(
+    'is named beside the one that servers see where a carrier translates it once more: %s',
+    (router, expected) => {
+      moveTo(HOME)
+      whereabouts.setRouterAddress(ip(router))
+      expect(mapped()).toEqual([])
+      whereabouts.setMappedPort(5000)
+      expect(mapped()).toEqual(expected)
+      inside.add(router)
+      whereabouts.handleRoutesChanged(nowMs, [])
+      expect(mapped()).toEqual(['203.0.113.1:5000'])
+      whereabouts.setMappedPort(undefined)
+      expect(mapped()).toEqual([])
+    },
+  )
 })
 
 describe('an address inside an overlay', () => {

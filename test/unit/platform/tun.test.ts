@@ -33,7 +33,7 @@ describe.skipIf(missingForNamespace !== undefined)(title, () => {
       report({ link: { ...link, index: 0 }, isSameIndex, after: network.tryFindLink('wg0') ?? 'none', fd: tun.fd })
     `)
     expect(seen).toEqual({
-      link: { name: 'wg0', index: 0, mtu: 1380, isUp: false },
+      link: { name: 'wg0', index: 0, mtu: 1380, isUp: false, isTunnel: true, alias: '' },
       isSameIndex: true,
       after: 'none',
       fd: -1,
