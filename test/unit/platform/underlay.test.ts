@@ -108,6 +108,8 @@ describe.skipIf(missingForNamespace !== undefined)(title, () => {
       network.addAddress(other, prefix('192.0.2.7/24'))
       for (const text of ['0.0.0.0/0', '::/0']) network.addRoute({ prefix: prefix(text), linkIndex: bare, table: 254 })
       const underlay = new Underlay(() => 0)
+      // Its other end is plugged in a moment later.
+      while (!texts(underlay.addresses).includes('192.0.2.7/24')) await new Promise((resolve) => underlay.watch(resolve))
       const pathTo = (text, local) => ({ socket: 1, remote: { address: address(text), port: 1, scopeId: 0 }, local: local && address(local) })
       const from = (text, local) => {
         const chosen = underlay.outerPath(pathTo(text, local)).local
