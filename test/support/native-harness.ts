@@ -54,12 +54,29 @@ const REMOTES = {
   6: [ip('2001:db8:1::7'), ip('2001:db8:2::9')],
 } as const
 const MAX_BYTES = 65_600
+/** 5 ms apart. */
+const MAX_ATTEMPTS = 1000
 const NOWHERE = new Uint8Array(16)
 
 /** Once per namespace. */
 export function prepareNamespace(): void {
   setLinkUp(LOOPBACK, true)
-  for (const address of [...LOCALS[6], ...REMOTES[6]]) addAddress(LOOPBACK, { address, bits: 128 })
+  const addresses = [...LOCALS[6], ...REMOTES[6]]
+  for (const address of addresses) addAddress(LOOPBACK, { address, bits: 128 })
+  for (const address of addresses) untilUsable(address)
+}
+
+/** A worker of the kernel takes an address of IPv6 into use, on a busy machine a while later. */
+function untilUsable(address: IpAddress): void {
+  const sleep = new Int32Array(new SharedArrayBuffer(4))
+  for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+    try {
+      openUdp({ family: 6, port: 0, mark: 0, address }).close()
+      return
+    } catch {
+      Atomics.wait(sleep, 0, 0, 5)
+    }
+  }
 }
 
 export async function createNativeHarness(options: NativeHarnessOptions): Promise<NativeHarness> {
