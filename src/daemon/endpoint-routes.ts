@@ -22,13 +22,14 @@ function nameOf(linkIndex: number): string {
   return listLinks().find(({ index }) => index === linkIndex)?.name ?? String(linkIndex)
 }
 
-/** In words, if the route to an endpoint leads into a tunnel of ours; undefined if not. */
+/** In words, if the route to an endpoint leads into a tunnel of ours, or would need its address; undefined if not. */
 export function describeEndpointRoute(address: IpAddress, device: LiveDevice): string | undefined {
   const tunnel = device.underlay.tunnelTo(address, true)
   if (tunnel?.index === device.tun.linkIndex) {
     return `its route leads into ${tunnel.name} itself, so it is never reached: give it a way of its own, or take it out of AllowedIPs`
   }
-  return tunnel?.isOurs === true
-    ? `its route leads into ${tunnel.name}, another tunnel of this machine`
-    : undefined
+  if (tunnel?.isOurs === true) return `its route leads into ${tunnel.name}, another tunnel of this machine`
+  const path = { socket: 0, remote: { address, port: 1, scopeId: 0 }, local: undefined }
+  if (device.underlay.outerPath(path) !== undefined) return undefined
+  return `this machine has no IPv${address.family} address but those of tunnels, so nothing is sent there`
 }

@@ -9,6 +9,7 @@
 import { AppError, ERROR_CODES } from '../base/errors.js'
 import type { Logger } from '../base/log.js'
 import type { DataPlane, DataPlaneEvent, DataPlaneListener } from '../dataplane/contract.js'
+import { DROP } from '../dataplane/drop-reasons.js'
 import { type Endpoint, formatEndpoint } from '../net/endpoint.js'
 import type { Path, SocketId } from '../net/path.js'
 import { isDisco } from '../paths/disco.js'
@@ -54,8 +55,8 @@ export interface EngineOptions {
   readonly bootNowMs: () => number
   readonly wallNowMs: () => number
   readonly log: Logger
-  /** The path as datagrams are to take it: from another address than the kernel would choose, where that is wrong. */
-  readonly outerPath?: (path: Path) => Path
+  /** The path as datagrams are to take it: from another address than the kernel would choose, or not at all. */
+  readonly outerPath?: (path: Path) => Path | undefined
   /** A peer left `attempts` initiations unanswered: its name may lead elsewhere by now. Must not call back at once. */
   readonly onHandshakeFailing?: (publicKey: PublicKey, attempts: number) => void
 }
@@ -198,7 +199,7 @@ export class Engine {
 
   /** `hops`: see DataPlane.sendDatagram. */
   sendProbe(path: Path, bytes: Uint8Array, hops?: number): void {
-    if (!this.#isStopped) this.#plane.sendDatagram(this.#outerPaths.of(path), bytes, 0, hops)
+    if (!this.#isStopped) this.#send(path, bytes, 0, hops)
   }
 
   /** For a path that needs a socket of its own. Undefined if the port is taken. */
@@ -345,7 +346,7 @@ export class Engine {
     const plane = this.#plane
     switch (effect.kind) {
       case 'send':
-        plane.sendDatagram(this.#outerPaths.of(effect.path), effect.message, effect.tos)
+        this.#send(effect.path, effect.message, effect.tos)
         break
       case 'addPeer':
         plane.addPeer(effect.slot)
@@ -389,6 +390,13 @@ export class Engine {
         this.#options.log.debug('handshake.completed', { peer: formatShortKey(effect.publicKey) })
         break
     }
+  }
+
+  #send(path: Path, bytes: Uint8Array, tos: number, hops?: number): void {
+    const outer = this.#outerPaths.of(path)
+    const { blocks } = this.#plane
+    if (outer === undefined) blocks.countDrop(blocks.deviceSlot, DROP.noPath)
+    else this.#plane.sendDatagram(outer, bytes, tos, hops)
   }
 
   #checkCapacity(update: DeviceUpdate): void {

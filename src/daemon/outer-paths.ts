@@ -7,17 +7,17 @@ import { equalPath, type Path, type SocketId } from '../net/path.js'
 
 interface PeerPath {
   readonly asked: Path
-  readonly used: Path
+  readonly used: Path | undefined
 }
 
 export class OuterPaths {
-  readonly #choose: (path: Path) => Path
+  readonly #choose: (path: Path) => Path | undefined
   /** They have names for endpoints, and no addresses. */
   readonly #framePorts = new Set<SocketId>()
   /** By slot. */
   readonly #paths = new Map<number, PeerPath>()
 
-  constructor(choose: (path: Path) => Path) {
+  constructor(choose: (path: Path) => Path | undefined) {
     this.#choose = choose
   }
 
@@ -25,8 +25,8 @@ export class OuterPaths {
     this.#framePorts.add(port)
   }
 
-  /** The path as it is to be used. */
-  of(path: Path): Path {
+  /** The path as it is to be used; undefined if it cannot be now. */
+  of(path: Path): Path | undefined {
     return this.#framePorts.has(path.socket) ? path : this.#choose(path)
   }
 
@@ -47,11 +47,11 @@ export class OuterPaths {
   }
 
   /** Addresses or routes are others: paths that are to be used in another way now, by slot. */
-  review(): [slot: number, path: Path][] {
-    const changed: [number, Path][] = []
+  review(): [slot: number, path: Path | undefined][] {
+    const changed: [number, Path | undefined][] = []
     for (const [slot, { asked, used }] of this.#paths) {
       const next = this.of(asked)
-      if (equalPath(next, used)) continue
+      if (next === used || (next !== undefined && used !== undefined && equalPath(next, used))) continue
       this.#paths.set(slot, { asked, used: next })
       changed.push([slot, next])
     }

@@ -121,32 +121,38 @@ export class Underlay {
     return route === undefined ? undefined : this.#look().tunnels.get(route.linkIndex)
   }
 
-  /** The path with the address that its datagrams are to leave from; without one, the kernel chooses well. */
-  outerPath(path: Path): Path {
-    if (path.local !== undefined && !this.#isOfTunnel(path.local)) return path
-    const local = this.#sourceTo(path.remote.address)
+  /**
+   * The path with the address that its datagrams are to leave from; without one, the kernel chooses well. Over a link
+   * that has no address, or none yet, the kernel would send from one of a tunnel: rather from another of the link, or
+   * of a link that is no tunnel. Undefined if there is none: from an address of ours nobody could answer.
+   */
+  outerPath(path: Path): Path | undefined {
+    if (path.local !== undefined && this.#tunnelWith(path.local) === undefined) return path
+    const { address } = path.remote
+    const route = this.#route(address, this.#mark())
+    const isGood = route?.source === undefined || this.#look().tunnels.has(route.linkIndex)
+    const tunnel = isGood ? undefined : this.#tunnelWith(route.source)
+    const local = tunnel && this.#sourceOver(route?.linkIndex, address.family)
+    if (tunnel?.isOurs === true && local === undefined) return undefined
     return local === path.local ? path : { ...path, local }
   }
 
-  /**
-   * Over a link that has no address, or none yet, the kernel sends from one of a tunnel: rather from another of the
-   * link, or of a link that is no tunnel. Undefined where the kernel chooses well.
-   */
-  #sourceTo(address: IpAddress): IpAddress | undefined {
-    const route = this.#route(address, this.#mark())
+  #sourceOver(linkIndex: number | undefined, family: 4 | 6): IpAddress | undefined {
     const { tunnels, locals } = this.#look()
-    if (route?.source === undefined || tunnels.has(route.linkIndex)) return undefined
-    if (!this.#isOfTunnel(route.source)) return undefined
     const usable = locals.filter(
-      ({ linkIndex, prefix: { address: own } }) =>
-        own.family === address.family && !tunnels.has(linkIndex) && !isLinkLocal(own),
+      ({ linkIndex: link, prefix: { address } }) =>
+        address.family === family && !tunnels.has(link) && !isLinkLocal(address),
     )
-    return (usable.find(({ linkIndex }) => linkIndex === route.linkIndex) ?? usable[0])?.prefix.address
+    return (usable.find((local) => local.linkIndex === linkIndex) ?? usable[0])?.prefix.address
   }
 
-  #isOfTunnel(address: IpAddress): boolean {
+  /** Whose own address it is, here. */
+  #tunnelWith(address: IpAddress): Tunnel | undefined {
     const { locals, tunnels } = this.#look()
-    return locals.some(({ linkIndex, prefix }) => tunnels.has(linkIndex) && equalIp(prefix.address, address))
+    const local = locals.find(
+      ({ linkIndex, prefix }) => tunnels.has(linkIndex) && equalIp(prefix.address, address),
+    )
+    return local && tunnels.get(local.linkIndex)
   }
 
   /** What follows is asked anew: routes were changed, and the news of it is still on its way. */
