@@ -27,6 +27,7 @@ export function explainFilePeers(
       code: fault === undefined ? 'PLAIN' : 'LEADS_INTO_TUNNEL',
       reason: fault ?? (endpoint === undefined ? UNKNOWN : PLAIN),
       help: '',
+      notes: [],
       ownMapping: 'unknown',
       peerMapping: 'unknown',
       ownCandidates: [],
