@@ -44,3 +44,17 @@ export async function askHub<T>(input: CommandInput, question: HubQuestion<T>): 
     throw new AppError(ERROR_CODES.notRunning, `no hub runs in ${paths.directory}`, { hint, cause: error })
   }
 }
+
+/** Throws AppError if there is one that runs. */
+export async function requireHubStopped(input: CommandInput): Promise<void> {
+  const question = { method: 'GET', path: '/v1/hub', answer: await schemaOf('hubStatus') } as const
+  const running = await askHub(input, question).catch((error: unknown) => {
+    if (error instanceof AppError && error.code === ERROR_CODES.notRunning) return undefined
+    throw error
+  })
+  if (running === undefined) return
+  const { directory } = await hubPathsOf(input)
+  throw new AppError(ERROR_CODES.alreadyRunning, `the hub in ${directory} runs already`, {
+    hint: `end it first: kill ${running.pid}`,
+  })
+}

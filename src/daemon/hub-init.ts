@@ -1,6 +1,7 @@
 /** Makes a new hub: its directory, and the network in its store. */
 
 import { randomBytes } from 'node:crypto'
+import { renameSync, rmSync } from 'node:fs'
 import { AppError, ERROR_CODES } from '../base/errors.js'
 import { chooseRange, overlapsWith } from '../hub/choose-range.js'
 import { createNetwork, type NetworkRequest, requireNetworkName } from '../hub/create-network.js'
@@ -10,7 +11,7 @@ import { formatPrefix, type Prefix } from '../net/prefix.js'
 import { wallNowMs } from '../platform/clock.js'
 import { usedPrefixes } from '../platform/used-addresses.js'
 import { nodeCrypto } from '../wireguard/crypto-node.js'
-import { type HubPaths, type HubSettings, writeHubState } from './hub-state.js'
+import { type HubPaths, type HubSettings, STORE_ENDS, writeHubKey, writeHubState } from './hub-state.js'
 
 const random = (length: number): Uint8Array => new Uint8Array(randomBytes(length))
 
@@ -28,10 +29,18 @@ export async function initHub(
   requireNetworkName(request.name)
   const range = request.range ?? freeRange()
   writeHubState(paths, settings)
-  const store = await createSqliteStore(paths.store)
+  const draft = `${paths.store}.tmp`
+  for (const end of STORE_ENDS) rmSync(`${draft}${end}`, { force: true })
+  const network = await createStore(draft, { ...request, range })
+  renameSync(draft, paths.store)
+  writeHubKey(paths)
+  return network
+}
+
+async function createStore(path: string, request: NetworkRequest): Promise<NetworkRecord> {
+  const store = await createSqliteStore(path)
   try {
-    const options = { store, crypto: nodeCrypto, random, wallNowMs }
-    return createNetwork(options, { ...request, range })
+    return createNetwork({ store, crypto: nodeCrypto, random, wallNowMs }, request)
   } finally {
     store.close()
   }

@@ -4,7 +4,6 @@
  */
 
 import { randomBytes } from 'node:crypto'
-import { AppError, ERROR_CODES } from '../base/errors.js'
 import { createLogger, type Logger } from '../base/log.js'
 import { type Identity, identityFromSeed } from '../control/identity.js'
 import { formatJoinToken } from '../control/join-token.js'
@@ -26,8 +25,8 @@ import { nodeCrypto } from '../wireguard/crypto-node.js'
 import { type Route, startApiServer } from './api-server.js'
 import { FrontProcess } from './front-process.js'
 import type { FrontStatus } from './front-protocol.js'
-import { checked, HubAdmin } from './hub-admin.js'
-import { type AuditEntry, backupOrder, type HubStatus } from './hub-schema.js'
+import { HubAdmin } from './hub-admin.js'
+import type { AuditEntry, HubStatus } from './hub-schema.js'
 import {
   type HubPaths,
   type HubSecrets,
@@ -269,7 +268,6 @@ class HubHost {
       ['GET /v1/hub', async () => await this.status()],
       ...admin.routes(),
       ['GET /v1/audit', () => this.#registry.audit(AUDIT_ENTRIES).map(describeAudit)],
-      ['POST /v1/backup', (body) => this.#backup(body)],
     ])
   }
 
@@ -281,20 +279,6 @@ class HubHost {
     const fields = { hub, hubKey: secrets.session.publicKey, network, secret }
     const isUsual = range === undefined || prefixCovers(SHARED_RANGE, range)
     return formatJoinToken(nodeCrypto, isUsual ? fields : { ...fields, range })
-  }
-
-  #backup(body: unknown): { path: string } {
-    const { path } = checked(backupOrder, body)
-    try {
-      this.#registry.backup(path)
-    } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error)
-      throw new AppError(ERROR_CODES.platform, `cannot write a backup to ${path}: ${reason}`, {
-        hint: 'give the path of a new file in a directory that exists',
-        cause: error,
-      })
-    }
-    return { path }
   }
 }
 

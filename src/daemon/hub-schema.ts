@@ -11,7 +11,6 @@
  * | POST /v1/nodes/remove, /approve, /reject | { node } | HubNode |
  * | POST /v1/nodes/rename | { node, name } | HubNode |
  * | POST /v1/nodes/tag | { node, add, remove } | HubNode |
- * | POST /v1/backup | { path } | { path } |
  */
 
 import { z } from 'zod'
@@ -200,4 +199,3 @@ export const renameOrder: z.ZodType<{ readonly node: string; readonly name: stri
   node: text,
   name: z.string().max(63),
 })
-export const backupOrder: z.ZodType<{ readonly path: string }> = z.object({ path: text })

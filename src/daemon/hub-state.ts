@@ -5,7 +5,7 @@
  */
 
 import { randomBytes } from 'node:crypto'
-import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { formatBase64, tryParseBase64 } from '../base/bytes.js'
@@ -13,6 +13,7 @@ import { AppError, ERROR_CODES } from '../base/errors.js'
 import { type Identity, identityFromSeed } from '../control/identity.js'
 import type { RelayInfo } from '../control/messages.js'
 import { createCertificate } from '../hub/io/certificate.js'
+import { replaceFile } from '../platform/replace-file.js'
 import { toPlatformError } from '../platform/system-error.js'
 import type { Crypto, DhPrivateKey } from '../wireguard/crypto.js'
 import { kdf1 } from '../wireguard/kdf.js'
@@ -43,6 +44,9 @@ const hubSettings: z.ZodType<HubSettings> = z.object({
   relays: z.array(z.object({ key: z.string().length(44), host: z.string(), port: z.number() })).max(63),
 })
 
+/** SQLite's files of one store, behind its path. */
+export const STORE_ENDS: readonly string[] = ['', '-wal', '-shm']
+
 export interface HubPaths {
   readonly directory: string
   readonly settings: string
@@ -72,10 +76,6 @@ export function hubCommand({ directory }: HubPaths): string {
   return directory === HUB_STATE_DIRECTORY ? 'overlay hub' : `overlay hub --state ${shellWord(directory)}`
 }
 
-function isHubInitialised(paths: HubPaths): boolean {
-  return existsSync(paths.settings) && existsSync(paths.key)
-}
-
 export interface HubSecrets {
   /** Of control sessions. */
   readonly session: DhPrivateKey
@@ -87,43 +87,65 @@ export interface HubSecrets {
   readonly certificate: { readonly key: string; readonly cert: string }
 }
 
-/** Throws AppError if there is a hub already. */
+/**
+ * Makes the directory and all in it but store and key; what an init that broke off left is replaced. Throws
+ * AppError if there is a hub already, or was one.
+ */
 export function writeHubState(paths: HubPaths, settings: HubSettings): void {
-  if (isHubInitialised(paths)) {
-    throw new AppError(ERROR_CODES.alreadyRunning, `there is a hub in ${paths.directory} already`, {
-      hint: `start it: ${hubCommand(paths)} start; or choose another directory with --state`,
+  const { directory } = paths
+  if (existsSync(paths.key)) {
+    throw new AppError(ERROR_CODES.alreadyRunning, `there is a hub in ${directory} already`, {
+      hint: 'start it: overlay hub start; or choose another directory with --state',
+    })
+  }
+  if (existsSync(paths.store)) {
+    throw new AppError(ERROR_CODES.config, `there is a store of a hub in ${directory}, and no key to it`, {
+      hint: `${restoreHint(paths)}; or choose another directory with --state`,
     })
   }
   try {
-    mkdirSync(paths.directory, { recursive: true, mode: 0o700 })
-    chmodSync(paths.directory, 0o700)
+    mkdirSync(directory, { recursive: true, mode: 0o700 })
+    chmodSync(directory, 0o700)
     const { key, cert } = createCertificate(settings.address)
-    writePrivate(paths.certificate, key + cert)
-    writePrivate(paths.settings, `${JSON.stringify(settings, undefined, 2)}\n`)
-    writePrivate(paths.key, `${formatBase64(randomBytes(SEED_BYTES))}\n`)
+    replaceFile(paths.certificate, key + cert, `cannot write ${paths.certificate}`)
+    replaceFile(
+      paths.settings,
+      `${JSON.stringify(settings, undefined, 2)}\n`,
+      `cannot write ${paths.settings}`,
+    )
   } catch (error) {
     throw toPlatformError(
       error,
-      `cannot write to ${paths.directory}`,
+      `cannot write to ${directory}`,
       'run as root, or choose another with --state',
     )
   }
 }
 
+/** Last of all: a directory without a key holds no hub. Throws AppError. */
+export function writeHubKey(paths: HubPaths): void {
+  replaceFile(paths.key, `${formatBase64(randomBytes(SEED_BYTES))}\n`, `cannot write ${paths.key}`)
+}
+
 /** Throws AppError. */
 export function readHubSettings(paths: HubPaths): HubSettings {
-  const text = readState(paths, paths.settings)
+  const settings = tryParseHubSettings(readState(paths, paths.settings))
+  if (settings === undefined) throw damaged(paths, paths.settings)
+  return settings
+}
+
+export function tryParseHubSettings(text: string): HubSettings | undefined {
   try {
     return hubSettings.parse(JSON.parse(text))
-  } catch (error) {
-    throw damaged(paths.settings, error)
+  } catch {
+    return undefined
   }
 }
 
 /** Throws AppError. */
 export function readHubSecrets(paths: HubPaths, crypto: Crypto): HubSecrets {
   const seed = tryParseBase64(readState(paths, paths.key).trim())
-  if (seed?.length !== SEED_BYTES) throw damaged(paths.key, undefined)
+  if (seed?.length !== SEED_BYTES) throw damaged(paths, paths.key)
   const pem = readState(paths, paths.certificate)
   const [key = '', cert = ''] = pem.split(/(?=-----BEGIN CERTIFICATE)/)
   return {
@@ -140,17 +162,19 @@ function readState(paths: HubPaths, path: string): string {
   } catch (error) {
     const failure = toPlatformError(error, `cannot read ${path}`, 'run as root, for example with sudo')
     if (failure.errno !== 'ENOENT') throw failure
+    const isRest = [paths.settings, paths.key, paths.store].some((other) => existsSync(other))
+    if (isRest) throw new AppError(ERROR_CODES.config, `${path} is missing`, { hint: restoreHint(paths) })
     throw new AppError(ERROR_CODES.config, `there is no hub in ${paths.directory}`, {
-      hint: `make one: ${hubCommand(paths)} init NETWORK --address HOST`,
+      hint: 'make one: overlay hub init NETWORK --address HOST',
       cause: error,
     })
   }
 }
 
-function damaged(path: string, cause: unknown): AppError {
-  return new AppError(ERROR_CODES.config, `${path} is damaged`, { hint: 'put a backup in its place', cause })
+function damaged(paths: HubPaths, path: string): AppError {
+  return new AppError(ERROR_CODES.config, `${path} is damaged`, { hint: restoreHint(paths) })
 }
 
-function writePrivate(path: string, text: string): void {
-  writeFileSync(path, text, { mode: 0o600, flag: 'wx' })
+function restoreHint({ directory }: HubPaths): string {
+  return `restore a backup: overlay hub restore FILE --state ${directory}`
 }

@@ -113,10 +113,6 @@ export class MemoryStore implements Store {
     return work()
   }
 
-  backup(): void {
-    throw new RangeError('a store in memory has no file to copy')
-  }
-
   close(): void {
     this.#nodes.clear()
     this.#tokens.clear()

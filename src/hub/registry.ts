@@ -116,10 +116,6 @@ export class Registry {
     return this.#options.store.audit(limit)
   }
 
-  backup(path: string): void {
-    this.#options.store.backup(path)
-  }
-
   // --- enrolment -------------------------------------------------------------------------------
 
   /** `hello`: its signatures are checked already. Throws StoreError for a node that is new; it is not enrolled then. */

@@ -104,7 +104,5 @@ export interface Store {
   audit(limit: number): readonly AuditRecord[]
   /** All or nothing. */
   transaction<T>(work: () => T): T
-  /** A copy that can be opened as a store, in a new file. */
-  backup(path: string): void
   close(): void
 }

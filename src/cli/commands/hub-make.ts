@@ -1,10 +1,10 @@
 /** `overlay hub init` and `overlay hub start`. */
 
 import { networkInterfaces } from 'node:os'
-import { AppError, ERROR_CODES, UsageError } from '../../base/errors.js'
+import { UsageError } from '../../base/errors.js'
 import { tryParseInteger } from '../../config/values.js'
-import type { Command, CommandInput } from '../command.js'
-import { askHub, hubCommandOf, hubPathsOf, schemaOf } from '../hub-client.js'
+import type { Command } from '../command.js'
+import { hubCommandOf, hubPathsOf, requireHubStopped } from '../hub-client.js'
 import { listOf, megabitsOf, portOf, rangeOf } from '../options.js'
 import { printJson, printLine, printNote } from '../output.js'
 import { FRONT_COMMAND } from './hub-front.js'
@@ -62,7 +62,7 @@ export const start: Command = {
   examples: [['sudo overlay hub start', 'for service managers: configs/overlay-hub.service']],
   async run(input) {
     const { runHub } = await import('../../daemon/hub-process.js')
-    await requireNotRunning(input)
+    await requireHubStopped(input)
     const command = await hubCommandOf(input)
     await runHub({
       paths: await hubPathsOf(input),
@@ -76,17 +76,6 @@ export const start: Command = {
     })
     return 0
   },
-}
-
-async function requireNotRunning(input: CommandInput): Promise<void> {
-  try {
-    await askHub(input, { method: 'GET', path: '/v1/hub', answer: await schemaOf('hubStatus') })
-  } catch (error) {
-    if (error instanceof AppError && error.code === ERROR_CODES.notRunning) return
-    throw error
-  }
-  const { directory } = await hubPathsOf(input)
-  throw new AppError(ERROR_CODES.alreadyRunning, `the hub in ${directory} runs already`)
 }
 
 /** The first address that is neither loopback nor of this link alone, v4 before v6. */

@@ -1,9 +1,8 @@
-/** `overlay hub status`, `audit` and `backup`. */
+/** `overlay hub status` and `audit`. */
 
-import { resolve } from 'node:path'
 import type { HubProcess, HubStatus } from '../../daemon/hub-schema.js'
 import type { Command } from '../command.js'
-import { askHub, hubPathsOf, schemaOf } from '../hub-client.js'
+import { askHub, schemaOf } from '../hub-client.js'
 import { printJson, printLine } from '../output.js'
 import { formatTable } from '../units.js'
 
@@ -71,30 +70,6 @@ export const audit: Command = {
     const answer = await askHub(input, question)
     if (input.output.isJson) printJson(answer)
     else printLine(formatTable(answer.map(({ at, event, subject, detail }) => [at, event, subject, detail])))
-    return 0
-  },
-}
-
-export const backup: Command = {
-  name: 'backup',
-  positionals: '<file>',
-  about: 'copy the store to a new file, while the hub runs',
-  options: {},
-  examples: [['sudo overlay hub backup /root/hub-backup.db', 'keep hub.key and hub.json with it']],
-  async run(input) {
-    const body = { path: resolve(input.words[0] ?? '') }
-    const question = {
-      method: 'POST',
-      path: '/v1/backup',
-      body,
-      answer: await schemaOf('backupOrder'),
-    } as const
-    const answer = await askHub(input, question)
-    if (input.output.isJson) printJson(answer)
-    else {
-      const { directory } = await hubPathsOf(input)
-      printLine(`wrote ${answer.path}; keep hub.key and hub.json of ${directory} with it`)
-    }
     return 0
   },
 }

@@ -1,10 +1,11 @@
 /** `overlay hub`: the control server of a network. Its commands are in files of their own: hub-*.ts. */
 
 import type { CommandGroup } from '../command.js'
+import { backup, restore } from './hub-backup.js'
 import { front } from './hub-front.js'
 import { init, start } from './hub-make.js'
 import { approve, nodes, reject, remove, rename, tag } from './hub-nodes.js'
-import { audit, backup, status } from './hub-report.js'
+import { audit, status } from './hub-report.js'
 import { token } from './hub-tokens.js'
 
 export const hub: CommandGroup = {
@@ -20,5 +21,20 @@ export const hub: CommandGroup = {
     ['sudo overlay hub nodes', 'who is in the network'],
     ['sudo overlay hub remove planner', 'takes effect at once'],
   ],
-  commands: [init, start, front, status, token, nodes, approve, reject, remove, rename, tag, audit, backup],
+  commands: [
+    init,
+    start,
+    front,
+    status,
+    token,
+    nodes,
+    approve,
+    reject,
+    remove,
+    rename,
+    tag,
+    audit,
+    backup,
+    restore,
+  ],
 }

@@ -3,7 +3,7 @@
  * and lasting, also when the process is killed in the middle of one.
  */
 
-import { chmodSync, closeSync, openSync, statSync } from 'node:fs'
+import { closeSync, openSync, statSync } from 'node:fs'
 import { AppError, ERROR_CODES } from '../../base/errors.js'
 import { toPlatformError } from '../../platform/system-error.js'
 import type {
@@ -52,17 +52,39 @@ export async function createSqliteStore(path: string): Promise<Store> {
   } catch (error) {
     throw toPlatformError(error, `cannot make the store ${path}`, 'run as root')
   }
-  return await opened(open, path, (database) => migrate(database))
+  return opened(open, path, (database) => migrate(database))
+}
+
+/**
+ * Writes a copy that can be opened as a store, also of one that another process has open, who is not held up.
+ * `to`: an empty file. Throws AppError.
+ */
+export async function copySqliteStore(from: string, to: string): Promise<{ network: string; nodes: number }> {
+  const open = await loadSqlite()
+  requireContent(from)
+  const database = withStoreErrors(open(from), from)
+  try {
+    database.exec(`PRAGMA busy_timeout = ${LOCK_PATIENCE_MS}`)
+    requireSound(database, from)
+    database.prepare('VACUUM INTO ?').run(to)
+    const row = database
+      .prepare(
+        "SELECT json_extract(record, '$.name') AS network, (SELECT count(*) FROM nodes) AS nodes FROM network",
+      )
+      .get() as { network: string; nodes: number } | undefined
+    if (row === undefined) throw damagedStore(from, undefined)
+    return { network: row.network, nodes: row.nodes }
+  } finally {
+    tryClose(database)
+  }
 }
 
 /** Throws StoreError for a file that is missing, empty or damaged; AppError where this Node has no SQLite. */
 export async function openSqliteStore(path: string): Promise<Store> {
   const open = await loadSqlite()
-  if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) === 0) throw damagedStore(path, undefined)
-  const store = await opened(open, path, (database) => {
-    // Read here and whole, so that a damage is told now, and not when half of the nodes have come.
-    const [verdict] = database.prepare('PRAGMA integrity_check(1)').all() as { integrity_check: string }[]
-    if (verdict?.integrity_check !== 'ok' || versionOf(database) === 0) throw damagedStore(path, verdict)
+  requireContent(path)
+  const store = opened(open, path, (database) => {
+    requireSound(database, path)
     migrate(database)
   })
   try {
@@ -75,6 +97,17 @@ export async function openSqliteStore(path: string): Promise<Store> {
     store.close()
     throw error
   }
+}
+
+/** SQLite would make a new store of an empty file. */
+function requireContent(path: string): void {
+  if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) === 0) throw damagedStore(path, undefined)
+}
+
+/** Read here and whole, so that a damage is told now, and not when half of the nodes have come. */
+function requireSound(database: SqliteDatabase, path: string): void {
+  const [verdict] = database.prepare('PRAGMA integrity_check(1)').all() as { integrity_check: string }[]
+  if (verdict?.integrity_check !== 'ok' || versionOf(database) === 0) throw damagedStore(path, verdict)
 }
 
 function opened(open: SqliteOpener, path: string, prepare: (database: SqliteDatabase) => void): Store {
@@ -247,11 +280,6 @@ class SqliteStore implements Store {
     } finally {
       this.#isInTransaction = false
     }
-  }
-
-  backup(path: string): void {
-    this.#database.prepare('VACUUM INTO ?').run(path)
-    chmodSync(path, FILE_MODE)
   }
 
   close(): void {
