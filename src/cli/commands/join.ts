@@ -17,7 +17,7 @@ export const join: Command = {
   options: {
     name: { about: 'name of this node', value: 'from the machine’s' },
     file: { about: 'path of the tunnel file to write', value: '/etc/overlay/NETWORK.conf' },
-    wait: { about: 'where nodes have to be approved: until that is done' },
+    wait: { about: 'where nodes have to be approved, or the hub has no room: until that is done' },
     range: { about: 'confirm the network’s addresses, where they lie outside 100.64.0.0/10', value: 'range' },
     'new-key': { about: 'believe the token’s hub key where this node knows another of this network' },
     proxy: { about: 'HTTP proxy for hub and relays', value: 'from the environment' },
@@ -45,6 +45,7 @@ export const join: Command = {
     if (existsSync(file)) await requireDown(interfaceName)
     const ca = value('proxy-ca')
     let isTold = false
+    let isBusyTold = false
     const result = await joinNetwork({
       token,
       file,
@@ -57,6 +58,10 @@ export const join: Command = {
       onPending: (pending) => {
         if (!isTold && !output.isJson) printNote(`${pending.name} waits for approval: ${pending.hint}`)
         isTold = true
+      },
+      onBusy: ({ message }) => {
+        if (!isBusyTold && !output.isJson) printNote(`${message}; this goes on by itself`)
+        isBusyTold = true
       },
     })
     if (output.isJson) printJson(result)

@@ -28,6 +28,8 @@ import { NetworkStore } from './network-store.js'
 import { openProxy } from './open-proxy.js'
 
 const MAX_LABEL = 63
+/** After these a node is none any more, as far as its hub is concerned. */
+const FAREWELLS: ReadonlySet<Refusal['code']> = new Set(['removed', 'rejected', 'unknown'])
 
 /** `file`, of which there is none yet, or one of the same network. `range`: as a person confirmed it. */
 export interface JoinRequest extends TunnelFileRequest {
@@ -35,10 +37,12 @@ export interface JoinRequest extends TunnelFileRequest {
   readonly name: string | undefined
   /** The token's hub key is believed where the file holds another. */
   readonly isNewKeyTrusted: boolean
-  /** Until the node is approved or rejected, however long that takes. */
+  /** Until the hub can take the node, and it is approved or rejected, however long that takes. */
   readonly isWaiting: boolean
   /** With every word of the hub that the node waits for approval; its files are written by then. */
   readonly onPending: (result: JoinResult) => void
+  /** Where it is waited: the hub cannot take anybody now, and is asked again. */
+  readonly onBusy: (refusal: Refusal) => void
 }
 
 export interface JoinResult {
@@ -86,6 +90,10 @@ async function enrol(request: JoinRequest, files: JoinFiles): Promise<JoinResult
     proxy: openProxy({ proxy, proxyCa }, dirname(file)),
     hello: { secret: token.secret, ...nameOf(name) },
     onMessage: (message) => {
+      if (message.type === 'refused' && message.code === 'busy' && isWaiting) {
+        request.onBusy(message)
+        return { next: 'stay' }
+      }
       if (message.type === 'refused') outcome = refused(message)
       if (message.type !== 'welcome' && message.type !== 'pending') {
         return { next: outcome === undefined ? 'go on' : 'end' }
@@ -142,7 +150,7 @@ export async function leaveNetwork(file: string, overlay: OverlayConfig, isForce
   try {
     const identity = readIdentityFile(identityFile)
     const ephemeral = nodeCrypto.dhPrivateKey(new Uint8Array(randomBytes(32)))
-    await talkToHub({
+    const answer = await talkToHub({
       hub: overlay.hub,
       hubKey: overlay.hubKey,
       identity,
@@ -158,6 +166,8 @@ export async function leaveNetwork(file: string, overlay: OverlayConfig, isForce
         }
       },
     })
+    // Anything else says that it is a node still.
+    if (answer.type === 'refused' && !FAREWELLS.has(answer.code)) throw refused(answer)
   } catch (error) {
     if (!isForced) throw error
   }
@@ -168,6 +178,11 @@ export async function leaveNetwork(file: string, overlay: OverlayConfig, isForce
 }
 
 function refused({ code, message, hint, nowS }: Refusal): AppError {
+  if (code === 'busy') {
+    return new AppError(ERROR_CODES.timeout, `the hub refuses for now: ${message}`, {
+      hint: 'type the same again later: nothing was used up; overlay join waits by itself with --wait',
+    })
+  }
   const difference = code === 'malformed' ? describeClockDifference(wallNowMs(), nowS) : ''
   if (difference === '')
     return new AppError(ERROR_CODES.usage, `the hub refuses: ${message} (${code})`, { hint })
