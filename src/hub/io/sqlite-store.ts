@@ -18,7 +18,7 @@ import type {
 import { StoreError } from '../store-error.js'
 import { AuditTable } from './audit-table.js'
 import { loadSqlite, type SqliteDatabase, type SqliteOpener, type SqliteStatement } from './sqlite-driver.js'
-import { damagedStore, toStoreError, withStoreErrors } from './store-faults.js'
+import { damagedStore, displacedStore, toStoreError, withStoreErrors } from './store-faults.js'
 
 const FILE_MODE = 0o600
 /** Calls are synchronous, so all of the hub waits meanwhile. */
@@ -99,6 +99,10 @@ export async function openSqliteStore(path: string): Promise<Store> {
   }
 }
 
+function inodeOf(path: string): number | undefined {
+  return statSync(path, { throwIfNoEntry: false })?.ino
+}
+
 /** SQLite would make a new store of an empty file. */
 function requireContent(path: string): void {
   if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) === 0) throw damagedStore(path, undefined)
@@ -176,11 +180,14 @@ class SqliteStore implements Store {
   readonly #findToken: SqliteStatement
   readonly #audit: AuditTable
   readonly #path: string
+  /** Of the file that was opened. */
+  readonly #inode: number | undefined
   #isInTransaction = false
 
   constructor(database: SqliteDatabase, path: string) {
     this.#database = database
     this.#path = path
+    this.#inode = inodeOf(path)
     this.#putNode = database.prepare('INSERT OR REPLACE INTO nodes VALUES (?, ?)')
     this.#putToken = database.prepare('INSERT OR REPLACE INTO tokens VALUES (?, ?)')
     this.#findToken = database.prepare('SELECT record FROM tokens WHERE hash = ?')
@@ -274,6 +281,8 @@ class SqliteStore implements Store {
 
   transaction<T>(work: () => T): T {
     if (this.#isInTransaction) return work()
+    // SQLite would go on writing into a file that nobody finds again.
+    if (inodeOf(this.#path) !== this.#inode) throw displacedStore(this.#path)
     this.#isInTransaction = true
     try {
       return inTransaction(this.#database, work)

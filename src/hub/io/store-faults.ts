@@ -58,6 +58,14 @@ export function damagedStore(path: string, cause: unknown): StoreError {
   })
 }
 
+/** Its file was deleted, moved or replaced while it was open. */
+export function displacedStore(path: string): StoreError {
+  return new StoreError('unwritable', `the store ${path} was removed or replaced while the hub runs`, {
+    hint: `end the hub, and restore a backup: overlay hub restore FILE --state ${dirname(path)}`,
+    cause: undefined,
+  })
+}
+
 function faultOf(error: unknown, path: string): StoreFault | undefined {
   switch (tryResultCode(error)) {
     case undefined:

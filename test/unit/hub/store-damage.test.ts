@@ -6,6 +6,7 @@ import {
   copyFileSync,
   mkdtempSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   truncateSync,
@@ -189,6 +190,22 @@ describe('a store that was damaged', () => {
     const store = await createSqliteStore(unfinished)
     store.close()
     await expect(openSqliteStore(unfinished)).rejects.toMatchObject({ fault: 'damaged' })
+  })
+})
+
+describe('a store whose file was taken away', () => {
+  it('takes no change that would be lost', async () => {
+    const path = newFile()
+    const store = await withNetwork(path)
+    const change = () => store.transaction(() => store.putNode(nodeRecord(1)))
+    renameSync(path, `${path}.away`)
+    expect(change).toThrow(expect.objectContaining({ message: expect.stringContaining('was removed') }))
+    writeFileSync(path, 'another')
+    expect(change).toThrow(StoreError)
+    renameSync(`${path}.away`, path)
+    change()
+    expect(store.nodes()).toHaveLength(1)
+    store.close()
   })
 })
 
