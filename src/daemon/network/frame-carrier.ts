@@ -19,12 +19,12 @@ const HUB_PORT = 0
 const RELAY_PORT = 1
 
 export interface FrameCarrierOptions {
-  readonly engine: Engine
+  readonly engine: Pick<Engine, 'deliver'>
   /** Of the engine. */
   readonly framePort: SocketId
   readonly tcp: Pick<TcpLinks, 'send'>
-  readonly relays: RelayPool
-  readonly hub: HubLink
+  readonly relays: Pick<RelayPool, 'send' | 'keep'>
+  readonly hub: Pick<HubLink, 'send'>
   readonly nodeAt: (v6: IpAddress) => NetmapNode | undefined
   /** `identity`: base64. */
   readonly nodeOf: (identity: string) => NetmapNode | undefined
@@ -54,7 +54,7 @@ export class FrameCarrier {
     if (node === undefined) return
     const to = { identity: node.identityKey, relayRtts: node.relayRtts }
     // What came by the hub is answered there: the peer may be on no relay yet, as who sends it is on none.
-    if (remote.port === HUB_PORT && this.#signal(node, frame)) return
+    if (isControl && remote.port === HUB_PORT && this.#signal(node, frame)) return
     if (relays.send(frame, to, segmentBytes, isControl) || !isControl) return
     // Without a relay the hub carries what is small and rare.
     if (!this.#signal(node, frame)) relays.keep(frame, to, segmentBytes)

@@ -55,8 +55,7 @@ export type HubLinkState =
   | { readonly kind: 'connecting' }
   /** `way`: how it got through. */
   | { readonly kind: 'connected'; readonly way: string }
-  /** `retryAtMs`: when it is dialled again; undefined while it is. */
-  | { readonly kind: 'broken'; readonly reason: string; readonly retryAtMs?: number | undefined }
+  | { readonly kind: 'broken'; readonly reason: string }
 
 export class HubLink {
   readonly #options: HubLinkOptions
@@ -82,6 +81,11 @@ export class HubLink {
       jitter: Math.random,
     })
     this.#wakeUp = createWakeUp(options.nowMs, () => this.#turn())
+  }
+
+  /** When it is dialled again; undefined if it is there, or dialled. */
+  get retryAtMs(): number | undefined {
+    return this.#redial.nextDialMs
   }
 
   start(): void {
@@ -273,6 +277,6 @@ export class HubLink {
   /** If it is: an attempt beside a good connection may fail unheard. */
   #tellBroken(reason: string): void {
     if (this.#redial.isUp || this.#abort.signal.aborted) return
-    this.#options.onState({ kind: 'broken', reason, retryAtMs: this.#redial.nextDialMs })
+    this.#options.onState({ kind: 'broken', reason })
   }
 }

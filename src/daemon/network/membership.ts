@@ -37,6 +37,7 @@ import { NetmapPeers } from './netmap-peers.js'
 import type { NetworkStore, StoredState } from './network-store.js'
 import { localPrefixes, type OwnAddresses, watchOwnAddresses } from './own-addresses.js'
 import { PathDriver } from './path-driver.js'
+import { describeFault } from './redial.js'
 import { RelayPool, type RelayStatus } from './relay-pool.js'
 import { describeRemoval } from './removal.js'
 import { createServerCheck } from './server-check.js'
@@ -155,6 +156,7 @@ export class Membership {
       onObserved: ({ address }) =>
         driver.turn((manager, now, effects) => manager.setTcpAddress(address, now, effects)),
       onUp: () => this.#handleCarrierUp(),
+      onLost: () => this.#hub.doubt(),
       onLatencies: (relayRtts) => this.#hub.send({ type: 'update', relayRtts }),
     })
     this.#hub = new HubLink({
@@ -311,7 +313,9 @@ export class Membership {
     this.#hubState = state
     const { log } = this.#options
     if (state.kind === 'connected') log.info('hub.connected', { way: state.way })
-    if (state.kind === 'broken') log.info('hub.broken', { reason: state.reason })
+    if (state.kind !== 'broken') return
+    log.info('hub.broken', { reason: state.reason })
+    this.#relays.doubt()
   }
 
   #handleHubMessage(message: HubMessage): void {
@@ -436,9 +440,13 @@ export class Membership {
   }
 
   #hubStatus(): MembershipStatus['hub'] {
-    if (this.#refusal !== '') return { kind: 'broken', reason: this.#refusal }
-    const isWaiting = this.#waitsFor !== '' && this.#hubState.kind === 'connected'
-    return isWaiting ? { kind: 'waiting', reason: this.#waitsFor } : this.#hubState
+    const state = this.#hubState
+    const broken = this.#refusal === '' && state.kind === 'broken' ? state.reason : this.#refusal
+    if (broken !== '') {
+      return { kind: 'broken', reason: describeFault(broken, this.#hub.retryAtMs, this.#options.nowMs()) }
+    }
+    const isWaiting = this.#waitsFor !== '' && state.kind === 'connected'
+    return isWaiting ? { kind: 'waiting', reason: this.#waitsFor } : state
   }
 
   // --- inside ----------------------------------------------------------------------------------

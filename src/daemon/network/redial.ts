@@ -60,6 +60,15 @@ interface Link {
   lastAskMs: number
 }
 
+/** Told to people if it is not just now. */
+const TOLD_PAUSE_MS = 2000
+
+/** Why there is no link, and when that may change. */
+export function describeFault(reason: string, retryAtMs: number | undefined, nowMs: number): string {
+  if (reason === '' || retryAtMs === undefined || retryAtMs - nowMs < TOLD_PAUSE_MS) return reason
+  return `${reason}; next attempt in ${Math.round((retryAtMs - nowMs) / 1000)} s`
+}
+
 export class Redial {
   readonly #options: RedialOptions
   #link: Link | undefined
@@ -125,6 +134,8 @@ export class Redial {
     this.#dials = Math.max(0, this.#dials - 1)
     if (this.#dials > 0 || this.#link !== undefined) return
     this.#isAnswered = isAnswered
+    // Whoever threw us out is not there any more.
+    if (!isAnswered) this.#isTurnedAway = false
     this.#plan(nowMs)
   }
 

@@ -31,6 +31,8 @@ export interface RelayLinkOptions extends RelayAccess {
   readonly onPeerGone: (identity: Uint8Array) => void
   /** As whom the relay sees this node; not told where a proxy stands between. */
   readonly onObserved: (endpoint: Endpoint) => void
+  /** The relay was in doubt, and has answered: nothing was lost. */
+  readonly onCertain: () => void
   /** The relay has let it in. */
   readonly onWelcome: () => void
   readonly onState: () => void
@@ -126,6 +128,13 @@ export class RelayLink {
     this.#followOrders()
   }
 
+  /** What it may have been refused for is different now. */
+  forgive(): void {
+    if (this.#stream !== undefined) return
+    this.#redial.networkChanged(this.#options.nowMs())
+    this.#followOrders()
+  }
+
   /** Something waits to be sent. */
   want(): void {
     this.#redial.wanted(this.#options.nowMs())
@@ -218,7 +227,9 @@ export class RelayLink {
   }
 
   #handleHeard(effects: readonly RelayClientEffect[]): void {
+    const wasDoubtful = this.#redial.isDoubtful
     if (this.#redial.heard(this.#options.nowMs())) this.#stopDialling()
+    if (wasDoubtful) this.#options.onCertain()
     this.#carryOut(effects)
   }
 

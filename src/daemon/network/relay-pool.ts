@@ -3,7 +3,7 @@
  * they are is told to others by the hub, so that each finds the shortest way to its peers.
  */
 
-import { formatBase64, formatHex, tryParseBase64 } from '../../base/bytes.js'
+import { equalBytes, formatBase64, formatHex, tryParseBase64 } from '../../base/bytes.js'
 import type { Logger } from '../../base/log.js'
 import { type Identity, tryParseIdentity } from '../../control/identity.js'
 import type { RelayInfo, RelayRtts } from '../../control/messages.js'
@@ -11,10 +11,12 @@ import type { Endpoint } from '../../net/endpoint.js'
 import type { HttpProxy } from '../../net/http-proxy.js'
 import type { IpAddress } from '../../net/ip.js'
 import type { AddressCheck } from '../../platform/checked-lookup.js'
+import { HeldFrames } from '../../relay/held-frames.js'
 import { LatencyReport } from '../../relay/latency-report.js'
 import { chooseLinks, orderRelays, type RelayWay } from '../../relay/relay-choice.js'
 import type { WakeUp } from '../engine.js'
 import { createWakeUp } from '../wake-up.js'
+import { describeFault } from './redial.js'
 import { RelayLink } from './relay-link.js'
 import { RelayMeter } from './relay-meter.js'
 
@@ -42,6 +44,8 @@ export interface RelayPoolOptions {
   readonly onObserved: (endpoint: Endpoint) => void
   /** A relay has let this node in. */
   readonly onUp: () => void
+  /** A relay does not answer, or has ended the connection. */
+  readonly onLost: () => void
   /** For the hub. */
   readonly onLatencies: (rtts: RelayRtts) => void
 }
@@ -69,6 +73,11 @@ interface Waiting {
   readonly atMs: number
 }
 
+interface Held extends Omit<Waiting, 'atMs'> {
+  /** It was in doubt when it took the frame. */
+  readonly link: RelayLink | undefined
+}
+
 interface Way extends RelayWay {
   readonly link: RelayLink
 }
@@ -94,6 +103,8 @@ export class RelayPool {
   #unsent = 0
   #isStopped = false
   #waiting: Waiting[] = []
+  /** Data, by the identity of the peer. */
+  readonly #held = new HeldFrames<Held>()
 
   constructor(options: RelayPoolOptions) {
     this.#options = options
@@ -109,9 +120,9 @@ export class RelayPool {
     })
   }
 
-  /** Messages for which there was no relay. */
+  /** Messages for which there was no relay, and frames of data that waited for one in vain. */
   get unsent(): number {
-    return this.#unsent
+    return this.#unsent + this.#held.dropped
   }
 
   /** Messages that gave way in queues. */
@@ -133,7 +144,7 @@ export class RelayPool {
       isHome: info.key === this.#report.home,
       way: link.way,
       rttMs: link.rttMs,
-      fault: link.fault,
+      fault: describeFault(link.fault, link.retryAtMs, this.#options.nowMs()),
     }))
   }
 
@@ -145,16 +156,24 @@ export class RelayPool {
   }
 
   setTicket(ticket: string): void {
+    const before = this.#ticket
     this.#ticket = tryParseBase64(ticket) ?? new Uint8Array(0)
+    // A relay may have refused the one before.
+    if (!equalBytes(before, this.#ticket)) for (const { link } of this.#members.values()) link.forgive()
   }
 
   /** `frame`: see RelayLink.send. False if no relay takes it. */
   send(frame: Uint8Array, to: Receiver, segmentBytes: number, isControl: boolean): boolean {
-    for (const { link } of this.#inOrder(to)) {
-      if (link.send(frame, to.identity, segmentBytes, isControl)) return true
+    const ways = this.#inOrder(to)
+    if (!isControl && ways.every(({ isGone, link }) => isGone || link.isDoubtful)) {
+      // What is sent all the same is kept as it is now: a link writes into it.
+      const copy = ways.length === 0 ? frame : frame.slice()
+      const held = { frame: copy, to, segmentBytes, link: ways.find(({ isGone }) => !isGone)?.link }
+      this.#held.hold(formatHex(to.identity), held, frame.length, this.#options.nowMs())
     }
+    for (const { link } of ways) if (link.send(frame, to.identity, segmentBytes, isControl)) return true
     for (const { link } of this.#members.values()) link.want()
-    this.#unsent += 1
+    if (isControl) this.#unsent += 1
     return false
   }
 
@@ -232,19 +251,27 @@ export class RelayPool {
       isAllowed,
       log,
       nowMs,
-      onMessages: (sender, segmentBytes, messages) =>
-        onMessages(formatBase64(sender), segmentBytes, messages),
+      onMessages: (sender, segmentBytes, messages) => {
+        onMessages(formatBase64(sender), segmentBytes, messages)
+        this.#handleHeard(info, formatHex(sender))
+      },
       onObserved,
       onPeerGone: (peer) => {
         if (this.#gone.size > MAX_GONE) this.#gone.clear()
         this.#gone.set(`${info.key} ${formatHex(peer)}`, nowMs() + GONE_MS)
+        this.#held.handleRefused(formatHex(peer), nowMs())
       },
+      onCertain: () => this.#held.remove((held) => held.link === link),
       onWelcome: () => {
         this.#handleState()
+        for (const peer of this.#held.waiting) this.#sendHeld(peer)
         this.#options.onUp()
       },
       onState: () => {
-        if (link.fault !== '') this.#meter.refresh()
+        if (link.fault !== '') {
+          this.#meter.refresh()
+          this.#options.onLost()
+        }
         this.#handleState()
       },
     })
@@ -266,6 +293,20 @@ export class RelayPool {
     const rtts = this.#report.takeDue(this.#options.nowMs())
     this.#reportWakeUp.at(this.#report.nextDeadlineMs())
     if (rtts !== undefined) this.#options.onLatencies(rtts)
+  }
+
+  /** The peer is on this relay, whatever was said of it. */
+  #handleHeard({ key }: RelayInfo, peer: string): void {
+    if (this.#gone.size > 0) this.#gone.delete(`${key} ${peer}`)
+    this.#sendHeld(peer)
+  }
+
+  #sendHeld(peer: string): void {
+    for (const { frame, to, segmentBytes } of this.#held.send(peer, this.#options.nowMs())) {
+      // A copy: it may have to be sent again.
+      const [way] = this.#inOrder(to)
+      way?.link.send(frame.slice(), to.identity, segmentBytes, false)
+    }
   }
 
   #sendWaiting(): void {

@@ -192,6 +192,21 @@ describe('a server that cannot be reached', () => {
     expect(count('dial')).toBeLessThanOrEqual(20)
   })
 
+  it('after a link that was young is dialled each second too', () => {
+    redial.start(nowMs)
+    run(0)
+    redial.cameUp(nowMs)
+    run(2000)
+    redial.broken(nowMs)
+    run(20_000, refuse)
+    orders = []
+    for (let i = 0; i < 100; i++) {
+      redial.wanted(nowMs)
+      run(100, refuse)
+    }
+    expect(count('dial')).toBeGreaterThanOrEqual(9)
+  })
+
   it('because somebody in between answers is not dialled in haste', () => {
     redial.start(nowMs)
     for (let i = 0; i < 600; i++) {

@@ -19,7 +19,7 @@ const closers: (() => unknown)[] = []
 let relays: RelayInfo[]
 
 /** On a loopback port of the system's choice. */
-async function startRelay(number: number): Promise<RelayInfo> {
+async function startRelay(number: number, port = 0): Promise<RelayInfo & { stop: () => Promise<void> }> {
   const identity = identityFromSeed(countingBytes(32, number))
   const random = (length: number): Uint8Array => new Uint8Array(randomBytes(length))
   const directory = { mayEnter: () => true, mayTalk: () => true }
@@ -27,19 +27,23 @@ async function startRelay(number: number): Promise<RelayInfo> {
   const server = new RelayServer(options, bootNowMs)
   const door = await FrontDoor.open({
     host: HOST,
-    port: 0,
+    port,
     certificate: createCertificate('relay'),
     onRelay: (stream, remote) => server.accept(stream, remote),
     onControl: (socket) => socket.close(),
   })
-  closers.push(
-    () => server.stop(),
-    async () => await door.close(),
-  )
-  return { key: identity.text, host: HOST, port: door.port }
+  const stop = async (): Promise<void> => {
+    server.stop()
+    await door.close()
+  }
+  closers.push(stop)
+  return { key: identity.text, host: HOST, port: door.port, stop }
 }
 
-function createPool(number: number): { pool: RelayPool; heard: string[]; told: RelayRtts[] } {
+function createPool(
+  number: number,
+  of: readonly RelayInfo[] = relays,
+): { pool: RelayPool; heard: string[]; told: RelayRtts[] } {
   const heard: string[] = []
   const told: RelayRtts[] = []
   const pool = new RelayPool({
@@ -51,11 +55,19 @@ function createPool(number: number): { pool: RelayPool; heard: string[]; told: R
     onMessages: (_sender, _segmentBytes, messages) => heard.push(new TextDecoder().decode(messages)),
     onObserved: () => undefined,
     onUp: () => undefined,
+    onLost: () => undefined,
     onLatencies: (rtts) => told.push(rtts),
   })
   closers.unshift(() => pool.stop())
-  pool.configure(relays, '')
+  pool.configure(of, '')
   return { pool, heard, told }
+}
+
+function frameOf(text: string): Uint8Array {
+  const bytes = new TextEncoder().encode(text)
+  const frame = new Uint8Array(FRAME_HEADROOM_BYTES + bytes.length)
+  frame.set(bytes, FRAME_HEADROOM_BYTES)
+  return frame
 }
 
 beforeAll(async () => {
@@ -81,14 +93,33 @@ it('of more relays than links, those that live are connected to, told of, and le
     await until('they are told of', () => Object.keys(told.at(-1) ?? {}).length >= 3)
     expect(pool.status().filter(({ isHome }) => isHome)).toHaveLength(1)
   }
-  const text = new TextEncoder().encode('hello')
-  const frame = new Uint8Array(FRAME_HEADROOM_BYTES + text.length)
-  frame.set(text, FRAME_HEADROOM_BYTES)
   const to = {
     identity: identityFromSeed(countingBytes(32, 2)).publicKey,
     relayRtts: b.pool.takeLatencies(),
   }
-  expect(a.pool.send(frame, to, text.length, true)).toBe(true)
+  expect(a.pool.send(frameOf('hello'), to, 5, true)).toBe(true)
   await until('it has arrived', () => b.heard.length > 0)
   expect(b.heard).toEqual(['hello'])
+})
+
+it('keeps the newest data while its only relay is away, and delivers it once, when the peer is back too', async () => {
+  const only = await startRelay(80)
+  const a = createPool(3, [only])
+  const b = createPool(4, [only])
+  const areIn = (): boolean => [a, b].every(({ pool }) => pool.status()[0]?.isConnected === true)
+  await until('both are let in', areIn)
+  await only.stop()
+  await until('both know that it is gone', () =>
+    [a, b].every(({ pool }) => pool.status()[0]?.isConnected === false),
+  )
+  const to = { identity: identityFromSeed(countingBytes(32, 4)).publicKey, relayRtts: {} }
+  expect(a.pool.send(frameOf('first'), to, 5, false)).toBe(false)
+  expect(a.pool.send(frameOf('again'), to, 5, false)).toBe(false)
+  await startRelay(80, only.port)
+  await until('both are let in again', areIn)
+  const back = { identity: identityFromSeed(countingBytes(32, 3)).publicKey, relayRtts: {} }
+  expect(b.pool.send(frameOf('I am back'), back, 9, true)).toBe(true)
+  await until('it has arrived', () => b.heard.length > 1)
+  expect(b.heard).toEqual(['first', 'again'])
+  expect(a.pool.unsent).toBe(0)
 })
