@@ -7,9 +7,12 @@ import type { RunningInterface } from './running.js'
 const STOP_TIMEOUT_MS = 120_000
 const POLL_MS = 10
 
-/** Gives what could not be undone. */
-export async function endInterface(running: RunningInterface): Promise<readonly string[]> {
-  return running.isAlive ? await stop(running) : await cleanUp(running)
+/** Gives what could not be undone. `isComingBack`: a kill switch of a daemon that died stays. */
+export async function endInterface(
+  running: RunningInterface,
+  isComingBack = false,
+): Promise<readonly string[]> {
+  return running.isAlive ? await stop(running) : await cleanUp(running, isComingBack)
 }
 
 async function stop(running: RunningInterface): Promise<readonly string[]> {
@@ -53,11 +56,15 @@ async function waitForEnd({ record }: RunningInterface, deadlineMs: number): Pro
   }
 }
 
-async function cleanUp({ paths, record }: RunningInterface): Promise<readonly string[]> {
+async function cleanUp(
+  { paths, record }: RunningInterface,
+  isComingBack: boolean,
+): Promise<readonly string[]> {
   const { recover } = await import('../daemon/undo.js')
   const { standardErrorLog } = await import('../daemon/log-file.js')
   const { createLogger } = await import('../base/log.js')
   const logFile = standardErrorLog()
   const log = createLogger({ level: 'error', write: logFile.writeLine, wallNowMs: Date.now })
-  return (await recover(paths, { interfaceName: record.interface, log, logFile })) ?? []
+  const context = { interfaceName: record.interface, log, logFile }
+  return (await recover(paths, context, isComingBack))?.faults ?? []
 }

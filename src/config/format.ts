@@ -19,13 +19,16 @@ export function formatConfig(config: TunnelConfig): string {
     if (peer.name !== undefined) lines.push(`Name = ${peer.name}`)
     lines.push(...wireguardPeerLines(peer))
   }
-  if (config.overlay !== undefined) lines.push('', ...overlayLines(config.overlay))
+  const { overlay, killSwitch } = config
+  if (overlay !== undefined || killSwitch === true) {
+    const network = overlay === undefined ? [] : overlayLines(overlay)
+    lines.push('', '[Overlay]', ...network, ...(killSwitch === true ? ['KillSwitch = yes'] : []))
+  }
   return `${lines.join('\n')}\n`
 }
 
 function overlayLines(overlay: OverlayConfig): string[] {
   const lines = [
-    '[Overlay]',
     `Hub = ${formatHostEndpoint(overlay.hub)}`,
     `HubKey = ${formatKeyBase64(overlay.hubKey)}`,
     `Network = ${overlay.network}`,

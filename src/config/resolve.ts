@@ -5,7 +5,7 @@
  * to the last of them, as in every WireGuard; the others lose it here, with a warning.
  */
 
-import { formatIp } from '../net/ip.js'
+import { formatIp, tryParseIp } from '../net/ip.js'
 import { formatPrefix, maskPrefix, type Prefix } from '../net/prefix.js'
 import { MAX_PEERS } from '../wireguard/constants.js'
 import { formatKeyBase64 } from '../wireguard/keys.js'
@@ -26,7 +26,7 @@ export interface Findings {
 }
 
 /** Of [Overlay]; the others must stand. */
-const OPTIONAL: ReadonlySet<string> = new Set(['Proxy', 'ProxyCA', 'Range', 'KeyLifetime'])
+const OPTIONAL: ReadonlySet<string> = new Set(['Proxy', 'ProxyCA', 'Range', 'KillSwitch', 'KeyLifetime'])
 
 export function openInterface(): Section<InterfaceDraft> {
   const draft: InterfaceDraft = {
@@ -70,6 +70,7 @@ export function openOverlay(line: number): Section<OverlayDraft> {
     proxyCa: undefined,
     range: undefined,
     keyLifetimeS: undefined,
+    killSwitch: false,
   }
   return { line, keyLines: new Map(), draft }
 }
@@ -82,10 +83,12 @@ export function resolveConfig(
   findings: Findings,
 ): TunnelConfig {
   const overlay = overlaySection && resolveOverlay(overlaySection, findings)
+  if (overlaySection?.draft.killSwitch === true) warnOfKillSwitch(overlaySection, peerSections, findings)
   return {
     interface: resolveInterface(section, findings),
     peers: resolvePeers(peerSections, findings),
     ...(overlay !== undefined && { overlay }),
+    ...(overlaySection?.draft.killSwitch === true && { killSwitch: true as const }),
   }
 }
 
@@ -96,6 +99,8 @@ function resolveOverlay(section: Section<OverlayDraft>, findings: Findings): Ove
   const missing = OVERLAY_SETTINGS.map((setting) => setting.name).filter(
     (setting) => !OPTIONAL.has(setting) && !keyLines.has(setting),
   )
+  const [only, ...others] = keyLines.keys()
+  if (only === 'KillSwitch' && others.length === 0) return undefined
   if (missing.length > 0) {
     const hint = 'join anew, or take the section away: overlay join writes it whole'
     findings.fault(line, `this [Overlay] has no ${missing.join(', ')}`, hint)
@@ -112,6 +117,28 @@ function resolveOverlay(section: Section<OverlayDraft>, findings: Findings): Ove
     ...(proxyCa !== undefined && { proxyCa }),
     ...(range !== undefined && { range }),
     ...(keyLifetimeS !== undefined && { keyLifetimeS }),
+  }
+}
+
+/** What makes a kill switch less than its user expects. */
+function warnOfKillSwitch(
+  { keyLines }: Section<OverlayDraft>,
+  peers: readonly Section<PeerDraft>[],
+  findings: Findings,
+): void {
+  const line = keyLines.get('KillSwitch') ?? 0
+  const isEverywhere = peers.some(({ draft }) => draft.allowedIps.some(({ prefix }) => prefix.bits === 0))
+  if (!isEverywhere) {
+    const hint = 'add AllowedIPs = 0.0.0.0/0, ::/0 to a peer, or take the line away'
+    findings.warning(line, 'KillSwitch does nothing without a default route through the tunnel', hint)
+  }
+  for (const { draft, keyLines: peerLines } of peers) {
+    if (draft.endpoint === undefined || tryParseIp(draft.endpoint.host) !== undefined) continue
+    findings.warning(
+      peerLines.get('Endpoint') ?? 0,
+      `KillSwitch keeps ${draft.endpoint.host} from being looked up when the daemon comes back after a crash`,
+      'write its address instead',
+    )
   }
 }
 

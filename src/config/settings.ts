@@ -60,6 +60,7 @@ export interface PeerDraft {
 }
 
 export interface OverlayDraft {
+  killSwitch: boolean
   hub: HostEndpoint | undefined
   hubKey: PublicKey | undefined
   network: string | undefined
@@ -155,7 +156,7 @@ export const PEER_SETTINGS: readonly Setting<PeerDraft>[] = [
 
 const LABEL_WORDS = 'up to 63 lower case letters, digits and dashes'
 
-/** Written by `overlay join`; Proxy, ProxyCA, Range and KeyLifetime may be left out. */
+/** Written by `overlay join`; Proxy, ProxyCA, Range, KillSwitch and KeyLifetime may be left out. */
 export const OVERLAY_SETTINGS: readonly Setting<OverlayDraft>[] = [
   one('Hub', 'host:port, 192.0.2.1:port or [2001:db8::1]:port', (draft, value) => {
     draft.hub = tryParseHostEndpoint(compact(value))
@@ -196,6 +197,10 @@ export const OVERLAY_SETTINGS: readonly Setting<OverlayDraft>[] = [
   one('Range', RANGE_WORDS, (draft, value) => {
     draft.range = tryParseRange(compact(value))
     return draft.range !== undefined
+  }),
+  one('KillSwitch', 'yes or no', (draft, value) => {
+    draft.killSwitch = /^yes$/i.test(value)
+    return /^(yes|no)$/i.test(value)
   }),
   one('KeyLifetime', 'a time from 10s to 365d, as 30d, 12h, 90m or 600s', (draft, value) => {
     draft.keyLifetimeS = tryParseTime(compact(value), KEY_LIFETIME_MIN_S, KEY_LIFETIME_MAX_S)

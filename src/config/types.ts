@@ -16,6 +16,8 @@ export interface TunnelConfig {
   readonly peers: readonly PeerConfig[]
   /** Of a node that has joined a network. */
   readonly overlay?: OverlayConfig
+  /** With a default route through the tunnel, nothing leaves beside it, also when its daemon is gone. */
+  readonly killSwitch?: true
 }
 
 export interface OverlayConfig {

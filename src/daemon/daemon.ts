@@ -31,7 +31,7 @@ import { explainNodes } from './network/explain.js'
 import type { Membership } from './network/membership.js'
 import type { Service } from './service.js'
 import { createStatus } from './status.js'
-import { alreadyRunning, describeFault, recover } from './undo.js'
+import { alreadyRunning, describeFault, type Recovery, recover } from './undo.js'
 import { isOwnerAlive, type JournalOwner, tryReadJournal, UndoJournal } from './undo-journal.js'
 
 export interface DaemonOptions {
@@ -241,6 +241,7 @@ function addressesOf(device: LiveDevice): string[] {
 }
 
 const CLAIM_ATTEMPTS = 3
+const NOTHING: Recovery = { faults: [], kept: undefined }
 const ENDING_WAIT_MS = 3000
 const ENDING_POLL_MS = 10
 
@@ -250,9 +251,13 @@ async function claimInterface(options: DaemonOptions): Promise<UndoJournal> {
   const name = owner.interface
   await waitForEnding(paths, name)
   for (let attempt = 0; attempt < CLAIM_ATTEMPTS; attempt++) {
-    const faults = (await recover(paths, { interfaceName: name, log, logFile })) ?? []
+    const { faults, kept } = (await recover(paths, { interfaceName: name, log, logFile }, true)) ?? NOTHING
     if (faults.length > 0) {
       throw new AppError(ERROR_CODES.platform, `cannot clean up after ${name}: ${faults.join('; ')}`)
+    }
+    if (kept !== undefined) {
+      kept.adopt(owner)
+      return kept
     }
     if (tryFindLink(name) !== undefined) throw nameTaken(name)
     const journal = UndoJournal.tryCreate(paths, owner)

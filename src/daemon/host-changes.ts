@@ -7,6 +7,7 @@ import { PlatformError } from '../base/errors.js'
 import { formatPrefix, type Prefix, tryParsePrefix } from '../net/prefix.js'
 import { setDns, unsetDns } from '../platform/dns.js'
 import { addFirewall, removeFirewall } from '../platform/firewall.js'
+import { addKillSwitch, removeKillSwitch } from '../platform/kill-switch.js'
 import {
   addAddress,
   addRoute,
@@ -80,6 +81,9 @@ export async function applyLastingChange(change: LastingChange, interfaceName: s
     case 'dns':
       await setDns({ ...change, interfaceName })
       return
+    case 'killSwitch':
+      await addKillSwitch(interfaceName, change.mark)
+      return
     case 'names':
       await hookResolver({ ...change, interfaceName })
       return
@@ -103,6 +107,9 @@ export async function undoLastingChange(change: LastingChange, interfaceName: st
       return
     case 'dns':
       await unsetDns(interfaceName)
+      return
+    case 'killSwitch':
+      await removeKillSwitch(interfaceName)
       return
     case 'names':
       unhookResolver(interfaceName)

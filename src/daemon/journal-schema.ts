@@ -33,6 +33,7 @@ const lastingChange: z.ZodType<LastingChange> = z.discriminatedUnion('kind', [
     servers: z.array(z.string()),
     searchDomains: z.array(z.string()),
   }),
+  z.strictObject({ kind: z.literal('killSwitch'), mark: z.int().min(1) }),
   z.strictObject({ kind: z.literal('names'), server: z.string(), domain: z.string() }),
 ])
 

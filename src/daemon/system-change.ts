@@ -48,7 +48,20 @@ interface NamesChange {
   readonly domain: string
 }
 
-export type LastingChange = RuleChange | SysctlChange | FirewallChange | DnsChange | NamesChange
+/** The packet filter table of src/platform/kill-switch.ts. It stays when the daemon dies, until somebody says `down`. */
+interface KillSwitchChange {
+  readonly kind: 'killSwitch'
+  /** Of the tunnel's own datagrams. */
+  readonly mark: number
+}
+
+export type LastingChange =
+  | RuleChange
+  | SysctlChange
+  | FirewallChange
+  | DnsChange
+  | NamesChange
+  | KillSwitchChange
 
 export type InterfaceChange =
   | { readonly kind: 'mtu'; readonly mtu: number }
@@ -64,10 +77,16 @@ const LASTING_KINDS: ReadonlySet<string> = new Set<LastingChange['kind']>([
   'firewall',
   'dns',
   'names',
+  'killSwitch',
 ])
 
 export function isLasting(change: SystemChange): change is LastingChange {
   return LASTING_KINDS.has(change.kind)
+}
+
+/** What outlives even a crash: only an ordered end takes it back. */
+export function outlivesCrash(change: LastingChange): boolean {
+  return change.kind === 'killSwitch'
 }
 
 /** Two changes are one if they say the same. */

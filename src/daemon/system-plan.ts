@@ -73,13 +73,18 @@ function priorityAhead(priorities: readonly number[]): number {
 }
 
 export function planSystem(config: TunnelConfig, facts: HostFacts): SystemChange[] {
-  const changes: SystemChange[] = config.interface.addresses.map((address) => ({
-    kind: 'address',
-    prefix: formatPrefix(address),
-  }))
+  const changes: SystemChange[] = planKillSwitch(config, facts)
+  for (const address of config.interface.addresses) {
+    changes.push({ kind: 'address', prefix: formatPrefix(address) })
+  }
   changes.push({ kind: 'mtu', mtu: facts.mtu }, { kind: 'linkUp' })
   changes.push(...planDns(config), ...planRoutes(config, facts), ...planNames(config))
   return changes
+}
+
+/** First to come and last to go. */
+function planKillSwitch({ killSwitch }: TunnelConfig, { policy }: HostFacts): SystemChange[] {
+  return killSwitch === true && policy !== undefined ? [{ kind: 'killSwitch', mark: policy.table }] : []
 }
 
 /** The node answers for its network's domain on its own address. */

@@ -30,7 +30,13 @@ import type { LogFile } from './log-file.js'
 import type { Membership } from './network/membership.js'
 import { saveConfig } from './save-config.js'
 import type { Service } from './service.js'
-import { isLasting, type SystemChange, transitionOf } from './system-change.js'
+import {
+  isLasting,
+  type LastingChange,
+  outlivesCrash,
+  type SystemChange,
+  transitionOf,
+} from './system-change.js'
 import { type HostFacts, type PolicyRouting, planSystem } from './system-plan.js'
 import type { LoadTunnel } from './tunnel-file.js'
 import { describeFault, runPostDown, undoLastingChanges } from './undo.js'
@@ -100,6 +106,7 @@ export class Tunnel implements Service {
     const endpoints = await resolveEndpoints(hostsOf(config), { signal, onDelay: this.#options.warn })
     requireGoingOn(signal)
     const device = await openDevice()
+    this.#changes = journal.record.changes
     this.#device = device
     this.#config = config
     this.#endpoints = endpoints
@@ -153,7 +160,10 @@ export class Tunnel implements Service {
     const left = this.#membership?.stop()
     const isThere = tryFindLink(interfaceName)?.index === this.#device?.tun.linkIndex
     if (this.#isComplete && isThere) faults.push(...(await this.#stopPolitely()))
-    faults.push(...(await undoLastingChanges(journal)))
+    // A start that failed after a crash opens nothing that was closed before it.
+    const isKept = (change: LastingChange): boolean =>
+      journal.isInherited && !this.#isComplete && outlivesCrash(change)
+    faults.push(...(await undoLastingChanges(journal, isKept)))
     await this.#device?.stop()
     await left
     faults.push(...(await runPostDown(journal, this.#hookContext())))

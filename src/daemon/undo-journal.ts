@@ -71,6 +71,7 @@ export function isOwnerAlive(record: JournalRecord): boolean {
 export class UndoJournal {
   readonly #path: string
   #record: JournalRecord
+  #isInherited = false
 
   private constructor(path: string, record: JournalRecord) {
     this.#path = path
@@ -130,6 +131,17 @@ export class UndoJournal {
 
   get record(): JournalRecord {
     return this.#record
+  }
+
+  /** Of a daemon that died, with changes that stay: the next one's from now on. */
+  adopt(owner: JournalOwner): void {
+    this.#isInherited = true
+    this.#update({ ...owner, postDown: [] })
+  }
+
+  /** It began with changes of a daemon that died. */
+  get isInherited(): boolean {
+    return this.#isInherited
   }
 
   /** Call before the change is made. */

@@ -9,6 +9,7 @@ import { isNamespaceAlive, networkNamespace, tryNamespaceName } from '../platfor
 import { type RunPaths, removeFile } from '../platform/run-directory.js'
 import { type HookContext, runHooks } from './hooks.js'
 import { undoLastingChange } from './host-changes.js'
+import { type LastingChange, outlivesCrash } from './system-change.js'
 import { isOwnerAlive, type JournalRecord, tryReadJournal, UndoJournal } from './undo-journal.js'
 
 const LINK_POLL_MS = 10
@@ -20,10 +21,17 @@ export function describeFault(error: unknown): string {
   return error instanceof AppError && error.hint !== '' ? `${error.message} (${error.hint})` : error.message
 }
 
-/** Undoes all lasting changes, newest first. One that fails stays in the journal and is reported. */
-export async function undoLastingChanges(journal: UndoJournal): Promise<string[]> {
+/**
+ * Undoes all lasting changes, newest first. One that fails stays in the journal and is reported. `isKept`: stays,
+ * and in the journal.
+ */
+export async function undoLastingChanges(
+  journal: UndoJournal,
+  isKept: (change: LastingChange) => boolean = () => false,
+): Promise<string[]> {
   const faults: string[] = []
   for (const change of [...journal.record.changes].reverse()) {
+    if (isKept(change)) continue
     try {
       await undoLastingChange(change, journal.record.interface)
       journal.remove(change)
@@ -49,11 +57,22 @@ export async function runPostDown(journal: UndoJournal, context: HookContext): P
   return faults
 }
 
+export interface Recovery {
+  /** What could not be undone. */
+  readonly faults: string[]
+  /** With what was kept; undefined if nothing was. */
+  readonly kept: UndoJournal | undefined
+}
+
 /**
- * Cleans up after a daemon that died. Gives what could not be undone; undefined if there is nothing
- * to clean up. Throws AppError if that daemon lives.
+ * Cleans up after a daemon that died; undefined if there is nothing to clean up. `isComingBack`: what outlives a
+ * crash stays, because the tunnel is to come up again. Throws AppError if that daemon lives.
  */
-export async function recover(paths: RunPaths, context: HookContext): Promise<string[] | undefined> {
+export async function recover(
+  paths: RunPaths,
+  context: HookContext,
+  isComingBack = false,
+): Promise<Recovery | undefined> {
   const record = await tryReadJournal(paths.journal)
   if (record === undefined) return undefined
   if (isOwnerAlive(record)) throw alreadyRunning(record)
@@ -61,13 +80,15 @@ export async function recover(paths: RunPaths, context: HookContext): Promise<st
   const journal = await UndoJournal.tryTakeOver(paths)
   if (journal === undefined) return undefined
   context.log.warn('recover', { interface: record.interface, pid: record.pid })
-  const faults = isElsewhere ? [] : await undoLastingChanges(journal)
+  const isKept = (change: LastingChange): boolean => isComingBack && outlivesCrash(change)
+  const faults = isElsewhere ? [] : await undoLastingChanges(journal, isKept)
   if (!isElsewhere) faults.push(...(await waitForLinkGone(record.interface)))
   removeFile(paths.apiSocket)
   removeFile(paths.uapiSocket)
   if (!isElsewhere) faults.push(...(await runPostDown(journal, context)))
   if (isElsewhere || journal.record.changes.length === 0) journal.delete()
-  return faults
+  const isKeeping = !isElsewhere && faults.length === 0 && journal.record.changes.length > 0
+  return { faults, kept: isKeeping ? journal : undefined }
 }
 
 export function alreadyRunning(record: JournalRecord): AppError {

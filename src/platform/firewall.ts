@@ -33,8 +33,7 @@ export function formatFirewall(table: FirewallTable): string {
     (address) => `    iifname != "${interfaceName}" ${family} daddr ${address} fib saddr type != local drop`,
   )
   return [
-    `add table ${name}`,
-    `delete table ${name}`,
+    ...tableScript(name),
     `table ${name} {`,
     '  chain guard {',
     '    type filter hook prerouting priority -300; policy accept;',
@@ -53,6 +52,11 @@ export function formatFirewall(table: FirewallTable): string {
   ].join('\n')
 }
 
+/** Lines that leave no table of this name, whether there was one or not. */
+export function tableScript(name: string): string[] {
+  return [`add table ${name}`, `delete table ${name}`]
+}
+
 export function hasFirewall(): boolean {
   return tryFindProgram('nft') !== undefined
 }
@@ -65,10 +69,11 @@ export async function addFirewall(table: FirewallTable): Promise<void> {
 export async function removeFirewall(family: 'ip' | 'ip6', interfaceName: string): Promise<void> {
   if (!hasFirewall()) return
   const name = `${family} ${firewallTableName(interfaceName)}`
-  await runNft(`add table ${name}\ndelete table ${name}\n`)
+  await runNft(`${tableScript(name).join('\n')}\n`)
 }
 
-async function runNft(script: string): Promise<void> {
+/** Throws AppError. */
+export async function runNft(script: string): Promise<void> {
   const nft = tryFindProgram('nft')
   if (nft === undefined) {
     throw new AppError(ERROR_CODES.command, 'cannot set packet filter rules: the program nft is missing', {

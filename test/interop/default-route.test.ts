@@ -7,9 +7,10 @@
  * The router knows neither 203.0.113.0/24 nor any IPv6: what arrives there went through the tunnel.
  */
 
+import { appendFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { CAPTURE_PROGRAMS, Capture } from '../support/capture.js'
-import { type Pair, pairName, pairs, TUNNEL_PROGRAMS } from '../support/implementations.js'
+import { overlayCommand, type Pair, pairName, pairs, TUNNEL_PROGRAMS } from '../support/implementations.js'
 import { type Host, type Lab, withLab } from '../support/lab.js'
 import { ping } from '../support/ping.js'
 import { requirement } from '../support/requirement.js'
@@ -115,6 +116,34 @@ async function ownTable(lab: Lab, pair: Pair): Promise<void> {
   await left.down()
 }
 
+/** Nothing leaves beside the tunnel, whatever became of its daemon, until somebody says so. */
+async function killSwitch(lab: Lab, pair: Pair): Promise<void> {
+  const { left, right } = await layRouted(lab, pair)
+  const before = await systemState(left.host, left.interfaceName)
+  appendFileSync(left.file, '\n[Overlay]\nKillSwitch = yes\n')
+  await right.up()
+  await left.up()
+  expect(await ping(left.host, '203.0.113.1', 3)).toBe(3)
+  expect(await ping(left.host, '198.51.100.254', 1, { waitS: 1 }), 'past the tunnel').toBe(0)
+  for (const pid of left.host.daemonPids()) process.kill(pid, 'SIGKILL')
+  const away = ['198.51.100.2', '192.0.2.254']
+  for (const address of away) {
+    expect(await ping(left.host, address, 1, { waitS: 1 }), `${address}, daemon gone`).toBe(0)
+  }
+  await left.up()
+  expect(await ping(left.host, '203.0.113.1', 3), 'back').toBe(3)
+  for (const pid of left.host.daemonPids()) process.kill(pid, 'SIGKILL')
+  appendFileSync(left.file, 'Hub = nowhere\n')
+  expect((await left.host.tryRun([overlayCommand, 'up', left.file])).code).not.toBe(0)
+  expect(await ping(left.host, '192.0.2.254', 1, { waitS: 1 }), 'after a start that failed').toBe(0)
+  await left.host.run([overlayCommand, 'down', left.interfaceName, '--crashed'])
+  expect(await ping(left.host, '192.0.2.254', 1, { waitS: 1 }), 'until it comes back').toBe(0)
+  await left.host.run([overlayCommand, 'down', left.interfaceName])
+  for (const address of away) expect(await ping(left.host, address, 1), `${address}, open`).toBe(1)
+  const state = (): Promise<Record<string, string>> => systemState(left.host, left.interfaceName)
+  await expect.poll(state, { timeout: RESTORE_LIMIT_MS }).toEqual(before)
+}
+
 for (const pair of pairs) {
   requirement(`default route: ${pairName(pair)}`, [...TUNNEL_PROGRAMS, ...CAPTURE_PROGRAMS, 'nft'], () => {
     test('takes all traffic of both families through the tunnel, and down puts all back', () =>
@@ -124,5 +153,9 @@ for (const pair of pairs) {
       withLab((lab) => closedToNeighbours(lab, pair)))
     test('leaves the main tables alone where the file names a table', () =>
       withLab((lab) => ownTable(lab, pair)))
+    if (pair[0].name === 'overlay') {
+      test('lets nothing out beside the tunnel with a kill switch, also when the daemon was killed', () =>
+        withLab((lab) => killSwitch(lab, pair)))
+    }
   })
 }

@@ -8,15 +8,17 @@ export const down: Command = {
   name: 'down',
   positionals: '[target]',
   about: 'take a tunnel down and undo everything, also after its daemon was killed',
-  options: {},
+  options: {
+    crashed: { about: 'after a crash, before the tunnel comes up again: its kill switch stays' },
+  },
   examples: [['sudo overlay down wg0', 'end wg0; returns when it is gone']],
-  async run({ words, output }) {
+  async run({ words, has, output }) {
     const { onlyRunningName, requireRunning } = await import('../running.js')
     const { endInterface } = await import('../ending.js')
     const [target] = words
     const interfaceName = target === undefined ? onlyRunningName() : interfaceNameOf(target)
     const running = await requireRunning(interfaceName)
-    const faults = await endInterface(running)
+    const faults = await endInterface(running, has('crashed'))
     if (output.isJson) printJson({ interface: interfaceName, recovered: !running.isAlive, faults })
     else for (const fault of faults) printNote(`overlay: ${fault}`)
     if (!output.isJson) printLine(`${interfaceName} is down`)

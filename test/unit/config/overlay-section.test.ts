@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { formatConfig } from '../../../src/config/format.js'
-import { parseConfig } from '../../../src/config/parse.js'
+import { parseConfig, parseConfigWithWarnings } from '../../../src/config/parse.js'
 
 const FILE = `[Interface]
 PrivateKeyFile = home.key
@@ -11,6 +11,34 @@ Network = home
 Name = alice
 IdentityFile = home.identity
 `
+
+describe('KillSwitch', () => {
+  const everywhere = (text: string): string =>
+    `[Interface]\n[Peer]\nPublicKey = OwdegSTyhlw7Dbpg8VJUBKXF9CxoQp2gAOdwgqtPVBI=\nAllowedIPs = ${text}\n`
+  const warningsOf = (text: string): string[] =>
+    parseConfigWithWarnings(text, 'test').warnings.map(({ message }) => message)
+
+  it('may stand alone, without a network', () => {
+    const config = parseConfig(`${everywhere('0.0.0.0/0')}[Overlay]\nKillSwitch = yes\n`, 'test')
+    expect([config.killSwitch, config.overlay]).toEqual([true, undefined])
+    expect(parseConfig(formatConfig(config), 'test')).toEqual(config)
+    const whole = parseConfig(`${FILE}KillSwitch = Yes\n`, 'test')
+    expect([whole.killSwitch, whole.overlay?.name]).toEqual([true, 'alice'])
+    expect(parseConfig(`${FILE}KillSwitch = no\n`, 'test').killSwitch).toBeUndefined()
+  })
+
+  it('warns where it does less than it seems to', () => {
+    const on = '[Overlay]\nKillSwitch = yes\n'
+    expect(warningsOf(everywhere('0.0.0.0/0') + on)).toEqual([])
+    expect(warningsOf(everywhere('10.0.0.0/8') + on)[0]).toContain('does nothing without a default route')
+    const named = `${everywhere('::/0')}Endpoint = vpn.example.org:51820\n${on}`
+    expect(warningsOf(named)[0]).toContain('keeps vpn.example.org from being looked up')
+  })
+
+  it('is yes or no', () => {
+    expect(() => parseConfig(`${FILE}KillSwitch = maybe\n`, 'test')).toThrow('yes or no')
+  })
+})
 
 describe('KeyLifetime', () => {
   it.each([

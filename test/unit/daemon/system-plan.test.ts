@@ -73,6 +73,14 @@ describe('the plan of a tunnel', () => {
     ])
   })
 
+  it('closes everything else first where a kill switch is asked for, with a default route only', () => {
+    const tunnel = { ...config('Address = 10.0.0.1/24', '0.0.0.0/0'), killSwitch: true as const }
+    const plan = planSystem(tunnel, { ...FACTS, policy: POLICY })
+    expect(plan[0]).toEqual({ kind: 'killSwitch', mark: 51_820 })
+    const kinds = planSystem(tunnel, { ...FACTS, policy: undefined }).map(({ kind }) => kind)
+    expect(kinds).not.toContain('killSwitch')
+  })
+
   it('plans no packet filter where there is no program for it', () => {
     const tunnel = config('Address = 10.0.0.1/24', '0.0.0.0/0')
     const plan = planSystem(tunnel, { ...FACTS, policy: POLICY, hasFirewall: false })
