@@ -57,6 +57,13 @@ async function runInForeground(target: TunnelTarget, input: CommandInput): Promi
   })
 }
 
+async function findLoops({ file, interfaceName }: TunnelTarget): Promise<string[]> {
+  const { findEndpointLoops } = await import('../../config/endpoint-loops.js')
+  const { mainRouteTo } = await import('../../daemon/endpoint-routes.js')
+  const { parseTunnelFile } = await import('../../daemon/tunnel-file.js')
+  return findEndpointLoops(parseTunnelFile(file).config, (address) => mainRouteTo(address, interfaceName))
+}
+
 async function reload(target: TunnelTarget, input: CommandInput): Promise<void> {
   const { callApi } = await import('../api-client.js')
   const { reloadResult } = await import('../../daemon/local-api-schema.js')
@@ -70,6 +77,8 @@ async function reload(target: TunnelTarget, input: CommandInput): Promise<void> 
     answer: reloadResult,
     timeoutMs: RELOAD_TIMEOUT_MS,
   })
+  // At the start the daemon says so; of a reload it has nobody to tell.
+  if (!input.output.isJson) for (const text of await findLoops(target)) printNote(`warning: ${text}`)
   if (input.output.isJson) printJson({ interface: interfaceName, ...result })
   else
     printLine(
