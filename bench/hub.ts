@@ -60,7 +60,7 @@ class SimulatedNode {
     })
     this.#link = new HubLink({
       hub: token.hub,
-      hubKey: token.hubKey,
+      hubKeys: () => [token.hubKey],
       identity: this.#identity,
       proxy: undefined,
       crypto: nodeCrypto,

@@ -15,6 +15,7 @@
  * | nodes | after welcome in parts, the last with `isComplete`; later whatever changed |
  * | asking | after that, and when it changes: whom it could say yes to, by name and identity alone |
  * | signal, ticket, pong | |
+ * | hubKey | its key changes; until that is over, also after each welcome and pending |
  * | refused | the session ends; in words that a person can act on |
  *
  * The border of both: sizes are limited here, and unknown fields dropped.
@@ -183,6 +184,18 @@ export interface Refusal {
   readonly nowS?: number | undefined
 }
 
+/**
+ * The hub changes its key. Whoever says so is proven by the key that the session was made with. The new one counts
+ * from now on, the old one until then.
+ */
+export interface HubKeyMessage {
+  readonly type: 'hubKey'
+  /** Base64. */
+  readonly key: string
+  /** Seconds since 1970. */
+  readonly untilS: number
+}
+
 export interface NodesMessage {
   readonly type: 'nodes'
   readonly changed: readonly NodeInfo[]
@@ -207,6 +220,7 @@ export type HubMessage =
   | AskingMessage
   | { readonly type: 'signal'; readonly from: string; readonly body: string }
   | { readonly type: 'ticket'; readonly ticket: string }
+  | HubKeyMessage
   | { readonly type: 'pong' }
   | Refusal
 
@@ -280,6 +294,7 @@ export const nodeMessage: z.ZodType<NodeMessage> = z.discriminatedUnion('type', 
   z.object({ type: z.literal('leave') }),
 ])
 
+const ticket = z.string().max(400)
 const place = { network: name, prefix4, prefix6, name, v4: address, v6: address }
 
 export const hubMessage: z.ZodType<HubMessage> = z.discriminatedUnion('type', [
@@ -288,7 +303,7 @@ export const hubMessage: z.ZodType<HubMessage> = z.discriminatedUnion('type', [
     ...place,
     relays: z.array(relayInfo).max(64),
     stun: z.array(z.object({ host, port })).max(16),
-    ticket: z.string().max(256),
+    ticket,
     nowS: z.number().int().min(0).optional(),
     needsConsent: z.boolean().optional(),
   }),
@@ -306,7 +321,8 @@ export const hubMessage: z.ZodType<HubMessage> = z.discriminatedUnion('type', [
     isFirst: z.boolean().optional(),
   }),
   z.object({ type: z.literal('signal'), from: key, body: signalBody }),
-  z.object({ type: z.literal('ticket'), ticket: z.string().max(256) }),
+  z.object({ type: z.literal('ticket'), ticket }),
+  z.object({ type: z.literal('hubKey'), key, untilS: z.number().int().min(0) }),
   z.object({ type: z.literal('pong') }),
   z.object({
     type: z.literal('refused'),

@@ -21,7 +21,8 @@ const SOUND_LIFE_MS = 60_000
 export interface FrontProcessOptions {
   /** Starts this program as a front: executable and arguments. */
   readonly command: readonly string[]
-  readonly plan: FrontPlan
+  /** As it is when the front starts, for the first time or again. */
+  readonly plan: () => FrontPlan
   /** As it is when the front starts, for the first time or again. */
   readonly directory: () => readonly DirectoryMessage[]
   readonly log: Logger
@@ -78,6 +79,11 @@ export class FrontProcess {
     })
   }
 
+  /** Ends it; it is started again with the plan of then. */
+  restart(): void {
+    this.send({ kind: 'stop' })
+  }
+
   /** Resolves when it is gone. */
   async stop(): Promise<void> {
     this.#isStopping = true
@@ -124,7 +130,7 @@ export class FrontProcess {
         }
       })
     })
-    this.send({ kind: 'open', plan: this.#options.plan })
+    this.send({ kind: 'open', plan: this.#options.plan() })
     for (const message of this.#options.directory()) this.send({ kind: 'directory', message })
     this.send({ kind: 'listen' })
     await ready

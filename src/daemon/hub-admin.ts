@@ -118,7 +118,7 @@ function describeToken(token: TokenRecord): HubToken {
 }
 
 /** The border of the administration. Throws AppError. */
-function checked<T>(schema: ZodType<T>, body: unknown): T {
+export function checked<T>(schema: ZodType<T>, body: unknown): T {
   const { success, data, error } = schema.safeParse(body)
   if (success) return data
   const [issue] = error.issues

@@ -5,7 +5,7 @@
 
 import { randomBytes } from 'node:crypto'
 import { createLogger, type Logger } from '../base/log.js'
-import { type Identity, identityFromSeed } from '../control/identity.js'
+import { identityFromSeed } from '../control/identity.js'
 import { formatJoinToken } from '../control/join-token.js'
 import type { HubEffect } from '../hub/effects.js'
 import { Hub } from '../hub/hub.js'
@@ -24,23 +24,19 @@ import { programVersion } from '../platform/version.js'
 import { nodeCrypto } from '../wireguard/crypto-node.js'
 import { type Route, startApiServer } from './api-server.js'
 import { FrontProcess } from './front-process.js'
-import type { FrontStatus } from './front-protocol.js'
-import { HubAdmin } from './hub-admin.js'
-import type { AuditEntry, HubStatus } from './hub-schema.js'
-import {
-  type HubPaths,
-  type HubSecrets,
-  type HubSettings,
-  hubCommand,
-  readHubSecrets,
-  readHubSettings,
-} from './hub-state.js'
+import type { FrontPlan, FrontStatus } from './front-protocol.js'
+import { checked, HubAdmin } from './hub-admin.js'
+import { HubKeyring } from './hub-keyring.js'
+import { type AuditEntry, type HubStatus, type KeyChange, rotateOrder } from './hub-schema.js'
+import { type HubPaths, type HubSettings, hubCommand, readHubSettings } from './hub-state.js'
 import { standardErrorLog } from './log-file.js'
 import { processUsage } from './process-usage.js'
 
 const AUDIT_ENTRIES = 1000
 const SWEEP_INTERVAL_MS = 10_000
 /** Tickets live for an hour. */
+/** Nodes have written the new key down by then. */
+const FRONT_RESTART_MS = 2000
 const TICKET_INTERVAL_MS: number = 20 * 60_000
 
 const random = (length: number): Uint8Array => new Uint8Array(randomBytes(length))
@@ -60,7 +56,7 @@ export async function runHub(request: HubRequest): Promise<void> {
   forbidDumps()
   const { paths } = request
   const settings = readHubSettings(paths)
-  const secrets = readHubSecrets(paths, nodeCrypto)
+  const keyring = new HubKeyring(paths, nodeCrypto, wallNowMs)
   const log = createLogger({
     level: request.isVerbose ? 'debug' : 'info',
     write: (line) => standardErrorLog().writeLine(line),
@@ -69,7 +65,7 @@ export async function runHub(request: HubRequest): Promise<void> {
   const store = await openSqliteStore(paths.store)
   const stack: (() => unknown)[] = [() => store.close()]
   try {
-    const host = new HubHost(request, { settings, secrets, store, log })
+    const host = new HubHost(request, { settings, keyring, store, log })
     stack.push(() => host.stop())
     await host.start(stack)
     request.onReady(await host.status())
@@ -93,7 +89,7 @@ function registryOptions(store: Store): RegistryOptions {
 
 interface Parts {
   readonly settings: HubSettings
-  readonly secrets: HubSecrets
+  readonly keyring: HubKeyring
   readonly store: Store
   readonly log: Logger
 }
@@ -104,7 +100,6 @@ class HubHost {
   readonly #registry: Registry
   readonly #hub: Hub
   readonly #control: ControlServer
-  readonly #relayIdentity: Identity
   #channels: ChannelListener | undefined
   #front: FrontProcess | undefined
   readonly #timers: NodeJS.Timeout[] = []
@@ -112,10 +107,7 @@ class HubHost {
   constructor(request: HubRequest, parts: Parts) {
     this.#request = request
     this.#parts = parts
-    const { settings, secrets, store } = parts
-    const { identity } = secrets
-    this.#relayIdentity = identityFromSeed(secrets.relaySeed)
-    const relayKey = this.#relayIdentity.text
+    const { settings, keyring, store } = parts
     this.#registry = new Registry({
       ...registryOptions(store),
       onStoreFailure: (failure) => this.#logStore(failure),
@@ -124,9 +116,12 @@ class HubHost {
     this.#hub = new Hub({
       registry: this.#registry,
       crypto: nodeCrypto,
-      identity,
+      keys: () => keyring.signing(),
       command: hubCommand(request.paths),
-      relays: () => [{ key: relayKey, host, port }, ...settings.relays],
+      relays: () => [
+        { key: identityFromSeed(keyring.secrets.relaySeed).text, host, port },
+        ...settings.relays,
+      ],
       // Two addresses tell more about a NAT than two ports of one.
       stun:
         settings.stunAddresses.length > 1
@@ -142,7 +137,7 @@ class HubHost {
       hub: this.#hub,
       crypto: nodeCrypto,
       random,
-      key: secrets.session,
+      keys: () => keyring.sessionKeys(),
       nowMs: bootNowMs,
       onDirectory: (message) => this.#front?.send({ kind: 'directory', message }),
       onFault: (error) => parts.log.error('hub.failed', { reason: String(error) }),
@@ -150,25 +145,15 @@ class HubHost {
   }
 
   async start(stack: (() => unknown)[]): Promise<void> {
-    const { settings, secrets, log } = this.#parts
+    const { settings, log } = this.#parts
     const { control: controlPath } = this.#request.paths
     this.#channels = await listenForChannels(controlPath, (channel, remote) =>
       this.#control.accept(channel, remote),
     )
     stack.push(async () => await this.#channels?.stop())
-    const { port, stunPort, stunAddresses } = settings
     this.#front = await FrontProcess.start({
       command: this.#request.frontCommand,
-      plan: {
-        port,
-        stunPort,
-        stunAddresses,
-        certificate: secrets.certificate,
-        relaySeed: secrets.relaySeed,
-        ticketKey: secrets.identity.publicKey,
-        maxBytesPerS: this.#request.maxBytesPerS,
-        controlPath,
-      },
+      plan: () => this.#plan(),
       directory: () => this.#hub.wholeDirectory(),
       log,
       nowMs: bootNowMs,
@@ -177,8 +162,46 @@ class HubHost {
     const api = await startApiServer({ path: this.#request.paths.socket, routes: this.#routes(), log })
     stack.push(async () => await api.stop())
     this.#every(SWEEP_INTERVAL_MS, (effects) => this.#hub.handleTimeout(effects))
+    this.#timers.push(setInterval(() => this.#retireKeys(), SWEEP_INTERVAL_MS))
     this.#every(TICKET_INTERVAL_MS, (effects) => this.#hub.renewTickets(effects))
     log.info('hub.ready', { network: this.#registry.network.name, port: settings.port, pid: process.pid })
+  }
+
+  #plan(): FrontPlan {
+    const { settings, keyring } = this.#parts
+    const { port, stunPort, stunAddresses } = settings
+    const { certificate, relaySeed, identity } = keyring.secrets
+    return {
+      port,
+      stunPort,
+      stunAddresses,
+      certificate,
+      relaySeed,
+      ticketKey: identity.publicKey,
+      maxBytesPerS: this.#request.maxBytesPerS,
+      controlPath: this.#request.paths.control,
+    }
+  }
+
+  /** Nodes hear of it in their sessions; then the front begins anew with the keys of its relay. */
+  #rotateKeys(body: unknown): KeyChange {
+    const { overlapS } = checked(rotateOrder, body)
+    const { keyring } = this.#parts
+    keyring.rotate(overlapS)
+    this.#control.carryOut((effects) => this.#hub.keysChanged(effects))
+    const until = new Date((keyring.overlapUntilS ?? 0) * 1000).toISOString()
+    this.#registry.note('', 'hub.keys_changed', `the keys before count until ${until}`)
+    setTimeout(() => this.#front?.restart(), FRONT_RESTART_MS).unref()
+    return { relayKey: keyring.secrets.identity.text, until }
+  }
+
+  #retireKeys(): void {
+    try {
+      if (this.#parts.keyring.tryRetire())
+        this.#registry.note('', 'hub.keys_retired', 'the keys before count no longer')
+    } catch (error) {
+      this.#parts.log.error('hub.keys_kept', { reason: String(error) })
+    }
   }
 
   stop(): void {
@@ -209,7 +232,8 @@ class HubHost {
       address: settings.address,
       port: settings.port,
       stunPort: settings.stunPort,
-      relayKey: this.#parts.secrets.identity.text,
+      relayKey: this.#parts.keyring.secrets.identity.text,
+      keyChangeUntil: untilOf(this.#parts.keyring.overlapUntilS),
       nodes: this.#registry.nodeCount,
       online: this.#hub.onlineCount,
       relayClients: front?.relayClients ?? 0,
@@ -268,18 +292,23 @@ class HubHost {
       ['GET /v1/hub', async () => await this.status()],
       ...admin.routes(),
       ['GET /v1/audit', () => this.#registry.audit(AUDIT_ENTRIES).map(describeAudit)],
+      ['POST /v1/keys/rotate', (body) => this.#rotateKeys(body)],
     ])
   }
 
   #formatToken(secret: string): string {
-    const { settings, secrets } = this.#parts
+    const { settings, keyring } = this.#parts
     const hub = { host: settings.address, port: settings.port }
     const { name: network, prefix4 } = this.#registry.network
     const range = tryParsePrefix(prefix4)
-    const fields = { hub, hubKey: secrets.session.publicKey, network, secret }
+    const fields = { hub, hubKey: keyring.secrets.session.publicKey, network, secret }
     const isUsual = range === undefined || prefixCovers(SHARED_RANGE, range)
     return formatJoinToken(nodeCrypto, isUsual ? fields : { ...fields, range })
   }
+}
+
+function untilOf(untilS: number | undefined): string | null {
+  return untilS === undefined ? null : new Date(untilS * 1000).toISOString()
 }
 
 function describeAudit(record: { atMs: number; event: string; subject: string; detail: string }): AuditEntry {

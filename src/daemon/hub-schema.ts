@@ -11,6 +11,7 @@
  * | POST /v1/nodes/remove, /approve, /reject | { node } | HubNode |
  * | POST /v1/nodes/rename | { node, name } | HubNode |
  * | POST /v1/nodes/tag | { node, add, remove } | HubNode |
+ * | POST /v1/keys/rotate | { overlapS } | KeyChange |
  */
 
 import { z } from 'zod'
@@ -25,6 +26,8 @@ export interface HubStatus {
   readonly stunPort: number
   /** Base64: of its own relay, and of the tickets that other relays of the network check. */
   readonly relayKey: string
+  /** RFC 3339: the keys before count until then; null if no change is under way. */
+  readonly keyChangeUntil: string | null
   readonly needsApproval: boolean
   readonly needsConsent: boolean
   readonly nodes: number
@@ -120,6 +123,13 @@ export interface TagOrder {
   readonly remove: readonly string[]
 }
 
+export interface KeyChange {
+  /** Of the tickets that other relays check. */
+  readonly relayKey: string
+  /** RFC 3339: the keys before count until then. */
+  readonly until: string
+}
+
 const count = z.number().min(0)
 const text = z.string().max(4096)
 
@@ -131,6 +141,7 @@ export const hubStatus: z.ZodType<HubStatus> = z.object({
   port: count,
   stunPort: count,
   relayKey: text,
+  keyChangeUntil: text.nullable(),
   needsApproval: z.boolean(),
   needsConsent: z.boolean(),
   nodes: count,
@@ -199,3 +210,11 @@ export const renameOrder: z.ZodType<{ readonly node: string; readonly name: stri
   node: text,
   name: z.string().max(63),
 })
+export const rotateOrder: z.ZodType<{ readonly overlapS: number }> = z.object({
+  overlapS: z
+    .number()
+    .int()
+    .min(1)
+    .max(90 * 86_400),
+})
+export const keyChange: z.ZodType<KeyChange> = z.object({ relayKey: text, until: text })

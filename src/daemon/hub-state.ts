@@ -8,22 +8,25 @@ import { randomBytes } from 'node:crypto'
 import { chmodSync, existsSync, mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { z } from 'zod'
-import { formatBase64, tryParseBase64 } from '../base/bytes.js'
 import { AppError, ERROR_CODES } from '../base/errors.js'
-import { type Identity, identityFromSeed } from '../control/identity.js'
+import type { Identity } from '../control/identity.js'
 import type { RelayInfo } from '../control/messages.js'
 import { createCertificate } from '../hub/io/certificate.js'
 import { replaceFile } from '../platform/replace-file.js'
 import { toPlatformError } from '../platform/system-error.js'
 import type { Crypto, DhPrivateKey } from '../wireguard/crypto.js'
-import { kdf1 } from '../wireguard/kdf.js'
+import {
+  formatHubKeys,
+  type HubKeys,
+  relaySeed,
+  SEED_BYTES,
+  sessionKey,
+  signingKey,
+  tryParseHubKeys,
+} from './hub-keys.js'
 import { shellWord } from './shell-word.js'
 
 export const HUB_STATE_DIRECTORY = '/var/lib/overlay-hub'
-const SEED_BYTES = 32
-const SESSION_LABEL = new TextEncoder().encode('overlay hub session key v1')
-const SIGNING_LABEL = new TextEncoder().encode('overlay hub signing key v1')
-const RELAY_LABEL = new TextEncoder().encode('overlay hub relay key v1')
 
 export interface HubSettings {
   /** Host name or address under which nodes reach it. */
@@ -85,6 +88,10 @@ export interface HubSecrets {
   readonly relaySeed: Uint8Array
   /** Key and certificate of TLS, in PEM. */
   readonly certificate: { readonly key: string; readonly cert: string }
+  /** The session key before, which counts until then, in seconds since 1970. */
+  readonly previous: { readonly session: DhPrivateKey; readonly untilS: number } | undefined
+  /** Proves to relays that `identity` follows another. */
+  readonly succession: Uint8Array | undefined
 }
 
 /**
@@ -95,7 +102,7 @@ export function writeHubState(paths: HubPaths, settings: HubSettings): void {
   const { directory } = paths
   if (existsSync(paths.key)) {
     throw new AppError(ERROR_CODES.alreadyRunning, `there is a hub in ${directory} already`, {
-      hint: 'start it: overlay hub start; or choose another directory with --state',
+      hint: `start it: ${hubCommand(paths)} start; or choose another directory with --state`,
     })
   }
   if (existsSync(paths.store)) {
@@ -124,7 +131,8 @@ export function writeHubState(paths: HubPaths, settings: HubSettings): void {
 
 /** Last of all: a directory without a key holds no hub. Throws AppError. */
 export function writeHubKey(paths: HubPaths): void {
-  replaceFile(paths.key, `${formatBase64(randomBytes(SEED_BYTES))}\n`, `cannot write ${paths.key}`)
+  const seed = new Uint8Array(randomBytes(SEED_BYTES))
+  replaceFile(paths.key, formatHubKeys({ seed }), `cannot write ${paths.key}`)
 }
 
 /** Throws AppError. */
@@ -143,16 +151,30 @@ export function tryParseHubSettings(text: string): HubSettings | undefined {
 }
 
 /** Throws AppError. */
+export function readHubKeys(paths: HubPaths): HubKeys {
+  const keys = tryParseHubKeys(readState(paths, paths.key))
+  if (keys === undefined) throw damaged(paths, paths.key)
+  return keys
+}
+
+/** Lasting when it returns. Throws PlatformError; then the file is as it was. */
+export function replaceHubKeys(paths: HubPaths, keys: HubKeys): void {
+  replaceFile(paths.key, formatHubKeys(keys), `cannot write ${paths.key}, so the keys were not changed`)
+}
+
+/** Throws AppError. */
 export function readHubSecrets(paths: HubPaths, crypto: Crypto): HubSecrets {
-  const seed = tryParseBase64(readState(paths, paths.key).trim())
-  if (seed?.length !== SEED_BYTES) throw damaged(paths, paths.key)
+  const keys = readHubKeys(paths)
+  const { seed, previous, succession } = keys
   const pem = readState(paths, paths.certificate)
   const [key = '', cert = ''] = pem.split(/(?=-----BEGIN CERTIFICATE)/)
   return {
-    session: crypto.dhPrivateKey(kdf1(crypto, SESSION_LABEL, seed)),
-    identity: identityFromSeed(kdf1(crypto, SIGNING_LABEL, seed)),
-    relaySeed: kdf1(crypto, RELAY_LABEL, seed),
+    session: sessionKey(crypto, seed),
+    identity: signingKey(crypto, seed),
+    relaySeed: relaySeed(crypto, seed),
     certificate: { key, cert },
+    previous: previous && { session: sessionKey(crypto, previous.seed), untilS: previous.untilS },
+    succession,
   }
 }
 

@@ -18,6 +18,10 @@ export class Approval {
   readonly #arrivals = new Map<SessionId, Arrival>()
   readonly #byIdentity = new Map<string, Arrival>()
 
+  get arrivals(): Iterable<Arrival> {
+    return this.#arrivals.values()
+  }
+
   find(session: SessionId): Arrival | undefined {
     return this.#arrivals.get(session)
   }

@@ -110,7 +110,7 @@ export class Conduct {
   /** Gives how often it has happened. */
   #note(node: NodeRecord, kind: TroubleKind, text: string): number {
     const { count, record } = this.#troubles.happened(node.identity, kind, text)
-    if (record !== undefined) this.#options.registry.note(node, 'node.troubled', record)
+    if (record !== undefined) this.#options.registry.note(node.name, 'node.troubled', record)
     return count
   }
 

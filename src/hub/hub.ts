@@ -7,7 +7,15 @@ import { formatBase64 } from '../base/bytes.js'
 import { AppError, ERROR_CODES } from '../base/errors.js'
 import type { DirectoryMessage } from '../control/directory.js'
 import { type Identity, tryParseIdentity } from '../control/identity.js'
-import type { Hello, HubMessage, NodeMessage, Place, Refusal, RelayInfo } from '../control/messages.js'
+import type {
+  Hello,
+  HubKeyMessage,
+  HubMessage,
+  NodeMessage,
+  Place,
+  Refusal,
+  RelayInfo,
+} from '../control/messages.js'
 import { createTicket } from '../control/ticket.js'
 import type { HostEndpoint } from '../net/endpoint.js'
 import type { Crypto } from '../wireguard/crypto.js'
@@ -24,11 +32,20 @@ import type { Arrival, Session } from './session.js'
 import type { Departure, NodeRecord } from './store.js'
 import { busyRefusal, StoreError } from './store-error.js'
 
+/** As it is now. */
+export interface HubSigning {
+  /** Signs tickets. */
+  readonly identity: Identity
+  /** Proves to relays that `identity` follows another. */
+  readonly succession: Uint8Array | undefined
+  /** The key of sessions changes; undefined if that is over. */
+  readonly change: HubKeyMessage | undefined
+}
+
 export interface HubOptions {
   readonly registry: Registry
   readonly crypto: Crypto
-  /** Signs tickets. */
-  readonly identity: Identity
+  readonly keys: () => HubSigning
   readonly relays: () => readonly RelayInfo[]
   readonly stun: readonly HostEndpoint[]
   readonly nowMs: () => number
@@ -194,6 +211,13 @@ export class Hub {
     }
   }
 
+  /** The keys of this hub change, or the change is over: everybody hears what is new of it. */
+  keysChanged(effects: HubEffect[]): void {
+    const sessions = [...this.#byIdentity.values(), ...this.#approval.arrivals]
+    for (const { id } of sessions) this.#tellKeyChange(id, effects)
+    this.renewTickets(effects)
+  }
+
   // --- relays ----------------------------------------------------------------------------------
 
   /** For the hub's own relay when it starts. */
@@ -341,11 +365,18 @@ export class Hub {
       ...(needsConsent && { needsConsent }),
     }
     effects.push({ kind: 'send', session: session.id, message })
+    this.#tellKeyChange(session.id, effects)
+  }
+
+  #tellKeyChange(session: SessionId, effects: HubEffect[]): void {
+    const { change } = this.#options.keys()
+    if (change !== undefined) effects.push({ kind: 'send', session, message: change })
   }
 
   #tellPending(session: SessionId, node: NodeRecord, effects: HubEffect[]): void {
     const hint = `on the hub, type: ${this.#options.command} approve ${node.name}`
     effects.push({ kind: 'send', session, message: { type: 'pending', ...this.#placeOf(node), hint } })
+    this.#tellKeyChange(session, effects)
   }
 
   #placeOf(node: NodeRecord): Place {
@@ -398,8 +429,9 @@ export class Hub {
   #ticketFor(identity: string): string {
     const bytes = tryParseIdentity(identity)
     if (bytes === undefined) throw new RangeError('no identity')
-    const { identity: own, registry } = this.#options
+    const { registry, keys } = this.#options
+    const { identity: own, succession } = keys()
     const terms = { issuedAtS: this.#directory.atS, epoch: registry.revocations.epoch }
-    return formatBase64(createTicket(own, bytes, terms))
+    return formatBase64(createTicket(own, bytes, terms, succession))
   }
 }

@@ -206,9 +206,13 @@ export class Registry {
   }
 
   /** For the record alone: a store that fails does not have it. */
-  note(node: NodeRecord, event: 'node.troubled', detail: string): void {
+  note(
+    subject: string,
+    event: 'node.troubled' | 'hub.keys_changed' | 'hub.keys_retired',
+    detail: string,
+  ): void {
     try {
-      this.#writer.write((store) => store.appendAudit(this.#record(event, node.name, detail)))
+      this.#writer.write((store) => store.appendAudit(this.#record(event, subject, detail)))
     } catch (error) {
       if (!(error instanceof StoreError)) throw error
     }

@@ -4,7 +4,8 @@
  */
 
 import { equalBytes } from '../base/bytes.js'
-import { TICKET_LIFETIME_S, tryOpenTicket } from '../control/ticket.js'
+import { TICKET_LIFETIME_S } from '../control/ticket.js'
+import { TicketKeys } from './ticket-keys.js'
 
 /** What the hub said last. */
 export interface RelayDirectory {
@@ -25,16 +26,18 @@ export interface TicketDirectoryOptions {
 /** For a relay that hears nothing from a hub: all that may come in may speak with each other. */
 export class TicketDirectory implements RelayDirectory {
   readonly #options: TicketDirectoryOptions
+  readonly #hubs: readonly TicketKeys[]
 
   constructor(options: TicketDirectoryOptions) {
     this.#options = options
+    this.#hubs = options.hubs.map((key) => new TicketKeys(key, options.wallNowMs))
   }
 
   mayEnter(identity: Uint8Array, ticket: Uint8Array): boolean {
-    const { hubs, allowed, wallNowMs } = this.#options
+    const { allowed, wallNowMs } = this.#options
     if (allowed.some((known) => equalBytes(known, identity))) return true
-    return hubs.some((hub) => {
-      const terms = tryOpenTicket(hub, ticket, identity)
+    return this.#hubs.some((hub) => {
+      const terms = hub.tryOpen(ticket, identity)
       return terms !== undefined && (terms.issuedAtS + TICKET_LIFETIME_S) * 1000 >= wallNowMs()
     })
   }

@@ -15,8 +15,9 @@
 
 import { formatBase64 } from '../base/bytes.js'
 import { type DirectoryMessage, type StoredDirectory, tagsAllow } from '../control/directory.js'
-import { TICKET_LIFETIME_S, tryOpenTicket } from '../control/ticket.js'
+import { TICKET_LIFETIME_S } from '../control/ticket.js'
 import type { RelayDirectory } from './directory.js'
+import { TicketKeys } from './ticket-keys.js'
 
 /** As long as tunnel keys live: after that, nodes that hear of no hub do not trust each other either. */
 const MAX_ABSENCE_MS: number = 30 * 86_400_000
@@ -41,6 +42,7 @@ class Content {
 
 export class HubDirectory implements RelayDirectory {
   readonly #options: HubDirectoryOptions
+  readonly #keys: TicketKeys
   /** Nobody may know anybody before the hub said so. */
   #content = new Content(true)
   /** The whole, as far as it was told anew; undefined while none is on its way. */
@@ -57,6 +59,7 @@ export class HubDirectory implements RelayDirectory {
 
   constructor(options: HubDirectoryOptions) {
     this.#options = options
+    this.#keys = new TicketKeys(options.ticketKey, options.wallNowMs)
   }
 
   /** Of what was told completely. */
@@ -121,7 +124,7 @@ export class HubDirectory implements RelayDirectory {
     const key = formatBase64(identity)
     const isListed = this.#content.nodes.has(key)
     if (this.#isHeard && isListed) return true
-    const terms = tryOpenTicket(this.#options.ticketKey, ticket, identity)
+    const terms = this.#keys.tryOpen(ticket, identity)
     if (this.#isHeard) return terms !== undefined && terms.epoch > this.#epoch
     if (!isListed) return false
     if (terms !== undefined) {

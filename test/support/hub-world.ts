@@ -2,7 +2,7 @@
 
 import { networkPrefix4 } from '../../src/control/addresses.js'
 import { type Identity, identityFromSeed } from '../../src/control/identity.js'
-import type { HubMessage, NodeMessage, RelayInfo } from '../../src/control/messages.js'
+import type { HubKeyMessage, HubMessage, NodeMessage, RelayInfo } from '../../src/control/messages.js'
 import { createNetwork } from '../../src/hub/create-network.js'
 import type { HubEffect, SessionId } from '../../src/hub/effects.js'
 import { Hub } from '../../src/hub/hub.js'
@@ -23,6 +23,8 @@ export class HubWorld {
   readonly registry: Registry
   readonly hub: Hub
   readonly sent: HubEffect[] = []
+  /** Of the hub's key, if one is under way. */
+  change: HubKeyMessage | undefined
 
   constructor(
     network: { needsApproval?: boolean; needsConsent?: boolean } = {},
@@ -41,7 +43,7 @@ export class HubWorld {
     this.hub = new Hub({
       registry: this.registry,
       crypto: nobleCrypto,
-      identity: IDENTITY,
+      keys: () => ({ identity: IDENTITY, succession: undefined, change: this.change }),
       command: 'overlay hub',
       relays: () => [RELAY],
       stun: [{ host: 'hub.example.org', port: 3478 }],

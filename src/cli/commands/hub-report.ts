@@ -37,6 +37,12 @@ function formatHubStatus(answer: HubStatus): string {
       `${answer.relayClients} connected, ${answer.counters['relay.forwarded'] ?? 0} frames forwarded`,
     ],
     ['relay key', answer.relayKey],
+    ...(answer.keyChangeUntil === null
+      ? []
+      : [['key change', `the keys before count until ${answer.keyChangeUntil}`] as [string, string]]),
+    ...(answer.keyChangeUntil === null
+      ? []
+      : [['key change', `the keys before count until ${answer.keyChangeUntil}`] as [string, string]]),
     ...answer.processes.map((one): [string, string] => [one.name, formatProcess(one)]),
   ]
   const { failure, hint, since, unsaved } = answer.store

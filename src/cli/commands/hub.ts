@@ -3,6 +3,7 @@
 import type { CommandGroup } from '../command.js'
 import { backup, restore } from './hub-backup.js'
 import { front } from './hub-front.js'
+import { rotateKey } from './hub-keys.js'
 import { init, start } from './hub-make.js'
 import { approve, nodes, reject, remove, rename, tag } from './hub-nodes.js'
 import { audit, status } from './hub-report.js'
@@ -33,6 +34,7 @@ export const hub: CommandGroup = {
     remove,
     rename,
     tag,
+    rotateKey,
     audit,
     backup,
     restore,

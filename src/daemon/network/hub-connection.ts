@@ -11,10 +11,14 @@ import type { PublicKey } from '../../wireguard/keys.js'
 
 const MAX_PAYLOAD_BYTES: number = 128 * 1024
 
+/** A hub lets whoever knows no key of it go without a word. */
+export const UNPROVEN = 'the hub ended the connection before it proved its key'
+
 /** Which hub, and by what key it is known. */
 export interface HubAccess {
   readonly hub: HostEndpoint
-  readonly hubKey: PublicKey
+  /** Undefined if none is known. */
+  readonly hubKey: PublicKey | undefined
   /** A hub is not reached over a network of this machine, least of all over its own. */
   readonly isAllowed?: AddressCheck
   readonly crypto: Crypto
@@ -45,7 +49,9 @@ export async function connectHub(
     perMessageDeflate: false,
     maxPayload: MAX_PAYLOAD_BYTES,
   })
-  const initiator = NoiseInitiator.tryCreate({ crypto, random, prologue: 'overlay control v1' }, hubKey)
+  let wasOpen = false
+  const initiator =
+    hubKey && NoiseInitiator.tryCreate({ crypto, random, prologue: 'overlay control v1' }, hubKey)
   return await new Promise<HubConnection>((resolve, reject) => {
     const fail = (error: Error): void => {
       signal.removeEventListener('abort', onAbort)
@@ -55,8 +61,9 @@ export async function connectHub(
     const onAbort = (): void => fail(givenUp())
     signal.addEventListener('abort', onAbort)
     socket.on('error', fail)
-    socket.once('close', () => fail(new Error('the connection was closed')))
+    socket.once('close', () => fail(new Error(wasOpen ? UNPROVEN : 'the connection was closed')))
     socket.once('open', () => {
+      wasOpen = true
       if (initiator !== undefined) socket.send(initiator.message)
       else fail(new Error('the hub key in the file is no key'))
     })

@@ -21,9 +21,10 @@ import type { SignedTunnelKeys } from '../../control/tunnel-key.js'
 import type { HttpProxy } from '../../net/http-proxy.js'
 import { equalIp, type IpAddress, tryParseIp } from '../../net/ip.js'
 import { smooth } from '../../paths/known-paths.js'
+import type { PublicKey } from '../../wireguard/keys.js'
 import type { WakeUp } from '../engine.js'
 import { createWakeUp } from '../wake-up.js'
-import { connectHub, type HubAccess, type HubConnection } from './hub-connection.js'
+import { connectHub, type HubAccess, type HubConnection, UNPROVEN } from './hub-connection.js'
 import { type Attempt, race, wasAnswered } from './race.js'
 import { Redial, type RedialOrder } from './redial.js'
 
@@ -36,7 +37,9 @@ const MAX_PAUSE_MS = 15_000
 /** Of the name of a run: no two of one node have the same. */
 const RUN_BYTES = 8
 
-export interface HubLinkOptions extends HubAccess {
+export interface HubLinkOptions extends Omit<HubAccess, 'hubKey'> {
+  /** That the hub may answer with, the newest first: one after the other is tried. */
+  readonly hubKeys: () => readonly PublicKey[]
   readonly identity: Identity
   readonly proxy: HttpProxy | undefined
   readonly nowMs: () => number
@@ -70,6 +73,8 @@ export class HubLink {
   #askedMs: number | undefined
   #localAddress = ''
   #fault = ''
+  /** Connections that failed since one was made: whose key is next. */
+  #failures = 0
 
   constructor(options: HubLinkOptions) {
     this.#options = options
@@ -166,14 +171,18 @@ export class HubLink {
       else this.#begin(winner.name, winner.value)
     } catch (error) {
       if (signal.aborted) return
+      this.#failures += 1
       this.#redial.dialFailed(this.#options.nowMs(), wasAnswered(error))
-      this.#tellBroken(error instanceof Error ? error.message : String(error))
+      const reason = error instanceof Error ? error.message : String(error)
+      this.#tellBroken(reason.includes(UNPROVEN) ? `${reason}; ${UNPROVEN_HINT}` : reason)
     }
     this.#turn()
   }
 
   #attempts(): Attempt<HubConnection>[] {
-    const { proxy } = this.#options
+    const { proxy, hubKeys } = this.#options
+    const keys = hubKeys()
+    const hubKey = keys[this.#failures % Math.max(1, keys.length)]
     const ways: { name: string; isTls: boolean; through: HttpProxy | undefined; delayMs: number }[] = [
       { name: 'websocket', isTls: false, through: undefined, delayMs: 0 },
       { name: 'websocket over TLS', isTls: true, through: undefined, delayMs: TLS_DELAY_MS },
@@ -187,12 +196,14 @@ export class HubLink {
     return ways.map(({ name, isTls, through, delayMs }) => ({
       name,
       delayMs,
-      run: async (signal) => await connectHub(this.#options, { isTls, proxy: through, signal }),
+      run: async (signal) =>
+        await connectHub({ ...this.#options, hubKey }, { isTls, proxy: through, signal }),
     }))
   }
 
   /** Takes the place of the connection before, if that is there still. */
   #begin(way: string, { socket, session, localAddress }: HubConnection): void {
+    this.#failures = 0
     this.#stopDialling()
     this.#release()
     this.#redial.cameUp(this.#options.nowMs())
@@ -280,3 +291,7 @@ export class HubLink {
     this.#options.onState({ kind: 'broken', reason })
   }
 }
+
+const UNPROVEN_HINT =
+  'it is busy, or its key was changed while this node was away: ' +
+  'then overlay down, and with a new token: overlay join --new-key'

@@ -20,7 +20,7 @@ const TIMEOUT_MS = 15_000
 
 export interface Talk {
   readonly hub: OverlayConfig['hub']
-  readonly hubKey: PublicKey
+  readonly hubKeys: readonly PublicKey[]
   readonly identity: Identity
   readonly publicKey: PublicKey
   readonly keyNumber: number
@@ -51,13 +51,13 @@ export class TalkError extends AppError {
 
 /** Throws TalkError. */
 export async function talkToHub(request: Talk): Promise<HubMessage> {
-  const { hub, hubKey, identity, publicKey, keyNumber: number, proxy, hello } = request
+  const { hub, hubKeys, identity, publicKey, keyNumber: number, proxy, hello } = request
   let reason = 'no answer'
   let wasConnected = false
   return await new Promise<HubMessage>((resolve, reject) => {
     const link = new HubLink({
       hub,
-      hubKey,
+      hubKeys: () => hubKeys,
       identity,
       proxy,
       crypto: nodeCrypto,

@@ -7,6 +7,7 @@ import { randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { AppError, ERROR_CODES } from '../../base/errors.js'
+import { createLogger } from '../../base/log.js'
 import { formatConfig } from '../../config/format.js'
 import { parseConfig } from '../../config/parse.js'
 import type { OverlayConfig, TunnelConfig } from '../../config/types.js'
@@ -14,12 +15,15 @@ import type { Identity } from '../../control/identity.js'
 import type { JoinToken } from '../../control/join-token.js'
 import type { Place } from '../../control/messages.js'
 import { type Prefix, prefixContains, tryParsePrefix } from '../../net/prefix.js'
+import { wallNowMs } from '../../platform/clock.js'
 import { replaceFile } from '../../platform/replace-file.js'
 import { toPlatformError } from '../../platform/system-error.js'
 import { nodeCrypto } from '../../wireguard/crypto-node.js'
 import { formatKeyBase64, type PublicKey } from '../../wireguard/keys.js'
+import { HubKeys } from './hub-keys.js'
 import { createIdentityFile, readIdentityFile } from './identity-file.js'
 import { KeyFiles, keyNumberOf } from './key-files.js'
+import { NetworkStore } from './network-store.js'
 
 const SUFFIX = '.conf'
 
@@ -148,7 +152,8 @@ function requireSameNetwork(
       hint: 'choose another file with --file',
     })
   }
-  if (isNewKeyTrusted || formatKeyBase64(overlay.hubKey) === formatKeyBase64(hubKey)) return config
+  const isKnown = hubKeysOf(file, overlay).some((known) => formatKeyBase64(known) === formatKeyBase64(hubKey))
+  if (isNewKeyTrusted || isKnown) return config
   throw new AppError(ERROR_CODES.config, `${file} is of a network ${network} whose hub has another key`, {
     hint: 'another network: choose another file with --file; if the key of this hub was changed: --new-key',
   })
@@ -176,6 +181,23 @@ export function pathsBeside(file: string): { identity: string; key: string } {
 /** Where the file of a network goes if nobody says otherwise. */
 export function defaultFile(network: string): string {
   return join('/etc/overlay', `${network.slice(0, 15)}${SUFFIX}`)
+}
+
+/** That this node knows its hub by. Throws AppError. */
+export function hubKeysOf(file: string, { hubKey }: OverlayConfig): readonly PublicKey[] {
+  const store = openStore(file)
+  const save = (): never => {
+    throw new RangeError('keys are learnt by a running interface')
+  }
+  return new HubKeys({ fileKey: hubKey, stored: store.readHubKey(), save, wallNowMs }).all
+}
+
+/** What the interface of a tunnel file keeps. Throws PlatformError. */
+export function openStore(file: string): NetworkStore {
+  return new NetworkStore(
+    interfaceOf(file),
+    createLogger({ level: 'error', write: () => undefined, wallNowMs }),
+  )
 }
 
 /** The interface that a tunnel file makes. */

@@ -3,9 +3,8 @@
 import { randomBytes } from 'node:crypto'
 import { rmSync } from 'node:fs'
 import { hostname } from 'node:os'
-import { basename, dirname, resolve } from 'node:path'
+import { dirname, resolve } from 'node:path'
 import { AppError, ERROR_CODES } from '../../base/errors.js'
-import { createLogger } from '../../base/log.js'
 import type { OverlayConfig } from '../../config/types.js'
 import type { Pending, Refusal, Welcome } from '../../control/messages.js'
 import { DNS_LABEL } from '../../net/dns-label.js'
@@ -16,15 +15,16 @@ import { faultOf, requireConfirmed } from './assigned-addresses.js'
 import { TalkError, talkToHub } from './hub-talk.js'
 import { readIdentityFile } from './identity-file.js'
 import {
+  hubKeysOf,
   interfaceOf,
   type JoinFiles,
   openJoinFiles,
+  openStore,
   pathsBeside,
   type TunnelFileRequest,
   writeTunnelFile,
 } from './join-files.js'
 import { keyNumberOf, previousKeyFile } from './key-files.js'
-import { NetworkStore } from './network-store.js'
 import { openProxy } from './open-proxy.js'
 
 const MAX_LABEL = 63
@@ -83,7 +83,7 @@ async function enrol(request: JoinRequest, files: JoinFiles): Promise<JoinResult
   let outcome: JoinResult | AppError | undefined
   await talkToHub({
     hub: token.hub,
-    hubKey: token.hubKey,
+    hubKeys: [token.hubKey],
     identity: files.identity,
     publicKey: files.publicKey,
     keyNumber: files.keyNumber,
@@ -152,7 +152,7 @@ export async function leaveNetwork(file: string, overlay: OverlayConfig, isForce
     const ephemeral = nodeCrypto.dhPrivateKey(new Uint8Array(randomBytes(32)))
     const answer = await talkToHub({
       hub: overlay.hub,
-      hubKey: overlay.hubKey,
+      hubKeys: hubKeysOf(file, overlay),
       identity,
       publicKey: ephemeral.publicKey,
       keyNumber: keyNumberOf(wallNowMs()),
@@ -173,8 +173,7 @@ export async function leaveNetwork(file: string, overlay: OverlayConfig, isForce
   }
   const { key } = pathsBeside(file)
   for (const path of [file, key, previousKeyFile(key), identityFile]) rmSync(path, { force: true })
-  const log = createLogger({ level: 'error', write: () => undefined, wallNowMs })
-  new NetworkStore(basename(file, '.conf'), log).delete()
+  openStore(file).delete()
 }
 
 function refused({ code, message, hint, nowS }: Refusal): AppError {

@@ -9,7 +9,7 @@ import { formatHex } from '../../base/bytes.js'
 import type { Logger } from '../../base/log.js'
 import type { OverlayConfig } from '../../config/types.js'
 import type { Identity } from '../../control/identity.js'
-import type { HubMessage, Refusal, Welcome } from '../../control/messages.js'
+import type { HubKeyMessage, HubMessage, Refusal, Welcome } from '../../control/messages.js'
 import { Netmap, type NetmapChange, type NetmapNode, requirePrefix } from '../../control/netmap.js'
 import { Pins } from '../../control/pins.js'
 import type { NamedNode } from '../../names/zone.js'
@@ -30,6 +30,7 @@ import { resolveServers } from '../resolve-servers.js'
 import { faultOf } from './assigned-addresses.js'
 import { DataPort } from './data-port.js'
 import { FrameCarrier } from './frame-carrier.js'
+import { HubKeys, type StoredHubKey } from './hub-keys.js'
 import { HubLink, type HubLinkState } from './hub-link.js'
 import type { KeyRotation } from './key-rotation.js'
 import { NameServer } from './name-server.js'
@@ -105,6 +106,7 @@ export class Membership {
   readonly #peers: NetmapPeers
   readonly #carrier: FrameCarrier
   readonly #pins = new Pins()
+  readonly #hubKeys: HubKeys
   readonly #isServerAllowed: AddressCheck
   #netmap: Netmap | undefined
   #welcome: Welcome | undefined
@@ -121,7 +123,9 @@ export class Membership {
   constructor(options: MembershipOptions) {
     this.#options = options
     const { config, engine, identity, keys, proxy, crypto, random, createWakeUp, log, nowMs } = options
-    const { mtu, wallNowMs, underlay } = options
+    const { mtu, wallNowMs, underlay, store } = options
+    const save = (stored: StoredHubKey): void => store.saveHubKey(stored)
+    this.#hubKeys = new HubKeys({ fileKey: config.hubKey, stored: store.readHubKey(), save, wallNowMs })
     const framePort = engine.openFramePort()
     const isOverlay = (address: IpAddress): boolean => underlay.isOverlay(address, true)
     // Least of all over its own network.
@@ -161,7 +165,7 @@ export class Membership {
     })
     this.#hub = new HubLink({
       hub: config.hub,
-      hubKey: config.hubKey,
+      hubKeys: () => this.#hubKeys.all,
       identity,
       proxy,
       isAllowed: isOutside,
@@ -352,6 +356,9 @@ export class Membership {
       case 'signal':
         if (!this.#isStopped) this.#carrier.deliverSignal(message.from, message.body)
         break
+      case 'hubKey':
+        this.#learnHubKey(message)
+        break
       case 'ticket':
         this.#relays.setTicket(message.ticket)
         break
@@ -364,6 +371,16 @@ export class Membership {
         break
       case 'pong':
         break
+    }
+  }
+
+  /** What cannot be written is not used; the hub says it again after the next welcome. */
+  #learnHubKey(message: HubKeyMessage): void {
+    const { log } = this.#options
+    try {
+      if (this.#hubKeys.learn(message)) log.warn('hub.key_changed', {})
+    } catch (error) {
+      log.error('hub.key_unsaved', { reason: String(error) })
     }
   }
 

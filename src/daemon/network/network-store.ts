@@ -1,10 +1,11 @@
 /**
- * What a node keeps of its network through restarts, in two files (0600) of the state directory. They hold no key
+ * What a node keeps of its network through restarts, in files (0600) of the state directory. They hold no key
  * of ours, but tell who is in the network.
  *
  * `IF.netmap.json` is what the hub said last. It may be lost: the hub says it anew. `IF.trust.json` is what the
  * node decided or saw first, and is never to forget: the yes of its user, that the network asks for one, whose a
  * name was, how new a key was. INVARIANT: where it is there and cannot be read, there is no trust at all.
+ * `IF.hubkey.json` is the hub's key, if it is another than that of the tunnel file; the same holds for it.
  */
 
 import { mkdirSync, readFileSync, rmSync } from 'node:fs'
@@ -16,6 +17,7 @@ import { hubMessage, MAX_CONSENTS, nodeInfo, type Welcome } from '../../control/
 import type { StoredNetmap } from '../../control/netmap.js'
 import { replaceFile } from '../../platform/replace-file.js'
 import { toPlatformError } from '../../platform/system-error.js'
+import type { StoredHubKey } from './hub-keys.js'
 import type { StoredTrust } from './trust.js'
 
 const STATE_DIRECTORY = '/var/lib/overlay'
@@ -54,6 +56,13 @@ const storedNetwork: z.ZodType<{
   removedAtS: seconds.optional(),
 })
 
+const storedHubKey: z.ZodType<StoredHubKey> = z.object({
+  fileKey: z.string(),
+  key: z.string().length(44),
+  previous: z.string().length(44),
+  untilS: seconds,
+})
+
 const storedTrust: z.ZodType<StoredTrust> = z.object({
   pins: z.object({
     owners: z.record(z.string(), z.string()),
@@ -68,6 +77,7 @@ const storedTrust: z.ZodType<StoredTrust> = z.object({
 export class NetworkStore {
   readonly #netmapPath: string
   readonly #trustPath: string
+  readonly #hubKeyPath: string
   readonly #log: Logger
   #timer: NodeJS.Timeout | undefined
   #retryMs = RETRY_MS
@@ -79,6 +89,7 @@ export class NetworkStore {
   constructor(interfaceName: string, log: Logger, directory: string = STATE_DIRECTORY) {
     this.#netmapPath = join(directory, `${interfaceName}.netmap.json`)
     this.#trustPath = join(directory, `${interfaceName}.trust.json`)
+    this.#hubKeyPath = join(directory, `${interfaceName}.hubkey.json`)
     this.#log = log
     try {
       mkdirSync(directory, { recursive: true, mode: 0o700 })
@@ -119,6 +130,24 @@ export class NetworkStore {
       const message = `cannot read ${path}, which says whom this node trusts: ${reasonOf(error)}`
       throw new AppError(ERROR_CODES.config, message, { hint, cause: error })
     }
+  }
+
+  /** Undefined if the hub's key was never changed. Throws AppError if it was, and cannot be read. */
+  readHubKey(): StoredHubKey | undefined {
+    try {
+      return storedHubKey.parse(readJson(this.#hubKeyPath))
+    } catch (error) {
+      if (isAbsent(error)) return undefined
+      const path = this.#hubKeyPath
+      const message = `cannot read ${path}, which holds the key of the hub: ${reasonOf(error)}`
+      const hint = `put it back from a copy; or type: rm ${path}, and join with a new token: overlay join --new-key`
+      throw new AppError(ERROR_CODES.config, message, { hint, cause: error })
+    }
+  }
+
+  /** At once and lasting. Throws AppError; then the file is as it was. */
+  saveHubKey(stored: StoredHubKey): void {
+    replaceFile(this.#hubKeyPath, JSON.stringify(stored), `cannot write ${this.#hubKeyPath}`)
   }
 
   /** At once and lasting. Throws AppError; then the file is as it was. */
@@ -165,7 +194,7 @@ export class NetworkStore {
   /** Of a node that has left. */
   delete(): void {
     clearTimeout(this.#timer)
-    for (const path of [this.#netmapPath, this.#trustPath]) rmSync(path, { force: true })
+    for (const path of [this.#netmapPath, this.#trustPath, this.#hubKeyPath]) rmSync(path, { force: true })
   }
 }
 

@@ -46,7 +46,8 @@ export interface ControlServerOptions {
   readonly hub: Hub
   readonly crypto: Crypto
   readonly random: RandomBytes
-  readonly key: DhPrivateKey
+  /** That sessions may be made with, the newest first. */
+  readonly keys: () => readonly DhPrivateKey[]
   readonly nowMs: () => number
   readonly onDirectory: (message: DirectoryMessage) => void
   /** What a message asked for failed. */
@@ -182,11 +183,11 @@ export class ControlServer {
   }
 
   #handleStranger(connection: Connection, bytes: Uint8Array): void {
-    const { crypto, random, key, hub } = this.#options
+    const { hub } = this.#options
     const { socket } = connection
     if (connection.waiting === 0) this.#waitFor(connection, STEP_TIMEOUT_MS)
     if (connection.session === undefined) {
-      const response = respondNoise({ crypto, random, prologue: 'overlay control v1' }, key, bytes)
+      const response = this.#respond(bytes)
       if (response === undefined) {
         hub.counters.malformed += 1
         this.#end(connection)
@@ -200,6 +201,15 @@ export class ControlServer {
     if (!hub.isMember(connection.id)) return
     this.#strangers.delete(connection)
     this.#waitFor(connection, SILENCE_TIMEOUT_MS)
+  }
+
+  #respond(bytes: Uint8Array): ReturnType<typeof respondNoise> {
+    const { crypto, random, keys } = this.#options
+    for (const key of keys()) {
+      const response = respondNoise({ crypto, random, prologue: 'overlay control v1' }, key, bytes)
+      if (response !== undefined) return response
+    }
+    return undefined
   }
 
   #handleMember(connection: Connection, bytes: Uint8Array): void {

@@ -23,7 +23,7 @@ afterEach(async () => await front?.stop())
 async function start(script: string): Promise<FrontProcess> {
   front = await FrontProcess.start({
     command: [process.execPath, '-e', script],
-    plan: PLAN,
+    plan: () => PLAN,
     directory: () => [],
     log: LOG,
     nowMs: bootNowMs,
@@ -85,7 +85,7 @@ describe('the process that listens for a hub', () => {
     await expect(start('process.exit(3)')).rejects.toThrow('it ended with exit code 3')
     const missing = {
       command: ['/nowhere/program'],
-      plan: PLAN,
+      plan: () => PLAN,
       directory: () => [],
       log: LOG,
       nowMs: bootNowMs,

@@ -83,7 +83,7 @@ function connect(): void {
   heard = []
   link = new HubLink({
     hub: { host: '127.0.0.1', port },
-    hubKey: readHubSecrets(paths, nodeCrypto).session.publicKey,
+    hubKeys: () => [readHubSecrets(paths, nodeCrypto).session.publicKey],
     identity,
     proxy: undefined,
     crypto: nodeCrypto,

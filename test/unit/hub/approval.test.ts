@@ -87,6 +87,24 @@ describe('a node that waits for approval', () => {
     expect(world.hub.approve(alice, world.sent)).toBe(alice)
   })
 
+  it('hears of a change of the hub’s key like all others, now and when it comes', () => {
+    world.join(1, ALICE, 'alice')
+    world.hub.approve(world.registry.require('alice'), world.sent)
+    world.join(2, BOB, 'bob')
+    world.heard(1)
+    world.heard(2)
+    const change = { type: 'hubKey', key: ALICE.identity.text, untilS: 7 } as const
+    world.change = change
+    world.hub.keysChanged(world.sent)
+    expect(world.heard(1)).toMatchObject([change, { type: 'ticket' }])
+    expect(world.heard(2)).toEqual([change])
+    world.hub.handleClosed(2, world.sent)
+    world.say(3, helloOf(BOB))
+    expect(world.heard(3)).toMatchObject([{ type: 'pending' }, change])
+    world.say(4, helloOf(ALICE))
+    expect(world.heard(4)).toMatchObject([{ type: 'welcome' }, change, { type: 'nodes' }])
+  })
+
   it('may leave', () => {
     world.join(1, ALICE, 'alice')
     world.heard(1)

@@ -80,7 +80,7 @@ beforeEach(() => {
     hub: world.hub,
     crypto: nodeCrypto,
     random: (length) => countingBytes(length, 77),
-    key: KEY,
+    keys: () => [KEY],
     nowMs: () => nowMs,
     onDirectory: () => undefined,
     onFault: (error) => {
