@@ -7,7 +7,7 @@ import { measurePair, type PairOptions, type PairResult, percentile } from './ma
 import { LabNetwork } from './network.js'
 import type { Fault, RouterKind } from './routers.js'
 import { measureSessionTable } from './session-table.js'
-import { measureColdStarts, measureDaemonRestarts, measureRelayOutage } from './starts.js'
+import { measureColdStarts, measureDaemonRestarts, measureOffice, measureRelayOutage } from './starts.js'
 import { measureBesideRelay, measureTcpFlow } from './throughput.js'
 
 export interface BenchRow {
@@ -87,6 +87,7 @@ export async function runLabBench(
   for (const fault of COLD_STARTS) {
     onRow(rowOf(await measureColdStarts({ ...INTERNET, tries, ...(fault && { fault }) }), '1 s'))
   }
+  onRow(rowOf(await measureOffice(INTERNET), '1 s'))
   onRow(rowOf(await measureDaemonRestarts({ ...INTERNET, tries: Math.min(tries, MAX_RESTARTS) }), '1 s'))
   onRow(rowOf(await measureRelayDeath(INTERNET), 'gap 2 s'))
   onRow(rowOf(await measureRelayOutage(INTERNET), '1 s'))

@@ -16,6 +16,7 @@ import { fileURLToPath } from 'node:url'
 import { connect, Namespace } from './namespace.js'
 import { FAULT_RULES, type Fault, faultRules, type RouterKind, routerRules, sessionRules } from './routers.js'
 import {
+  addMachine,
   buildSite,
   limitUplink,
   type MappingProtocol,
@@ -62,6 +63,7 @@ export class Internet {
   readonly #namespaces: Namespace[] = []
   readonly #interfaceNames: string[] = []
   #sites = 0
+  #machines = 0
 
   private constructor(prefix: string) {
     this.#prefix = prefix
@@ -104,6 +106,12 @@ export class Internet {
     )
     if (options.uplinkMbit !== undefined) limitUplink(site, options.uplinkMbit)
     return site
+  }
+
+  /** One more machine behind the router of a site, which lets it out as it does the first. */
+  addMachine(site: Site): Site {
+    this.#machines += 1
+    return addMachine(site, this.#machines, (label) => this.#create(label))
   }
 
   /** The site's router maps ports on request. */

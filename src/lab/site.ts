@@ -126,6 +126,18 @@ function addV6({ number, core }: SitePlace, host: Namespace, router: Namespace):
   router.addRules(V6_RULES)
 }
 
+/** One more machine behind the router of a site; `number`: of the machine, from 1. */
+export function addMachine(site: Site, number: number, create: (label: string) => Namespace): Site {
+  const host = create(`machine${number}`)
+  const address = `10.77.${number}.2`
+  connect(
+    { in: site.router, name: `lan${number}`, addresses: [`10.77.${number}.1/24`] },
+    { in: host, name: 'eth0', addresses: [`${address}/24`] },
+  )
+  host.ip('route', 'add', 'default', 'via', `10.77.${number}.1`)
+  return { ...site, host, address }
+}
+
 /** Packets go out one by one: a bucket would lose a whole train of segments where it loses one packet. */
 export function limitUplink({ host, router }: Site, mbit: number): void {
   for (const [namespace, link] of [

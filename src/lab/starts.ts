@@ -19,6 +19,8 @@ const PING_INTERVAL_S = 0.02
 const AWAY_MS = 700
 const OUTAGE_MS = 10_000
 const STREAM_S = 28
+const OFFICE_NODES = 10
+const STREAM_S = 40
 const STREAM_INTERVAL_S = 0.1
 const BEFORE_OUTAGE_MS = 3000
 
@@ -44,6 +46,31 @@ export async function measureColdStarts({ tries, fault, ...options }: StartOptio
     }
     const where = fault === undefined ? '' : `, ${fault}`
     return summarize(`cold start with traffic waiting${where}`, times)
+  } finally {
+    internet.close()
+  }
+}
+
+/** Ten nodes behind one NAT that start at the same moment: each until its first answer, and what it knows of itself then. */
+export async function measureOffice(options: InternetOptions): Promise<FaultResult> {
+  const internet = await Internet.open(options)
+  try {
+    const network = await LabNetwork.start(internet)
+    const office = internet.addSite('portRestricted')
+    const b = await network.addNode(internet.addSite('portRestricted'), 'b')
+    await b.up()
+    const address = await b.address()
+    const nodes: LabNode[] = []
+    for (let i = 1; i <= OFFICE_NODES; i++) {
+      nodes.push(await network.addNode(internet.addMachine(office), `n${i}`))
+    }
+    const answers = nodes.map(async (node) => await untilFirstAnswer(node, address))
+    await Promise.all(nodes.map(async (node) => await node.up()))
+    const times = await Promise.all(answers)
+    const networks = await Promise.all(nodes.map(async (node) => (await node.status()).network))
+    const seen = networks.filter((own) => own !== null && own.seenAs.length > 0).length
+    const { how, ...result } = summarize(`${OFFICE_NODES} nodes behind one NAT start together`, times)
+    return { ...result, how: `${how}, ${seen} know their address` }
   } finally {
     internet.close()
   }
