@@ -22,6 +22,12 @@ const CALL_INTERVAL_MS = 5000
 
 export type Call = Extract<DiscoMessage, { kind: 'call' }>
 
+/** What a call says besides. */
+export interface CallNews {
+  readonly learnt?: readonly [low: number, high: number]
+  readonly isSearching?: boolean
+}
+
 export interface CallsOptions {
   readonly pair: DiscoPair
   readonly random: RandomBytes
@@ -109,8 +115,8 @@ export class Calls {
     return nowMs - this.#lastSentMs <= CALL_INTERVAL_MS
   }
 
-  /** `learnt`: ports of our NAT, as a bracket has just found them. */
-  send(nowMs: number, effects: FinderEffect[], learnt?: readonly [low: number, high: number]): void {
+  /** `learnt`: ports of our NAT, as a bracket has just found them. `isSearching`: a large search begins. */
+  send(nowMs: number, effects: FinderEffect[], { learnt, isSearching = false }: CallNews = {}): void {
     const { pair, random, relayPath, timestamp, own, choice, tcp } = this.#options
     const { candidates, mapping, isSequential, ports } = own()
     this.#lastSentMs = nowMs
@@ -122,6 +128,7 @@ export class Calls {
       isSequential,
       isLost: choice.isLost,
       triesTcp: tcp.isReady,
+      isSearching,
       candidates: [
         ...tcp.ownEndpoints.map((endpoint) => ({ kind: 'tcp' as const, endpoint })),
         ...candidates,

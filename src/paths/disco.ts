@@ -11,7 +11,7 @@
  * | type | body |
  * | 1 ping | txid 12 |
  * | 2 pong | txid 12 · endpoint 18 that the ping came from · run 4, drawn by the sender when it started · ms since the last authentic message 4, ffffffff none, fffffffe none, and no keypair |
- * | 3 call | TAI64N 12 · mapping 1, 0x80 set where ports come in order, 0x40 where a path was lost, 0x20 where TCP is tried · lowest port 2 · highest port 2 · count 1 · count × (kind 1 · endpoint 18) |
+ * | 3 call | TAI64N 12 · mapping 1, 0x80 set where ports come in order, 0x40 where a path was lost, 0x20 where TCP is tried, 0x10 where a large search begins · lowest port 2 · highest port 2 · count 1 · count × (kind 1 · endpoint 18) |
  *
  * An endpoint is an address of 16 bytes, v4-mapped if need be, and a port of 2; numbers are big-endian.
  * Pair key κ = KDF1("overlay disco v1", DH(tunnel keys)), the sender's tag Mac(κ, its public key) cut to 8
@@ -40,6 +40,7 @@ const CALL = 3
 const SEQUENTIAL = 0x80
 const LOST = 0x40
 const TRIES_TCP = 0x20
+const SEARCHES = 0x10
 const RUN_AT: number = 1 + TRANSACTION_ID_BYTES + ENDPOINT_BYTES
 export const RUN_BYTES = 4
 const RECEIVED_AT: number = RUN_AT + RUN_BYTES
@@ -92,6 +93,8 @@ export type DiscoMessage =
       readonly isLost: boolean
       /** The sender is about to connect over TCP to the candidates of that kind, and the receiver should too. */
       readonly triesTcp: boolean
+      /** The sender begins a large search now, and the receiver should too: both have one at a time. */
+      readonly isSearching: boolean
       /** At most MAX_CANDIDATES. */
       readonly candidates: readonly Candidate[]
     }
@@ -133,7 +136,8 @@ export function encodeDisco(message: DiscoMessage): Uint8Array {
         MAPPINGS.indexOf(message.mapping) |
         (message.isSequential ? SEQUENTIAL : 0) |
         (message.isLost ? LOST : 0) |
-        (message.triesTcp ? TRIES_TCP : 0)
+        (message.triesTcp ? TRIES_TCP : 0) |
+        (message.isSearching ? SEARCHES : 0)
       const ports = Uint8Array.of(low >> 8, low, high >> 8, high)
       const head = concatBytes(Uint8Array.of(CALL), message.timestamp, Uint8Array.of(mapping), ports)
       const entries = candidates.map(({ kind, endpoint }) =>
@@ -191,10 +195,11 @@ function tryDecodeCall(plain: Uint8Array): DiscoMessage | undefined {
     if (kind !== undefined && endpoint !== undefined) candidates.push({ kind, endpoint })
   }
   const first = plain[mappingAt] as number
-  const mapping = MAPPINGS[first & ~(SEQUENTIAL | LOST | TRIES_TCP)] ?? 'unknown'
+  const mapping = MAPPINGS[first & ~(SEQUENTIAL | LOST | TRIES_TCP | SEARCHES)] ?? 'unknown'
   const isSequential = (first & SEQUENTIAL) !== 0
   const isLost = (first & LOST) !== 0
   const triesTcp = (first & TRIES_TCP) !== 0
+  const isSearching = (first & SEARCHES) !== 0
   return {
     kind: 'call',
     timestamp: plain.slice(1, mappingAt),
@@ -202,6 +207,7 @@ function tryDecodeCall(plain: Uint8Array): DiscoMessage | undefined {
     isSequential,
     isLost,
     triesTcp,
+    isSearching,
     ports: [view.getUint16(mappingAt + 1), view.getUint16(mappingAt + 3)],
     candidates,
   }

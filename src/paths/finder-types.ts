@@ -68,6 +68,10 @@ export type FinderEffect =
   | { readonly kind: 'keepSocket'; readonly socket: number }
   /** The search is over: those that carry no path are not needed any more. */
   | { readonly kind: 'closeSockets' }
+  /** For a large search: one at a time, answered by handleTurn. `isAwaited`: the peer is ready now. */
+  | { readonly kind: 'askTurn'; readonly isAwaited: boolean }
+  /** It is over. */
+  | { readonly kind: 'endTurn' }
   /** Measure how many sessions the router here has left, answered by handleRoom. */
   | { readonly kind: 'askRoom' }
   /** It is full with about so many. */

@@ -4,7 +4,7 @@
  */
 
 import type { Endpoint } from '../net/endpoint.js'
-import type { HardPlan } from './hard-plan.js'
+import { type HardPlan, needsRoom } from './hard-plan.js'
 import { type HardEffect, HardSearch, type HardSearchOptions } from './hard-search.js'
 
 /** Plain pings get so long before a technique begins. */
@@ -12,6 +12,9 @@ const DELAY_MS = 120
 /** Between two attempts, twice as long each time. */
 const FIRST_PAUSE_MS = 60_000
 const MAX_PAUSE_MS = 3_600_000
+/** A large search takes both sides: one that the other does not join is ended after so long, and is no failure. */
+const ALONE_MS = 800
+const MAX_ALONE = 6
 /** More than a round trip: what meets in that time is proven on both sides. */
 const GRACE_MS = 600
 
@@ -27,6 +30,10 @@ export class HardAttempts {
   #pauseMs = FIRST_PAUSE_MS
   #nextMs = 0
   #failures = 0
+  #startedMs = 0
+  #readyMs = Number.NEGATIVE_INFINITY
+  #isJoined = false
+  #alone = 0
   /** What the peer told last of where it is to be met. */
   #told: HardPlan['meetAt']
 
@@ -51,7 +58,18 @@ export class HardAttempts {
 
   nextDeadlineMs(): number {
     const searchMs = this.#search?.nextDeadlineMs() ?? Number.POSITIVE_INFINITY
-    return Math.min(this.#atMs, this.#graceMs, searchMs)
+    const isAlone = this.#search !== undefined && needsRoom(this.#search.plan) && !this.#isJoined
+    const aloneMs = isAlone ? this.#startedMs + ALONE_MS : Number.POSITIVE_INFINITY
+    return Math.min(this.#atMs, this.#graceMs, searchMs, aloneMs)
+  }
+
+  /** The peer has begun a large search. True if one of ours is to begin now, though it paused. */
+  handleReady(nowMs: number): boolean {
+    this.#readyMs = nowMs
+    this.#isJoined = true
+    if (this.#search !== undefined) return false
+    if (this.#alone > 0) this.#nextMs = nowMs
+    return nowMs >= this.#nextMs
   }
 
   /** The plan that is due now. */
@@ -62,6 +80,9 @@ export class HardAttempts {
   }
 
   begin(plan: HardPlan, context: HardContext, nowMs: number): void {
+    this.#startedMs = nowMs
+    // The peer may have begun a moment ago.
+    this.#isJoined = nowMs - this.#readyMs < ALONE_MS
     const peerAddresses = context.peerEndpoints.map(({ address }) => address)
     this.#search = new HardSearch({ ...context, plan, peerAddresses }, nowMs)
   }
@@ -86,9 +107,18 @@ export class HardAttempts {
   /** If it is over: the plan that was carried out. */
   takeEnded(isDirect: boolean, nowMs: number): HardPlan | undefined {
     const search = this.#search
-    if (search === undefined || !(search.isDone || nowMs >= this.#graceMs)) return undefined
+    if (search === undefined) return undefined
+    const isAlone = needsRoom(search.plan) && !this.#isJoined
+    const isGivenUp = isAlone && nowMs >= this.#startedMs + ALONE_MS
+    if (!search.isDone && nowMs < this.#graceMs && !isGivenUp) return undefined
     this.#search = undefined
     this.#graceMs = Number.POSITIVE_INFINITY
+    if (isAlone && !isDirect && this.#alone < MAX_ALONE) {
+      this.#alone += 1
+      this.#nextMs = nowMs + ALONE_MS * this.#alone
+      return search.plan
+    }
+    this.#alone = 0
     this.#failures = isDirect ? 0 : this.#failures + 1
     if (isDirect) this.#pauseMs = FIRST_PAUSE_MS
     else if (search.plan.technique !== 'fresh' || this.#failures > 1) {

@@ -30,6 +30,9 @@ export class NatCrossing {
   readonly #attempts = new HardAttempts()
   /** Waits for `askRoom`. */
   #waiting: HardPlan | undefined
+  /** Of this host's large searches. */
+  #turn: 'none' | 'asked' | 'taken' = 'none'
+  #isAwaited = false
 
   constructor(options: CrossingOptions) {
     this.#options = options
@@ -42,6 +45,20 @@ export class NatCrossing {
     const { failures } = this.#attempts
     const all = calls.isEitherHard ? failures : havePingsFailed ? 1 + failures : 0
     this.#attempts.schedule(calls.planHardSearch(all), nowMs)
+  }
+
+  /** The peer has begun a large search, which takes both. */
+  handleReady(nowMs: number): void {
+    if (this.#attempts.handleReady(nowMs)) this.#isAwaited = true
+  }
+
+  /** What `askTurn` asked for. */
+  handleTurn(nowMs: number, effects: FinderEffect[]): void {
+    const plan = this.#waiting
+    this.#waiting = undefined
+    this.#turn = 'taken'
+    if (plan !== undefined && this.#options.choice.isFar) this.#prepare(plan, nowMs, effects)
+    else this.#endTurn(effects)
   }
 
   /** What `askRoom` asked for: sessions that this search may begin, undefined if that could not be found out. */
@@ -83,6 +100,13 @@ export class NatCrossing {
   }
 
   #prepare(plan: HardPlan, nowMs: number, effects: FinderEffect[]): void {
+    if (needsRoom(plan) && this.#turn !== 'taken') {
+      this.#waiting = plan
+      this.#turn = 'asked'
+      effects.push({ kind: 'askTurn', isAwaited: this.#isAwaited })
+      this.#isAwaited = false
+      return
+    }
     const { maxSessions, mapping } = this.#options.own()
     const isRoomKnown = maxSessions !== undefined || mapping === 'none' || !needsRoom(plan)
     if (isRoomKnown) {
@@ -98,14 +122,23 @@ export class NatCrossing {
     const { sockets, stunServer } = own()
     const peerEndpoints = calls.natEndpoints.filter((remote) => !targets.isBarred(remote, nowMs))
     const mainSocket = sockets.v4
-    if (!choice.isFar || mainSocket === undefined || peerEndpoints.length === 0) return
+    if (!choice.isFar || mainSocket === undefined || peerEndpoints.length === 0) {
+      this.#endTurn(effects)
+      return
+    }
     const ping = pings.createShared(nowMs)
     const hasRoom = sessions !== undefined
     const plan = hasRoom ? planWithin(wanted, sessions) : wanted
     this.#attempts.begin(plan, { mainSocket, peerEndpoints, stunServer, hasRoom, ping, random }, nowMs)
     record.tried(nowMs, plan)
+    if (this.#turn === 'taken') calls.send(nowMs, effects, { isSearching: true })
     if (plan.sockets < wanted.sockets || plan.probes < wanted.probes) record.limited(nowMs, sessions ?? 0)
     if (plan.sockets > 0) effects.push({ kind: 'openSockets', count: plan.sockets })
+  }
+
+  #endTurn(effects: FinderEffect[]): void {
+    if (this.#turn !== 'none') effects.push({ kind: 'endTurn' })
+    this.#turn = 'none'
   }
 
   /** Nothing happens if no search runs. */
@@ -118,12 +151,13 @@ export class NatCrossing {
     const list: HardEffect[] = []
     record.probed(this.#attempts.run(input, list))
     for (const effect of list) {
-      if (effect.kind === 'tell') calls.send(nowMs, effects, effect.ports)
+      if (effect.kind === 'tell') calls.send(nowMs, effects, { learnt: effect.ports })
       else effects.push(effect)
       if (effect.kind === 'full') record.filled(nowMs, effect.sockets)
     }
     const ended = this.#attempts.takeEnded(!choice.isFar, nowMs)
     if (ended === undefined) return
+    this.#endTurn(effects)
     // What is cheap and has failed is followed by what is next.
     if (ended.technique === 'fresh') this.schedule(nowMs, true)
     if (ended.sockets === 0) return

@@ -200,6 +200,11 @@ export class PathFinder {
     this.#crossing.handleRoom(sessions, nowMs, effects)
   }
 
+  /** What `askTurn` asked for. */
+  handleTurn(nowMs: number, effects: FinderEffect[]): void {
+    this.#crossing.handleTurn(nowMs, effects)
+  }
+
   /** What `openSockets` asked for is there. False if nobody wants it any more. */
   handleSockets(sockets: readonly number[], nowMs: number, effects: FinderEffect[]): boolean {
     return this.#crossing.handleSockets(sockets, nowMs, effects)
@@ -313,6 +318,7 @@ export class PathFinder {
     this.#calls.handle(call)
     if (this.#choice.active === undefined) this.#record.called(nowMs)
     else if (call.isLost && this.#choice.disbelieved(nowMs, effects)) this.#search.allow(nowMs)
+    if (call.isSearching) this.#crossing.handleReady(nowMs)
     this.#crossing.schedule(nowMs, this.#record.hasFailed)
     const before = this.#targets.size
     this.#targets.replace(call.candidates, this.#options.own(), nowMs)
@@ -321,7 +327,7 @@ export class PathFinder {
     if (!isAnswer) this.#calls.send(nowMs, effects)
     // What tells a fresh port comes while both ping, and is no reason to begin anew.
     const isTelling = call.ports[0] > 0 && call.ports[0] === call.ports[1]
-    if (!(isAnswer && isTelling && this.#search.isPinging)) {
+    if (!(isAnswer && (isTelling || call.isSearching) && this.#search.isPinging)) {
       this.#beginSearch(isAnswer ? 'answered' : 'called', nowMs, effects)
     }
     if (!call.triesTcp) return

@@ -23,6 +23,7 @@ import { type FinderStatus, PathFinder } from './path-finder.js'
 import { type DirectoryEntry, PeerDirectory } from './peer-directory.js'
 import { ProbeCounters } from './probe-counters.js'
 import type { ReflexiveEffect } from './reflexive.js'
+import { SearchTurns } from './search-turns.js'
 import { isStun } from './stun.js'
 import { type DeviceSockets, type PortSurveyRequest, Whereabouts } from './whereabouts.js'
 
@@ -36,7 +37,10 @@ export type PathEffect =
   | { readonly kind: 'measureRoom'; readonly servers: readonly Endpoint[] }
   /** A sign that connections to servers may be dead too: a path fell silent, or this node is seen elsewhere. */
   | { readonly kind: 'doubtServers' }
-  | (Exclude<FinderEffect, { kind: 'send' | 'suspect' | 'lost' | 'full' | 'askRoom' }> & {
+  | (Exclude<
+      FinderEffect,
+      { kind: 'send' | 'suspect' | 'lost' | 'full' | 'askRoom' | 'askTurn' | 'endTurn' }
+    > & {
       readonly publicKey: PublicKey
       readonly peer: PeerId
     })
@@ -83,6 +87,7 @@ export class PathManager {
   readonly #callTimes = new CallTimes()
   /** Whose searches wait for `measureRoom`. */
   readonly #waiting = new Set<Entry>()
+  readonly #turns = new SearchTurns<Entry>()
   /** Says to peers that this program was started anew. */
   readonly #run: number
 
@@ -140,6 +145,7 @@ export class PathManager {
     this.#peers.leave(entry)
     this.#deadlines.delete(entry)
     this.#waiting.delete(entry)
+    this.#turns.end(entry)
     entry.pair.wipe()
   }
 
@@ -347,7 +353,7 @@ export class PathManager {
 
   nextDeadlineMs(nowMs: number): number {
     const ownMs = this.#isRefreshDue ? nowMs : this.#whereabouts.nextDeadlineMs(nowMs)
-    return Math.min(ownMs, this.#deadlines.nextMs)
+    return Math.min(ownMs, this.#deadlines.nextMs, this.#turns.nextDeadlineMs(nowMs))
   }
 
   handleTimeout(nowMs: number, effects: PathEffect[]): void {
@@ -356,6 +362,10 @@ export class PathManager {
     if (this.#isRefreshDue) {
       this.#isRefreshDue = false
       this.#move(effects, (whereabouts, sends) => whereabouts.refresh(nowMs, sends))
+    }
+    const searching = this.#turns.takeNext(nowMs)
+    if (searching !== undefined) {
+      this.#collect(searching, nowMs, effects, (list) => searching.finder.handleTurn(nowMs, list))
     }
     for (let left = this.#peers.size; left > 0; left--) {
       const entry = this.#deadlines.takeDue(nowMs)
@@ -414,6 +424,8 @@ export class PathManager {
         effects.push({ kind: 'doubtServers' })
       } else if (effect.kind === 'full') this.#whereabouts.setFull(effect.sockets)
       else if (effect.kind === 'askRoom') this.#askRoom(entry, effects)
+      else if (effect.kind === 'askTurn') this.#turns.ask(entry, effect.isAwaited)
+      else if (effect.kind === 'endTurn') this.#turns.end(entry)
       else effects.push(effect.kind === 'send' ? effect : { ...effect, publicKey, peer })
     }
   }

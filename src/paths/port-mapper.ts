@@ -36,8 +36,8 @@ const NAT_PMP_ADDRESS_ANSWER_BYTES = 12
 const ASSIGNED_ADDRESS_OFFSET = 44
 /** RFC 6886 section 3.3 recommends two hours. */
 const LIFETIME_S = 7200
-/** RFC 6886 section 3.1: after 250 ms, then the double each time. */
-const RESEND_AFTER_MS = [0, 250, 750, 1750] as const
+/** RFC 6886 section 3.1: after 250 ms, then the double each time. A busy router may be late, or refuse at first. */
+const RESEND_AFTER_MS = [0, 250, 750, 1750, 3750, 7750, 15_750, 31_750, 63_750] as const
 /** A router that maps nothing may learn to: a person may switch it on. */
 const RETRY_INTERVAL_MS: number = 10 * 60_000
 

@@ -147,7 +147,7 @@ export class Whereabouts {
     if (this.#tcpAddress !== undefined && equalIp(this.#tcpAddress, address)) return false
     this.#tcpAddress = address
     this.#change()
-    return this.#mappedTcpPort !== undefined
+    return this.#mappedTcpPort !== undefined || this.#reflexive.endpoints.length === 0
   }
 
   setTcpPort(port: number): void {
@@ -289,10 +289,21 @@ export class Whereabouts {
     const reflexive = this.#reflexive.endpoints.map(
       (endpoint): Candidate => ({ kind: 'reflexive', endpoint }),
     )
-    const nearby = [...this.#tcpCandidates(), ...this.#innerCandidates(), ...publicFirst(local)]
+    const guessed = reflexive.length === 0 ? this.#guessedCandidates() : []
+    const nearby = [...this.#tcpCandidates(), ...guessed, ...this.#innerCandidates(), ...publicFirst(local)]
     const all = [...this.#mappedCandidates(), ...reflexive, ...nearby]
     const { isOverlay } = this.#options
     return all.filter(({ endpoint }) => isWorthNaming(endpoint.address, isOverlay)).slice(0, MAX_CANDIDATES)
+  }
+
+  /**
+   * Where no server answers by UDP, only STUN may be stopped: many NATs keep the port, and the address is known from TCP.
+   * It is said to be a local one, since nobody has seen it.
+   */
+  #guessedCandidates(): Candidate[] {
+    const [address, { port }] = [this.#tcpAddress, this.#sockets]
+    const isOwn = this.#prefixes.some((own) => address !== undefined && equalIp(own.address, address))
+    return address === undefined || isOwn ? [] : [{ kind: 'local', endpoint: { address, port, scopeId: 0 } }]
   }
 
   #mappedCandidates(): Candidate[] {

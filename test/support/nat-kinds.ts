@@ -43,6 +43,10 @@ export const RANDOM: NodeOptions = {
   nat: { ...HARD, ports: [1024, 65_535] },
   ports: { kind: 'random', low: 1024, high: 65_535 },
 }
+/** Linux with a firewall. */
+export const PRESERVING: NodeOptions = {
+  nat: { mapping: 'endpointIndependent', filtering: 'addressAndPortDependent', ports: 'preserved' },
+}
 /** Linux without a firewall: keeps the port, unless it has answered there itself. */
 export const ANSWERING: NodeOptions = {
   nat: {

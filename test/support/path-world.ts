@@ -88,6 +88,8 @@ export class WorldNode {
   /** Connections begun to measure how many it has left. */
   connections = 0
   isUdpBlocked = false
+  /** Its network knows STUN, and drops it. */
+  isStunDropped = false
   /** Its program does not run: nothing goes out, and what comes in is lost. */
   isAway = false
   /** To this node. */
@@ -522,7 +524,7 @@ export class PathWorld {
     const outside = node.nat?.outbound(inside, path.remote) ?? inside
     if (this.isLost(this.#datagrams) || bytes.length > this.maxBytes) return
     this.#at(RTT_MS / 2, () => {
-      const answer = this.#stun.answer(outside, path.remote, bytes)
+      const answer = node.isStunDropped ? undefined : this.#stun.answer(outside, path.remote, bytes)
       if (answer !== undefined) {
         this.#at(RTT_MS / 2, () => {
           const local = node.nat === undefined ? outside : node.nat.inbound(outside, answer.from)

@@ -156,6 +156,7 @@ describe('inputs that are almost right', () => {
         isSequential: true,
         isLost: false,
         triesTcp: true,
+        isSearching: false,
         ports: [5120, 5631],
         candidates: [
           { kind: 'local', endpoint: endpoint('192.168.1.2', 40_000) },

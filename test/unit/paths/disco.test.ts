@@ -29,6 +29,7 @@ const CALL: DiscoMessage = {
   isSequential: true,
   isLost: false,
   triesTcp: true,
+  isSearching: false,
   ports: [5120, 5631],
   candidates: [
     { kind: 'local', endpoint: endpoint('192.168.1.2', 40_000) },
@@ -129,6 +130,7 @@ describe('a disco message', () => {
       isSequential: false,
       isLost: false,
       triesTcp: false,
+      isSearching: false,
       ports: [0, 0],
       candidates: [{ kind: 'local', endpoint: endpoint('203.0.113.2', 9) }],
     })

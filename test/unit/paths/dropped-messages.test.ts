@@ -2,9 +2,10 @@
 
 import { describe, expect, it } from 'vitest'
 import { HandshakeRoute } from '../../../src/paths/handshake-route.js'
-import { STRICT } from '../../support/nat-kinds.js'
+import { PRESERVING, STRICT } from '../../support/nat-kinds.js'
 import { PathWorld, RTT_MS } from '../../support/path-world.js'
 import { seededRandom } from '../../support/seeded-random.js'
+import { endpoint } from '../../support/simulated-nat.js'
 
 describe('where data does not come through directly, and probes do', () => {
   it('a path carries data on trial, and is left for the relay within 400 ms', () => {
@@ -163,5 +164,20 @@ describe('where handshakes do not come through directly', () => {
     at(nowMs)
     expect(at(0)).toBe('passed')
     expect(drop()).toBe(5)
+  })
+})
+
+describe('where STUN alone does not come through', () => {
+  it('a NAT that keeps ports is crossed at the address that servers see by TCP', () => {
+    const world = new PathWorld(PRESERVING, STRICT)
+    const { manager } = world.a
+    world.a.isStunDropped = true
+    world.move(world.a, world.a.outsideAddress)
+    world.run(6000)
+    expect(manager.own.candidates.map(({ kind }) => kind)).toEqual(['local'])
+    const address = endpoint(world.a.outsideAddress, 1).address
+    world.turn(world.a, (effects) => manager.setTcpAddress(address, world.nowMs, effects))
+    expect(manager.own.candidates).toHaveLength(2)
+    expect(world.untilDirect(2000, [world.a, world.b])).toBeDefined()
   })
 })

@@ -102,6 +102,7 @@ describe('a call of the peer', () => {
       isSequential: false,
       isLost: true,
       triesTcp: false,
+      isSearching: false,
       candidates: [{ kind: 'reflexive', endpoint: world.b.inside }],
     })
 

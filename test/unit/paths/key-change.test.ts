@@ -25,6 +25,7 @@ const CALL: DiscoMessage = {
   isSequential: false,
   isLost: false,
   triesTcp: false,
+  isSearching: false,
   ports: [0, 0],
   candidates: [],
 }
