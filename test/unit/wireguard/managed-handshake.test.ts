@@ -3,6 +3,7 @@
 import { describe, expect, it } from 'vitest'
 import { REKEY_TIMEOUT_MS } from '../../../src/wireguard/constants.js'
 import { manage, managedPair } from '../../support/managed-pair.js'
+import { endpoint } from '../../support/simulated-nat.js'
 import { type Node, type WireRule, World } from '../../support/world.js'
 
 const RTT_MS = 20
@@ -26,6 +27,26 @@ describe('an unanswered initiation to a managed peer', () => {
     a.engine.handleCarrierUp()
     world.run(2 * RTT_MS)
     expect(b.texts).toEqual(['waiting'])
+  })
+
+  it('goes anew over the way that handshakes are given, and only they go there', () => {
+    const { world, a, b } = startLost()
+    const relayed = manage(a, b)
+    if (relayed === undefined) throw new Error('no socket')
+    // Where data goes nobody is: it is the handshake alone that comes through.
+    const nowhere = endpoint('192.0.2.99', 9)
+    a.engine.setPeerPath(b.publicKey, { ...relayed, remote: nowhere })
+    a.engine.setHandshakePath(b.publicKey, relayed)
+    world.run(2 * RTT_MS)
+    expect(world.of('response', 'b')).toHaveLength(1)
+    expect(b.texts).toEqual([])
+    a.engine.setPeerPath(b.publicKey, relayed)
+    a.send(b, 'directly')
+    world.run(RTT_MS)
+    expect(b.texts).toEqual(['directly'])
+    a.engine.setHandshakePath(b.publicKey, undefined)
+    world.run(1000)
+    expect(world.of('initiation', 'a')).toHaveLength(2)
   })
 
   it('goes anew when the path changes', () => {
