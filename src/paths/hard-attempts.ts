@@ -12,13 +12,16 @@ const DELAY_MS = 120
 /** Between two attempts, twice as long each time. */
 const FIRST_PAUSE_MS = 60_000
 const MAX_PAUSE_MS = 3_600_000
-/** A large search takes both sides: one that the other does not join is ended after so long, and is no failure. */
+/**
+ * A large search takes both sides: nothing is sent before the other has begun, and if it does not within this time, that
+ * is no failure.
+ */
 const ALONE_MS = 800
 const MAX_ALONE = 6
 /** More than a round trip: what meets in that time is proven on both sides. */
 const GRACE_MS = 600
 
-export interface HardContext extends Omit<HardSearchOptions, 'plan' | 'peerAddresses'> {
+export interface HardContext extends Omit<HardSearchOptions, 'plan' | 'peerAddresses' | 'isHeld'> {
   readonly peerEndpoints: readonly Endpoint[]
 }
 
@@ -67,6 +70,7 @@ export class HardAttempts {
   handleReady(nowMs: number): boolean {
     this.#readyMs = nowMs
     this.#isJoined = true
+    this.#search?.release(nowMs)
     if (this.#search !== undefined) return false
     if (this.#alone > 0) this.#nextMs = nowMs
     return nowMs >= this.#nextMs
@@ -84,7 +88,8 @@ export class HardAttempts {
     // The peer may have begun a moment ago.
     this.#isJoined = nowMs - this.#readyMs < ALONE_MS
     const peerAddresses = context.peerEndpoints.map(({ address }) => address)
-    this.#search = new HardSearch({ ...context, plan, peerAddresses }, nowMs)
+    const isHeld = needsRoom(plan) && !this.#isJoined
+    this.#search = new HardSearch({ ...context, plan, peerAddresses, isHeld }, nowMs)
   }
 
   /** Gives the number of probes it sent; nothing happens if none runs. */

@@ -46,6 +46,8 @@ export interface HardSearchOptions {
   readonly stunServer: Endpoint | undefined
   /** There is room for all of the plan; else a fan has to find out. */
   readonly hasRoom: boolean
+  /** It takes both sides, and the peer has not said yet that it begins: see release. */
+  readonly isHeld: boolean
   /** A sealed ping. Its answer is known by the transaction, wherever it comes from. */
   readonly ping: Uint8Array
   readonly random: RandomBytes
@@ -68,6 +70,8 @@ export class HardSearch {
   /** The next one, and when it was first asked at it. */
   #gate: { readonly at: number; askedMs: number | undefined; nextAskMs: number } | undefined
   #isDone = false
+  /** Nothing is sent before the peer has begun too. */
+  #isHeld: boolean
   #probes = 0
 
   constructor(options: HardSearchOptions, nowMs: number) {
@@ -79,6 +83,7 @@ export class HardSearch {
     this.#questions = stunServer && new ServerQuestions(stunServer, random)
     this.#endMs = nowMs + TIME_LIMIT_MS
     this.#nextStepMs = nowMs
+    this.#isHeld = options.isHeld
     this.#ports = choosePorts(plan, random)
     this.#gate = options.hasRoom ? undefined : gateAfter(0)
   }
@@ -99,9 +104,16 @@ export class HardSearch {
 
   nextDeadlineMs(): number {
     if (this.isDone) return Number.POSITIVE_INFINITY
+    if (this.#isHeld) return this.#endMs
     const isFanning = this.#fans && this.#fanned < this.#sockets.length
     if (this.#ports.length > 0 || isFanning) return this.#nextStepMs
     return Math.min(this.#endMs, this.#meeting?.nextDeadlineMs() ?? this.#endMs)
+  }
+
+  /** The peer has begun. */
+  release(nowMs: number): void {
+    if (this.#isHeld) this.#nextStepMs = nowMs
+    this.#isHeld = false
   }
 
   /** It has succeeded. */
@@ -130,6 +142,7 @@ export class HardSearch {
       this.#isDone = true
       return
     }
+    if (this.#isHeld) return
     this.#probes += this.#meeting?.handleTimeout(nowMs, effects) ?? 0
     while (this.#nextStepMs <= nowMs) {
       this.#nextStepMs += STEP_MS

@@ -18,6 +18,7 @@ function options(peer: string): HardSearchOptions {
     peerEndpoints: [remote],
     stunServer: SERVER,
     hasRoom: true,
+    isHeld: false,
     ping: new Uint8Array(100),
     random: seededRandom(7),
   }
