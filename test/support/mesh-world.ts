@@ -134,6 +134,7 @@ export class MeshWorld {
         staticKey: key,
         mtu: () => 1420,
         wallNowMs: () => this.nowMs,
+        isOverlay: () => false,
       }),
       nat: options.nat && new SimulatedNat({ ...options.nat, address: outsideAddress }, () => this.nowMs),
       activity: {
