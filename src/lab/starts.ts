@@ -20,7 +20,6 @@ const AWAY_MS = 700
 const OUTAGE_MS = 10_000
 const STREAM_S = 28
 const OFFICE_NODES = 10
-const STREAM_S = 40
 const STREAM_INTERVAL_S = 0.1
 const BEFORE_OUTAGE_MS = 3000
 
