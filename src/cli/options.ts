@@ -35,11 +35,17 @@ export function listOf(text: string | undefined): string[] {
     .filter((word) => word !== '')
 }
 
-/** Infinity if the option is not given. */
-export function megabitsOf(input: CommandInput, option: string): number {
-  const text = input.value(option)
-  if (text === undefined) return Number.POSITIVE_INFINITY
+/** Mbit/s that one node may send through a relay: about the port of a server. */
+export const DEFAULT_RATE_LIMIT = '1000'
+const BYTES_PER_MEGABIT: number = 1e6 / 8
+
+/** Of `--rate-limit`, in bytes a second; Infinity for `none`. */
+export function rateLimitOf(input: CommandInput): number {
+  const text = input.value('rate-limit') ?? DEFAULT_RATE_LIMIT
+  if (text === 'none') return Number.POSITIVE_INFINITY
   const megabits = tryParseInteger(text, 1, 1_000_000)
-  if (megabits !== undefined) return megabits
-  throw new UsageError(`--${option} cannot be "${text}"`, { hint: 'write a number of Mbit/s from 1' })
+  if (megabits !== undefined) return megabits * BYTES_PER_MEGABIT
+  throw new UsageError(`--rate-limit cannot be "${text}"`, {
+    hint: 'write a number of Mbit/s from 1, or none',
+  })
 }

@@ -43,6 +43,7 @@ const NETWORK_MEANINGS: Readonly<Record<string, string>> = {
   probeReplayed: 'calls played again',
   probeMalformed: 'probes that are not authentic',
   relayUnsent: 'messages for which no relay was connected',
+  relayRefused: 'frames of a relay that were not taken: unknown senders, junk, too many or too strange',
   relayOverflow: 'messages that gave way because a relay took them too slowly',
   probeInside: 'probes from inside an overlay, where no path may lead',
   tcpInside: 'TCP connections inside an overlay, where no path may lead',

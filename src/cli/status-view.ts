@@ -63,11 +63,13 @@ function networkRows(network: NetworkStatus): [string, string][] {
       hub === 'connected' ? `connected by ${hubDetail}` : `${hub}${hubDetail === '' ? '' : `: ${hubDetail}`}`,
     ],
   ]
-  for (const { host, port, isConnected, isHome, way, rttMs, fault } of relays) {
+  for (const { host, port, isConnected, isHome, way, rttMs, limitMbitS, overLimit, fault } of relays) {
     const reach = isConnected
       ? `connected by ${way}${rttMs === null ? '' : `, ${rttMs} ms`}`
       : `not connected: ${fault}`
-    rows.push(['relay', `${host}:${port} ${reach}${isHome ? ', home' : ''}`])
+    const limit = limitMbitS === null ? '' : ` of ${limitMbitS} Mbit/s`
+    const over = overLimit === 0 ? '' : `, ${overLimit} messages over its limit${limit} dropped`
+    rows.push(['relay', `${host}:${port} ${reach}${isHome ? ', home' : ''}${over}`])
   }
   if (seenAs.length > 0) rows.push(['seen as', list(seenAs)])
   if (waiting.length > 0) rows.push(['asks', `${list(waiting)}; see: overlay trust`])

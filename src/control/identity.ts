@@ -6,8 +6,11 @@
  */
 
 import { sign, verify } from 'node:crypto'
+import { ed25519 } from '@noble/curves/ed25519.js'
 import { concatBytes, formatBase64, tryParseBase64 } from '../base/bytes.js'
+import type { Crypto, DhPrivateKey } from '../wireguard/crypto.js'
 import { importPrivateKey, importPublicKey, publicBytesOf } from '../wireguard/curve-keys.js'
+import { keyFromBytes, type PublicKey } from '../wireguard/keys.js'
 
 export const IDENTITY_KEY_BYTES = 32
 const SIGNATURE_BYTES = 64
@@ -18,16 +21,33 @@ export interface Identity {
   readonly text: string
   /** Of 64 bytes. `label`: what is signed, so that no signature can pass for one of another kind. */
   sign(label: string, ...parts: readonly Uint8Array[]): Uint8Array
+  /** The same key as a static key of Noise sessions; peers know its public half by `sessionKeyOf`. */
+  sessionKey(crypto: Crypto): DhPrivateKey
 }
 
 /** `seed`: 32 random bytes; the secret. */
 export function identityFromSeed(seed: Uint8Array): Identity {
   const privateKey = importPrivateKey('Ed25519', seed)
   const publicKey = publicBytesOf(privateKey)
+  const sessionSecret = ed25519.utils.toMontgomerySecret(seed)
   return {
     publicKey,
     text: formatBase64(publicKey),
     sign: (label, ...parts) => new Uint8Array(sign(null, labelled(label, parts), privateKey)),
+    sessionKey: (crypto) => crypto.dhPrivateKey(sessionSecret),
+  }
+}
+
+/**
+ * The static key of sessions with the owner of an identity: the same point in the other form of the curve
+ * (RFC 7748 section 4.1), so that one pinned key is enough. Undefined if `identity` is no point of the curve.
+ */
+export function sessionKeyOf(identity: Uint8Array): PublicKey | undefined {
+  if (identity.length !== IDENTITY_KEY_BYTES) return undefined
+  try {
+    return keyFromBytes<PublicKey>(ed25519.utils.toMontgomery(identity))
+  } catch {
+    return undefined // noble throws if the bytes are no point of the curve
   }
 }
 

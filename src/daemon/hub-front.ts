@@ -16,6 +16,7 @@ import { bootNowMs, wallNowMs } from '../platform/clock.js'
 import { forbidDumps } from '../platform/dumps.js'
 import { HubDirectory } from '../relay/hub-directory.js'
 import { RelayServer } from '../relay/io/relay-server.js'
+import { nodeCrypto } from '../wireguard/crypto-node.js'
 import { failureOf } from './api-failure.js'
 import type { FrontMessage, FrontOrder, FrontPlan, FrontStatus } from './front-protocol.js'
 import { processUsage } from './process-usage.js'
@@ -72,7 +73,8 @@ class Front {
     this.#directory = new HubDirectory({ ticketKey, wallNowMs })
     this.#relay = new RelayServer(
       {
-        identity: identityFromSeed(relaySeed),
+        key: identityFromSeed(relaySeed).sessionKey(nodeCrypto),
+        crypto: nodeCrypto,
         random,
         directory: this.#directory,
         maxBytesPerS,

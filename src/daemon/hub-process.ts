@@ -237,6 +237,7 @@ class HubHost {
       nodes: this.#registry.nodeCount,
       online: this.#hub.onlineCount,
       relayClients: front?.relayClients ?? 0,
+      relayLimitMbitS: megabitsOf(this.#request.maxBytesPerS),
       pid: process.pid,
       version: programVersion(),
       memoryBytes: processUsage().memoryBytes,
@@ -314,4 +315,9 @@ function untilOf(untilS: number | undefined): string | null {
 function describeAudit(record: { atMs: number; event: string; subject: string; detail: string }): AuditEntry {
   const { atMs, ...rest } = record
   return { at: new Date(atMs).toISOString(), ...rest }
+}
+
+/** Mbit/s; null for no limit. */
+function megabitsOf(bytesPerS: number): number | null {
+  return Number.isFinite(bytesPerS) ? Math.round((bytesPerS * 8) / 1e6) : null
 }

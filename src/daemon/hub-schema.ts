@@ -33,6 +33,8 @@ export interface HubStatus {
   readonly nodes: number
   readonly online: number
   readonly relayClients: number
+  /** Mbit/s that each may send; null for no limit. */
+  readonly relayLimitMbitS: number | null
   readonly pid: number
   readonly version: string
   /** Of the hub itself, resident. */
@@ -147,6 +149,7 @@ export const hubStatus: z.ZodType<HubStatus> = z.object({
   nodes: count,
   online: count,
   relayClients: count,
+  relayLimitMbitS: count.nullable(),
   pid: count,
   version: text,
   memoryBytes: count,

@@ -41,6 +41,10 @@ export interface RelaySummary {
   /** How it got through; empty while it is not connected. */
   readonly way: string
   readonly rttMs: number | null
+  /** Mbit/s that it lets this node send; null for no limit, or while it is not connected. */
+  readonly limitMbitS: number | null
+  /** Messages that were over that limit, and dropped. */
+  readonly overLimit: number
   /** Why it is not connected; empty if it is. */
   readonly fault: string
 }
@@ -244,6 +248,8 @@ const networkStatus: z.ZodType<NetworkStatus> = z.object({
       isHome: z.boolean(),
       way: z.string(),
       rttMs: z.number().nullable(),
+      limitMbitS: count.nullable(),
+      overLimit: count,
       fault: z.string(),
     }),
   ),

@@ -13,6 +13,7 @@ import { notifyServiceManager } from '../platform/notify.js'
 import { toPlatformError } from '../platform/system-error.js'
 import { TicketDirectory } from '../relay/directory.js'
 import { RelayServer } from '../relay/io/relay-server.js'
+import { nodeCrypto } from '../wireguard/crypto-node.js'
 import { standardErrorLog } from './log-file.js'
 import { createIdentityFile, readIdentityFile } from './network/identity-file.js'
 
@@ -43,7 +44,8 @@ export async function runRelay(request: RelayRequest): Promise<void> {
   const identity = openIdentity(directory)
   const server = new RelayServer(
     {
-      identity,
+      key: identity.sessionKey(nodeCrypto),
+      crypto: nodeCrypto,
       random: (length) => new Uint8Array(randomBytes(length)),
       directory: new TicketDirectory({ hubs, allowed, wallNowMs }),
       maxBytesPerS,

@@ -180,7 +180,8 @@ export class LabNetwork {
   }
 
   async startHub(): Promise<void> {
-    const words = [process.execPath, OVERLAY, 'hub', 'start', '--state', this.#state]
+    // What a relay can carry is measured, not what it allows.
+    const words = [process.execPath, OVERLAY, 'hub', 'start', '--rate-limit', 'none', '--state', this.#state]
     await new Promise<void>((resolve, reject) => {
       const child = this.#internet.hub.start(words, (line) => {
         if (line.startsWith('the hub of')) resolve()

@@ -32,6 +32,11 @@ export class FrameReader {
     if (rest.length > 0) this.#append(rest)
   }
 
+  /** Of a frame that is not whole yet. */
+  get waitingBytes(): number {
+    return this.#filled
+  }
+
   #append(bytes: Uint8Array): void {
     const filled = this.#filled + bytes.length
     if (filled > this.#buffer.length) {

@@ -1,42 +1,44 @@
 /**
  * A relay: admits clients, then forwards between them (forwarder.ts). Sans-IO; connections are its caller's.
  *
- * Whoever connects says who it is, signs a challenge, and shows a ticket unless the relay takes anybody or
- * has a list. Until then a connection costs one small entry, has a few seconds, and gives way to newer ones
- * when there are too many, those of the busiest source first: a flood keeps out itself, and never clients.
+ * The relay proves its pinned key in a Noise handshake (noise-nk.ts), and the client signs the hash of that
+ * handshake and shows a ticket: a proof made for one session is worth nothing in another, and who listens
+ * learns no identity. Until then a connection costs one small entry, has a few seconds, and gives way to
+ * newer ones when there are too many, those of the busiest source first: a flood keeps out itself, and never
+ * clients.
  */
 
-import { formatBase64 } from '../base/bytes.js'
 import { ShareTable } from '../base/share-table.js'
 import { TokenBucket } from '../base/token-bucket.js'
-import { type Identity, isSignedBy } from '../control/identity.js'
+import { isSignedBy } from '../control/identity.js'
+import { type NoiseSession, respondNoise } from '../control/noise-nk.js'
 import type { Endpoint } from '../net/endpoint.js'
 import { type SourceKey, sourceOf } from '../net/source.js'
-import type { RandomBytes } from '../wireguard/crypto.js'
+import type { Crypto, DhPrivateKey, RandomBytes } from '../wireguard/crypto.js'
 import type { RelayDirectory } from './directory.js'
-import { type ClientId, Forwarder, type RelayCounters, type RelayEffect } from './forwarder.js'
+import { Forwarder, type ForwarderCounters } from './forwarder.js'
+import { bodyOf, encodeFrame, FRAME, type RawFrame } from './frames.js'
+import { type ClientId, type RelayEffect, RelaySession } from './relay-session.js'
 import {
-  CHALLENGE_BYTES,
-  decodeFrame,
-  encodeChallenge,
-  encodeObserved,
-  encodeRefused,
-  encodeStatus,
-  encodeWelcome,
-  type RawFrame,
+  decodeSessionFrame,
+  encodeSessionFrame,
+  MAX_SESSION_FRAME_BYTES,
   RELAY_PROOF_LABEL,
   type RelayRefusal,
-} from './frames.js'
+} from './session-frames.js'
 
 const ADMISSION_TIMEOUT_MS = 5000
 const MAX_CANDIDATES = 1024
 const MAX_CLIENTS = 60_000
 /** How often a client is told that it sends too much. */
-const STATUS_INTERVAL_MS = 1000
+const LIMITED_INTERVAL_MS = 1000
+const BITS_PER_MEGABIT = 1e6
+const FIRST_NUMBER_MASK = 0x7fff_ffff
 
 export interface RelayOptions {
-  /** The relay's own. */
-  readonly identity: Identity
+  /** The relay's own: clients know its public half. */
+  readonly key: DhPrivateKey
+  readonly crypto: Crypto
   readonly random: RandomBytes
   readonly directory: RelayDirectory
   /** Bytes a second that one client may send; Infinity for no limit. */
@@ -47,17 +49,19 @@ interface Candidate {
   readonly id: ClientId
   readonly remote: Endpoint
   readonly deadlineMs: number
-  claim: { readonly identity: Uint8Array; readonly random: Uint8Array } | undefined
+  /** Since the hello. */
+  noise: NoiseSession | undefined
 }
 
 /** What a client may send: a second's bytes at once. */
 interface Allowance {
   readonly bytes: TokenBucket
+  dropped: number
   /** When it was last told that it sends too much. */
   toldAtMs: number
 }
 
-export interface RelayTotals extends RelayCounters {
+export interface RelayTotals extends ForwarderCounters {
   readonly refused: number
   /** Did not finish in time, or gave way. */
   readonly abandoned: number
@@ -67,11 +71,10 @@ export interface RelayTotals extends RelayCounters {
 
 export class Relay {
   readonly #options: RelayOptions
-  readonly #forwarder = new Forwarder()
+  readonly #forwarder: Forwarder
   readonly #candidates = new Map<ClientId, Candidate>()
   readonly #shares = new ShareTable<SourceKey, ClientId>(MAX_CANDIDATES)
   readonly #allowances = new Map<ClientId, Allowance>()
-  readonly #identities = new Map<ClientId, string>()
   #refused = 0
   #abandoned = 0
   #rateLimited = 0
@@ -79,6 +82,7 @@ export class Relay {
 
   constructor(options: RelayOptions) {
     this.#options = options
+    this.#forwarder = new Forwarder(options.directory)
   }
 
   get clientCount(): number {
@@ -102,7 +106,7 @@ export class Relay {
   }
 
   handleConnected(id: ClientId, remote: Endpoint, nowMs: number, effects: RelayEffect[]): void {
-    this.#candidates.set(id, { id, remote, deadlineMs: nowMs + ADMISSION_TIMEOUT_MS, claim: undefined })
+    this.#candidates.set(id, { id, remote, deadlineMs: nowMs + ADMISSION_TIMEOUT_MS, noise: undefined })
     const givesWay = this.#shares.add(sourceOf(remote.address), id)
     if (givesWay !== undefined) this.#abandon(givesWay, effects)
   }
@@ -114,11 +118,10 @@ export class Relay {
     }
   }
 
-  handleClosed(id: ClientId): void {
-    this.#dropCandidate(id)
+  handleClosed(id: ClientId, effects: RelayEffect[]): void {
+    this.#forget(id)
     this.#allowances.delete(id)
-    this.#identities.delete(id)
-    this.#forwarder.remove(id)
+    this.#forwarder.remove(id, effects)
   }
 
   handleBlocked(id: ClientId): void {
@@ -129,82 +132,120 @@ export class Relay {
     this.#forwarder.handleDrained(id, isBlockedAfter)
   }
 
+  /**
+   * The directory says something else than before. `revoked`: identities (base64) that are no longer
+   * welcome; their connections are let go. Numbers of two that may not know each other any more are closed.
+   */
+  handleDirectoryChange(revoked: ReadonlySet<string>, effects: RelayEffect[]): void {
+    this.#forwarder.handleDirectoryChange(revoked, effects)
+  }
+
+  /** How long a frame of this connection may be. */
+  maxBodyBytes(id: ClientId): number {
+    return this.#forwarder.has(id) ? Number.POSITIVE_INFINITY : MAX_SESSION_FRAME_BYTES
+  }
+
   /** `frame` is changed in place. */
   handleFrame(id: ClientId, frame: RawFrame, nowMs: number, effects: RelayEffect[]): void {
     const candidate = this.#candidates.get(id)
     if (candidate !== undefined) {
-      this.#handleClaim(candidate, frame, effects)
+      this.#handleClaim(candidate, frame, nowMs, effects)
       return
     }
     this.#bytes += frame.bytes.length
     if (this.#isWithinRate(id, frame.bytes.length, nowMs, effects)) {
-      this.#forwarder.handleFrame(id, frame, effects)
-    }
+      this.#forwarder.handleFrame(id, frame, nowMs, effects)
+    } else this.#forwarder.skipFrame(id, frame)
   }
 
-  /**
-   * The directory says something else than before. `revoked`: identities (base64) that are no longer
-   * welcome; their connections are let go.
-   */
-  handleDirectoryChange(revoked: ReadonlySet<string>, effects: RelayEffect[]): void {
-    for (const [id, identity] of this.#identities)
-      if (revoked.has(identity)) effects.push({ kind: 'close', client: id })
-  }
+  // --- admission -------------------------------------------------------------------------------
 
-  #handleClaim(candidate: Candidate, raw: RawFrame, effects: RelayEffect[]): void {
-    const { id, claim, remote } = candidate
-    const { identity: own, random: randomBytes, directory } = this.#options
-    const frame = decodeFrame(raw)
-    if (frame?.kind === 'hello' && claim === undefined) {
-      const random = randomBytes(CHALLENGE_BYTES)
-      candidate.claim = { identity: frame.identity.slice(), random }
-      effects.push({ kind: 'write', client: id, bytes: encodeChallenge(random, own.publicKey) })
+  #handleClaim(candidate: Candidate, raw: RawFrame, nowMs: number, effects: RelayEffect[]): void {
+    const { id, noise } = candidate
+    const { key, crypto, random } = this.#options
+    if (noise === undefined) {
+      const kind = { crypto, random, prologue: 'overlay relay v1' } as const
+      const response = raw.type === FRAME.hello ? respondNoise(kind, key, bodyOf(raw)) : undefined
+      if (response === undefined) {
+        this.#drop(candidate, effects)
+        return
+      }
+      candidate.noise = response.session
+      effects.push({ kind: 'write', client: id, bytes: encodeFrame(FRAME.answer, response.answer) })
       return
     }
-    if (frame?.kind !== 'proof' || claim === undefined) {
-      this.#refuse(id, 'proof', effects)
+    const plain = raw.type === FRAME.sealed ? noise.open(bodyOf(raw)) : undefined
+    const proof = plain && decodeSessionFrame(plain)
+    if (proof?.kind !== 'proof') {
+      this.#drop(candidate, effects)
       return
     }
-    const { identity, random } = claim
-    const isProven = isSignedBy(identity, frame.signature, RELAY_PROOF_LABEL, random, own.publicKey)
-    if (!isProven) this.#refuse(id, 'proof', effects)
-    else if (!directory.mayEnter(identity, frame.ticket)) this.#refuse(id, 'ticket', effects)
-    else if (this.clientCount >= MAX_CLIENTS) this.#refuse(id, 'full', effects)
+    const refusal = this.#refusalOf(proof, noise.handshakeHash)
+    if (refusal === undefined) this.#admit(candidate, noise, proof.identity.slice(), { nowMs, effects })
     else {
-      this.#dropCandidate(id)
-      this.#identities.set(id, formatBase64(identity))
-      this.#forwarder.add(id, identity, effects)
-      effects.push({ kind: 'write', client: id, bytes: encodeWelcome() })
-      effects.push({ kind: 'write', client: id, bytes: encodeObserved(remote) })
+      const bytes = noise.seal(encodeSessionFrame({ kind: 'refused', reason: refusal }))
+      effects.push({ kind: 'write', client: id, bytes: encodeFrame(FRAME.sealed, bytes) })
+      this.#drop(candidate, effects)
     }
   }
 
-  #refuse(id: ClientId, reason: RelayRefusal, effects: RelayEffect[]): void {
+  #refusalOf(
+    { identity, signature, ticket }: Record<'identity' | 'signature' | 'ticket', Uint8Array>,
+    handshakeHash: Uint8Array,
+  ): RelayRefusal | undefined {
+    if (!isSignedBy(identity, signature, RELAY_PROOF_LABEL, handshakeHash)) return 'proof'
+    if (!this.#options.directory.mayEnter(identity, ticket)) return 'ticket'
+    return this.clientCount >= MAX_CLIENTS ? 'full' : undefined
+  }
+
+  #admit(
+    { id, remote }: Candidate,
+    noise: NoiseSession,
+    identity: Uint8Array,
+    { nowMs, effects }: { readonly nowMs: number; readonly effects: RelayEffect[] },
+  ): void {
+    const { random, maxBytesPerS } = this.#options
+    const [a = 0, b = 0, c = 0, d = 0] = random(4)
+    const firstNumber = ((a << 24) | (b << 16) | (c << 8) | d) & FIRST_NUMBER_MASK
+    const { maxNumbers } = this.#forwarder
+    this.#candidates.delete(id)
+    this.#shares.delete(id)
+    this.#forwarder.add(new RelaySession({ id, identity, noise, firstNumber, maxNumbers, nowMs }), effects)
+    const megabits = (maxBytesPerS * 8) / BITS_PER_MEGABIT
+    this.#forwarder.reply(id, { kind: 'welcome', megabits, observed: remote }, effects)
+  }
+
+  #drop({ id }: Candidate, effects: RelayEffect[]): void {
     this.#refused += 1
-    this.#dropCandidate(id)
-    effects.push({ kind: 'write', client: id, bytes: encodeRefused(reason) }, { kind: 'close', client: id })
+    this.#forget(id)
+    effects.push({ kind: 'close', client: id })
   }
 
   #abandon(id: ClientId, effects: RelayEffect[]): void {
     this.#abandoned += 1
-    this.#dropCandidate(id)
+    this.#forget(id)
     effects.push({ kind: 'close', client: id })
   }
 
-  #dropCandidate(id: ClientId): void {
+  /** A candidate that is none any more, and did not become a client. */
+  #forget(id: ClientId): void {
+    this.#candidates.get(id)?.noise?.wipe()
     this.#candidates.delete(id)
     this.#shares.delete(id)
   }
 
+  // --- rate ------------------------------------------------------------------------------------
+
   #isWithinRate(id: ClientId, bytes: number, nowMs: number, effects: RelayEffect[]): boolean {
-    if (this.#options.maxBytesPerS === Number.POSITIVE_INFINITY) return true
+    const { maxBytesPerS } = this.#options
+    if (maxBytesPerS === Number.POSITIVE_INFINITY || !this.#forwarder.has(id)) return true
     const allowance = this.#allowances.get(id) ?? this.#allow(id, nowMs)
     if (allowance.bytes.tryTake(bytes, nowMs)) return true
     this.#rateLimited += 1
-    if (nowMs - allowance.toldAtMs >= STATUS_INTERVAL_MS) {
+    allowance.dropped += 1
+    if (nowMs - allowance.toldAtMs >= LIMITED_INTERVAL_MS) {
       allowance.toldAtMs = nowMs
-      const delayMs = Math.ceil(allowance.bytes.waitMs(bytes))
-      effects.push({ kind: 'write', client: id, bytes: encodeStatus('rateLimited', delayMs) })
+      this.#forwarder.reply(id, { kind: 'limited', dropped: allowance.dropped }, effects)
     }
     return false
   }
@@ -212,7 +253,7 @@ export class Relay {
   #allow(id: ClientId, nowMs: number): Allowance {
     const { maxBytesPerS } = this.#options
     const bytes = new TokenBucket({ tokensPerS: maxBytesPerS, burst: maxBytesPerS }, nowMs)
-    const allowance: Allowance = { bytes, toldAtMs: Number.NEGATIVE_INFINITY }
+    const allowance: Allowance = { bytes, dropped: 0, toldAtMs: Number.NEGATIVE_INFINITY }
     this.#allowances.set(id, allowance)
     return allowance
   }

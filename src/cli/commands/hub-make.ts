@@ -5,7 +5,7 @@ import { UsageError } from '../../base/errors.js'
 import { tryParseInteger } from '../../config/values.js'
 import type { Command } from '../command.js'
 import { hubCommandOf, hubPathsOf, requireHubStopped } from '../hub-client.js'
-import { listOf, megabitsOf, portOf, rangeOf } from '../options.js'
+import { DEFAULT_RATE_LIMIT, listOf, portOf, rangeOf, rateLimitOf } from '../options.js'
 import { printJson, printLine, printNote } from '../output.js'
 import { FRONT_COMMAND } from './hub-front.js'
 
@@ -57,7 +57,10 @@ export const start: Command = {
   positionals: '',
   about: 'run the hub, until it is ended',
   options: {
-    'rate-limit': { about: 'Mbit/s that a node may send through the relay', value: 'none' },
+    'rate-limit': {
+      about: 'Mbit/s that a node may send through the relay, or none',
+      value: DEFAULT_RATE_LIMIT,
+    },
   },
   examples: [['sudo overlay hub start', 'for service managers: configs/overlay-hub.service']],
   async run(input) {
@@ -67,7 +70,7 @@ export const start: Command = {
     await runHub({
       paths: await hubPathsOf(input),
       isVerbose: input.output.isVerbose,
-      maxBytesPerS: megabitsOf(input, 'rate-limit') * (1e6 / 8),
+      maxBytesPerS: rateLimitOf(input),
       frontCommand: FRONT_COMMAND,
       onReady: (ready) => {
         if (input.output.isJson) printLine(JSON.stringify(ready))

@@ -34,7 +34,7 @@ function formatHubStatus(answer: HubStatus): string {
     ],
     [
       'relay',
-      `${answer.relayClients} connected, ${answer.counters['relay.forwarded'] ?? 0} frames forwarded`,
+      `${answer.relayClients} connected, ${answer.counters['relay.forwarded'] ?? 0} frames forwarded; ${limitOf(answer)}`,
     ],
     ['relay key', answer.relayKey],
     ...(answer.keyChangeUntil === null
@@ -54,10 +54,17 @@ function formatHubStatus(answer: HubStatus): string {
   if (answer.needsConsent) rows.push(['consent', 'two nodes reach each other when both have said yes'])
   const odd = Object.entries(answer.counters).filter(
     ([name, value]) =>
-      value > 0 && /malformed|refused|turnedAway|crowdedOut|dropped|rateLimited|ignored|overflow/.test(name),
+      value > 0 &&
+      /malformed|refused|turnedAway|crowdedOut|dropped|[lL]imited|ignored|overflow|notAllowed|junk|unknownNumber/.test(
+        name,
+      ),
   )
   if (odd.length > 0) rows.push(['refused', odd.map(([name, value]) => `${name} ${value}`).join(', ')])
   return rows.map(([label, value]) => `${label.padEnd(11)}${value}`).join('\n')
+}
+
+function limitOf({ relayLimitMbitS }: HubStatus): string {
+  return relayLimitMbitS === null ? 'no limit of rate' : `each may send ${relayLimitMbitS} Mbit/s`
 }
 
 function formatProcess({ pid, memoryBytes, cpuS, restarts }: HubProcess): string {

@@ -3,7 +3,7 @@
 import { resolve } from 'node:path'
 import { UsageError } from '../../base/errors.js'
 import type { Command } from '../command.js'
-import { listOf, megabitsOf, portOf } from '../options.js'
+import { DEFAULT_RATE_LIMIT, listOf, portOf, rateLimitOf } from '../options.js'
 import { printLine } from '../output.js'
 
 const DEFAULT_PORT = 443
@@ -16,7 +16,7 @@ export const relay: Command = {
     port: { about: 'TCP port; on the UDP port of that number it answers STUN', value: `${DEFAULT_PORT}` },
     hub: { about: 'relay keys of hubs whose nodes may use it, with commas', value: 'none' },
     allow: { about: 'identities that may use it without a hub, with commas', value: 'none' },
-    'rate-limit': { about: 'Mbit/s that a node may send', value: 'none' },
+    'rate-limit': { about: 'Mbit/s that a node may send, or none', value: DEFAULT_RATE_LIMIT },
     state: { about: 'directory of its key', value: '/var/lib/overlay-relay' },
   },
   examples: [['sudo overlay relay --hub KEY', 'KEY: “relay key” of overlay hub status']],
@@ -35,7 +35,7 @@ export const relay: Command = {
       port: portOf(input, 'port', DEFAULT_PORT),
       hubs: keys(hubs),
       allowed: keys(allowed),
-      maxBytesPerS: megabitsOf(input, 'rate-limit') * (1e6 / 8),
+      maxBytesPerS: rateLimitOf(input),
       isVerbose: input.output.isVerbose,
       onReady: ({ key, port }) => {
         if (input.output.isJson) printLine(JSON.stringify({ key, port }))

@@ -52,7 +52,7 @@ export class FrameCarrier {
     }
     const node = nodeAt(remote.address)
     if (node === undefined) return
-    const to = { identity: node.identityKey, relayRtts: node.relayRtts }
+    const to = { identity: node.identity, relayRtts: node.relayRtts }
     // What came by the hub is answered there: the peer may be on no relay yet, as who sends it is on none.
     if (isControl && remote.port === HUB_PORT && this.#signal(node, frame)) return
     if (relays.send(frame, to, segmentBytes, isControl) || !isControl) return

@@ -286,6 +286,7 @@ export class Membership {
       probeInside: inside,
       relayUnsent: this.#relays.unsent,
       relayOverflow: this.#relays.dropped,
+      relayRefused: this.#relays.refused,
       tcpUnproven: this.#driver.tcp.counters.unproven,
       tcpOverflow: this.#driver.tcp.counters.dropped,
       tcpInside: this.#driver.tcp.counters.inside,

@@ -19,7 +19,11 @@ export function createNetworkStatus(status: MembershipStatus): NetworkStatus {
       .filter(({ kind }) => kind === 'reflexive')
       .map(({ endpoint }) => formatEndpoint(endpoint)),
     mappingLifetimeS: own.lifetimeMs === undefined ? null : Math.floor(own.lifetimeMs / 1000),
-    relays: status.relays.map(({ key: _key, rttMs, ...relay }) => ({ ...relay, rttMs: round(rttMs) })),
+    relays: status.relays.map(({ key: _key, rttMs, megabits = Number.POSITIVE_INFINITY, ...relay }) => ({
+      ...relay,
+      rttMs: round(rttMs),
+      limitMbitS: Number.isFinite(megabits) ? megabits : null,
+    })),
     stun: status.stun.map(formatHostEndpoint),
     faults: [
       ...(status.clock === '' ? [] : [`${status.clock}; ${CLOCK_HINT}`]),

@@ -3,6 +3,7 @@
  * one is adopted by a link, and what came to it before counts from then on.
  */
 
+import { randomBytes } from 'node:crypto'
 import type { Socket } from 'node:net'
 import { WebSocket } from 'ws'
 import type { Identity } from '../../control/identity.js'
@@ -12,11 +13,13 @@ import type { AddressCheck } from '../../platform/checked-lookup.js'
 import { dial, givenUp } from '../../platform/dial.js'
 import { type ByteStream, streamOfSocket, streamOfWebSocket } from '../../relay/io/byte-stream.js'
 import { RelayClient, type RelayClientEffect } from '../../relay/relay-client.js'
+import { nodeCrypto } from '../../wireguard/crypto-node.js'
+import type { PublicKey } from '../../wireguard/keys.js'
 
 /** Which relay, and who wants in. */
 export interface RelayAccess {
   readonly endpoint: HostEndpoint
-  readonly relayKey: Uint8Array
+  readonly relayKey: PublicKey
   readonly identity: Identity
   readonly ticket: () => Uint8Array
   readonly nowMs: () => number
@@ -85,7 +88,13 @@ export class RelayConnection {
 
   constructor(access: RelayAccess, stream: ByteStream, isProxied: boolean) {
     const { identity, relayKey, ticket, nowMs } = access
-    this.client = new RelayClient({ identity, relayKey, ticket: ticket() })
+    this.client = new RelayClient({
+      identity,
+      relayKey,
+      ticket: ticket(),
+      crypto: nodeCrypto,
+      random: (length) => new Uint8Array(randomBytes(length)),
+    })
     this.stream = stream
     this.isProxied = isProxied
     this.#nowMs = nowMs
@@ -93,7 +102,10 @@ export class RelayConnection {
       onBytes: (bytes) => this.#turn((effects) => this.client.handleBytes(bytes, this.#nowMs(), effects)),
       onDrain: () => this.#handlers?.onDrain(),
       onClosed: () => {
-        this.#onFailed(new Error('the connection was closed'))
+        const isProven = this.client.isUsable
+        this.#onFailed(
+          new Error(isProven ? 'the connection was closed' : 'it ended before the relay proved its key'),
+        )
         this.#handlers?.onClosed()
       },
     })
@@ -118,11 +130,15 @@ export class RelayConnection {
     })
   }
 
-  /** It has won: whatever comes is the link's. Gives what came before. */
+  /**
+   * It has won: this node says who it is, and whatever comes is the link's. Those that lose a race never say
+   * it, so that the relay does not take one of them for the node. Gives the link's first effects.
+   */
   adopt(handlers: ConnectionHandlers): readonly RelayClientEffect[] {
     this.#handlers = handlers
     const early = this.#early
     this.#early = []
+    this.client.prove(early)
     return early
   }
 

@@ -10,8 +10,8 @@ import type { HttpProxy } from '../../net/http-proxy.js'
 import { equalIp, type IpAddress } from '../../net/ip.js'
 import { smooth } from '../../paths/known-paths.js'
 import type { ByteStream } from '../../relay/io/byte-stream.js'
-import { Outbox } from '../../relay/outbox.js'
 import type { RelayClient, RelayClientEffect } from '../../relay/relay-client.js'
+import type { RelayInboxCounters } from '../../relay/relay-inbox.js'
 import type { WakeUp } from '../engine.js'
 import { createWakeUp } from '../wake-up.js'
 import { type Attempt, race, wasAnswered } from './race.js'
@@ -25,10 +25,10 @@ const MAX_PAUSE_MS = 5000
 export interface RelayLinkOptions extends RelayAccess {
   readonly proxy: HttpProxy | undefined
   readonly log: Logger
-  /** `messages`: the receiver's to keep and change. */
-  readonly onMessages: (identity: Uint8Array, segmentBytes: number, messages: Uint8Array) => void
+  /** `identity`: base64. `messages`: the receiver's to keep and change. */
+  readonly onMessages: (identity: string, segmentBytes: number, messages: Uint8Array) => void
   /** The peer is not connected to this relay. */
-  readonly onPeerGone: (identity: Uint8Array) => void
+  readonly onPeerGone: (identity: string) => void
   /** As whom the relay sees this node; not told where a proxy stands between. */
   readonly onObserved: (endpoint: Endpoint) => void
   /** The relay was in doubt, and has answered: nothing was lost. */
@@ -45,17 +45,19 @@ export class RelayLink {
   readonly #wakeUp: WakeUp
   /** Attempts that run. */
   #dialling = new AbortController()
-  readonly #outbox = new Outbox()
   #client: RelayClient | undefined
   #stream: ByteStream | undefined
-  #isFull = false
   #isWelcome = false
   #isProxied = false
   #dropped = 0
+  #refused = 0
+  #limited = 0
   /** How it got through; empty while there is no connection. */
   way = ''
   /** Of the last few pings. */
   rttMs: number | undefined
+  /** Mbit/s that the relay lets this node send, Infinity for no limit; undefined while there is no connection. */
+  megabits: number | undefined
   /** Why the last connection ended, or could not be made. */
   fault = ''
 
@@ -93,20 +95,30 @@ export class RelayLink {
     return this.#redial.nextDialMs
   }
 
+  /** Messages that the relay dropped for being over its limit. */
+  get overLimit(): number {
+    return this.#limited + (this.#client?.overLimit ?? 0)
+  }
+
+  /** Frames of the relay that were not taken: see RelayInboxCounters. */
+  get refused(): number {
+    return this.#refused + sumOf(this.#client?.counters)
+  }
+
   start(): void {
     this.#redial.start(this.#options.nowMs())
     this.#followOrders()
   }
 
   /** `frame`: messages behind FRAME_HEADROOM_BYTES; handed over. False if nothing can be sent now. */
-  send(frame: Uint8Array, identity: Uint8Array, segmentBytes: number, isControl: boolean): boolean {
-    const to = { identity, segmentBytes }
-    const bytes = this.#client?.encode(frame, FRAME_HEADROOM_BYTES, to, this.#options.nowMs())
-    if (bytes === undefined || this.#stream === undefined) return false
+  send(frame: Uint8Array, identity: string, segmentBytes: number, isControl: boolean): boolean {
+    const effects: RelayClientEffect[] = []
+    const messages = { identity, frame, headroom: FRAME_HEADROOM_BYTES, segmentBytes, isControl }
+    const dropped = this.#client?.send(messages, this.#options.nowMs(), effects)
+    if (dropped === undefined) return false
     this.#redial.sent(this.#options.nowMs())
-    if (this.#isFull) this.#dropped += this.#outbox.push(bytes, isControl)
-    else this.#isFull = !this.#stream.write(bytes)
-    this.#arm()
+    this.#dropped += dropped
+    this.#carryOut(effects)
     return true
   }
 
@@ -214,7 +226,6 @@ export class RelayLink {
     this.#isProxied = isProxied
     this.#client = client
     this.#stream = stream
-    this.#isFull = false
     this.fault = ''
     this.#arm()
     this.#options.onState()
@@ -238,10 +249,11 @@ export class RelayLink {
     for (const effect of effects) {
       switch (effect.kind) {
         case 'write':
-          this.#isFull = this.#stream?.write(effect.bytes) === false || this.#isFull
+          if (this.#stream?.write(effect.bytes) === false) this.#client?.handleBlocked()
           break
         case 'welcome':
           this.#isWelcome = true
+          this.megabits = effect.megabits
           onWelcome()
           break
         case 'messages':
@@ -255,8 +267,8 @@ export class RelayLink {
           this.#redial.rttMs = this.rttMs
           onState()
           break
-        case 'rateLimited':
-          log.info('relay.rate_limited', { delayMs: effect.delayMs })
+        case 'limited':
+          log.info('relay.rate_limited', { dropped: effect.dropped })
           break
         case 'failed':
           if (effect.reason !== 'silent') this.#redial.refused(this.#options.nowMs(), undefined)
@@ -274,12 +286,7 @@ export class RelayLink {
   }
 
   #handleDrain(): void {
-    this.#isFull = false
-    for (let next = this.#outbox.shift(); next !== undefined; next = this.#outbox.shift()) {
-      if (this.#stream?.write(next) !== false) continue
-      this.#isFull = true
-      return
-    }
+    this.#client?.handleDrained(this.#options.nowMs(), (bytes) => this.#stream?.write(bytes) === false)
   }
 
   #turn(input: (client: RelayClient, effects: RelayClientEffect[]) => void): void {
@@ -307,8 +314,11 @@ export class RelayLink {
 
   #release(): void {
     const stream = this.#stream
+    this.#refused = this.refused
+    this.#limited = this.overLimit
     this.#client = undefined
     this.#stream = undefined
+    this.megabits = undefined
     stream?.close()
   }
 
@@ -320,4 +330,8 @@ export class RelayLink {
     this.#options.log.info('relay.broken', { relay: formatHostEndpoint(this.#options.endpoint), reason })
     this.#options.onState()
   }
+}
+
+function sumOf(counters: RelayInboxCounters | undefined): number {
+  return Object.values(counters ?? {}).reduce((sum, count) => sum + count, 0)
 }

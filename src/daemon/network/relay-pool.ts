@@ -3,9 +3,9 @@
  * they are is told to others by the hub, so that each finds the shortest way to its peers.
  */
 
-import { equalBytes, formatBase64, formatHex, tryParseBase64 } from '../../base/bytes.js'
+import { equalBytes, tryParseBase64 } from '../../base/bytes.js'
 import type { Logger } from '../../base/log.js'
-import { type Identity, tryParseIdentity } from '../../control/identity.js'
+import { type Identity, sessionKeyOf, tryParseIdentity } from '../../control/identity.js'
 import type { RelayInfo, RelayRtts } from '../../control/messages.js'
 import type { Endpoint } from '../../net/endpoint.js'
 import type { HttpProxy } from '../../net/http-proxy.js'
@@ -14,6 +14,7 @@ import type { AddressCheck } from '../../platform/checked-lookup.js'
 import { HeldFrames } from '../../relay/held-frames.js'
 import { LatencyReport } from '../../relay/latency-report.js'
 import { chooseLinks, orderRelays, type RelayWay } from '../../relay/relay-choice.js'
+import type { PublicKey } from '../../wireguard/keys.js'
 import type { WakeUp } from '../engine.js'
 import { createWakeUp } from '../wake-up.js'
 import { describeFault } from './redial.js'
@@ -58,11 +59,15 @@ export interface RelayStatus {
   readonly isHome: boolean
   readonly way: string
   readonly rttMs: number | undefined
+  /** See RelayLink. */
+  readonly megabits: number | undefined
+  readonly overLimit: number
   readonly fault: string
 }
 
 interface Receiver {
-  readonly identity: Uint8Array
+  /** Base64. */
+  readonly identity: string
   readonly relayRtts: RelayRtts
 }
 
@@ -130,6 +135,11 @@ export class RelayPool {
     return [...this.#members.values()].reduce((sum, { link }) => sum + link.dropped, 0)
   }
 
+  /** Frames of relays that were not taken: unknown senders, junk, too many, or what no relay says. */
+  get refused(): number {
+    return [...this.#members.values()].reduce((sum, { link }) => sum + link.refused, 0)
+  }
+
   /** All that is to be told, whatever was told before. */
   takeLatencies(): RelayRtts {
     const rtts = this.#report.takeAll()
@@ -144,6 +154,8 @@ export class RelayPool {
       isHome: info.key === this.#report.home,
       way: link.way,
       rttMs: link.rttMs,
+      megabits: link.megabits,
+      overLimit: link.overLimit,
       fault: describeFault(link.fault, link.retryAtMs, this.#options.nowMs()),
     }))
   }
@@ -169,7 +181,7 @@ export class RelayPool {
       // What is sent all the same is kept as it is now: a link writes into it.
       const copy = ways.length === 0 ? frame : frame.slice()
       const held = { frame: copy, to, segmentBytes, link: ways.find(({ isGone }) => !isGone)?.link }
-      this.#held.hold(formatHex(to.identity), held, frame.length, this.#options.nowMs())
+      this.#held.hold(to.identity, held, frame.length, this.#options.nowMs())
     }
     for (const { link } of ways) if (link.send(frame, to.identity, segmentBytes, isControl)) return true
     for (const { link } of this.#members.values()) link.want()
@@ -202,8 +214,7 @@ export class RelayPool {
   }
 
   /** The shortest way first; those that do not know the peer last. */
-  #inOrder({ identity, relayRtts }: Receiver): readonly Way[] {
-    const peer = formatHex(identity)
+  #inOrder({ identity: peer, relayRtts }: Receiver): readonly Way[] {
     const nowMs = this.#options.nowMs()
     const ways: Way[] = []
     for (const { info, link } of this.#members.values()) {
@@ -231,7 +242,7 @@ export class RelayPool {
       this.#members.delete(id)
     }
     for (const [id, info] of this.#relays) {
-      const relayKey = tryParseIdentity(info.key)
+      const relayKey = sessionKeyOf(tryParseIdentity(info.key) ?? new Uint8Array(0))
       if (!wanted.has(id) || this.#members.has(id) || relayKey === undefined) continue
       const link = this.#createLink(info, relayKey)
       this.#members.set(id, { info, link })
@@ -240,7 +251,7 @@ export class RelayPool {
     this.#handleState()
   }
 
-  #createLink(info: RelayInfo, relayKey: Uint8Array): RelayLink {
+  #createLink(info: RelayInfo, relayKey: PublicKey): RelayLink {
     const { identity, proxy, isAllowed, log, nowMs, onMessages, onObserved } = this.#options
     const link = new RelayLink({
       endpoint: { host: info.host, port: info.port },
@@ -252,14 +263,14 @@ export class RelayPool {
       log,
       nowMs,
       onMessages: (sender, segmentBytes, messages) => {
-        onMessages(formatBase64(sender), segmentBytes, messages)
-        this.#handleHeard(info, formatHex(sender))
+        onMessages(sender, segmentBytes, messages)
+        this.#handleHeard(info, sender)
       },
       onObserved,
       onPeerGone: (peer) => {
         if (this.#gone.size > MAX_GONE) this.#gone.clear()
-        this.#gone.set(`${info.key} ${formatHex(peer)}`, nowMs() + GONE_MS)
-        this.#held.handleRefused(formatHex(peer), nowMs())
+        this.#gone.set(`${info.key} ${peer}`, nowMs() + GONE_MS)
+        this.#held.handleRefused(peer, nowMs())
       },
       onCertain: () => this.#held.remove((held) => held.link === link),
       onWelcome: () => {

@@ -13,7 +13,7 @@ import { isDisco } from '../../paths/disco.js'
 import type { IsOverlay } from '../../paths/finder-types.js'
 import type { PeerId } from '../../paths/path-manager.js'
 import { FrameReader } from '../../relay/frame-reader.js'
-import { decodeFrame, frameDirectInPlace, type RawFrame } from '../../relay/frames.js'
+import { decodeDirect, frameDirectInPlace, type RawFrame } from '../../relay/frames.js'
 import {
   type ByteStream,
   remoteEndpointOf,
@@ -52,7 +52,7 @@ interface Link {
   readonly number: number
   readonly remote: Endpoint
   readonly stream: ByteStream
-  readonly outbox: Outbox
+  readonly outbox: Outbox<Uint8Array>
   isFull: boolean
   /** Whose it is, once it is proven. */
   owner: PublicKey | undefined
@@ -204,9 +204,9 @@ export class TcpLinks {
 
   #handleFrame(link: Link, raw: RawFrame): void {
     if (this.#links.get(link.number) !== link) return
-    const frame = decodeFrame(raw)
+    const frame = decodeDirect(raw)
     const isWelcome =
-      frame?.kind === 'direct' &&
+      frame !== undefined &&
       (link.owner !== undefined || (isDisco(frame.messages) && frame.messages.length <= frame.segmentBytes))
     if (isWelcome) this.#options.onMessages(link.number, frame.segmentBytes, frame.messages)
     else this.#reject(link)

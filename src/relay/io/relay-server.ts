@@ -1,9 +1,9 @@
 /** Drives a Relay over real connections. Listening is done by src/hub/io/front-door.ts. */
 
 import type { Endpoint } from '../../net/endpoint.js'
-import type { ClientId, RelayEffect } from '../forwarder.js'
 import { FrameReader } from '../frame-reader.js'
 import { Relay, type RelayOptions, type RelayTotals } from '../relay.js'
+import type { ClientId, RelayEffect } from '../relay-session.js'
 import type { ByteStream } from './byte-stream.js'
 
 const SWEEP_INTERVAL_MS = 500
@@ -43,13 +43,16 @@ export class RelayServer {
         const effects: RelayEffect[] = []
         reader.push(chunk, (frame) => this.#relay.handleFrame(id, frame, this.#nowMs(), effects))
         this.#carryOut(effects)
+        if (reader.waitingBytes > this.#relay.maxBodyBytes(id)) stream.abort()
       },
       onDrain: () => {
         stream.batch(() => this.#relay.handleDrained(id, (bytes) => !stream.write(bytes)))
       },
       onClosed: () => {
         this.#streams.delete(id)
-        this.#relay.handleClosed(id)
+        const effects: RelayEffect[] = []
+        this.#relay.handleClosed(id, effects)
+        this.#carryOut(effects)
       },
     })
     const effects: RelayEffect[] = []

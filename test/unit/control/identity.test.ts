@@ -1,12 +1,18 @@
 import { describe, expect, it } from 'vitest'
 import { equalBytes, formatBase64 } from '../../../src/base/bytes.js'
 import { addressOf, networkPrefix4, networkPrefix6 } from '../../../src/control/addresses.js'
-import { identityFromSeed, isSignedBy, tryParseIdentity } from '../../../src/control/identity.js'
+import {
+  identityFromSeed,
+  isSignedBy,
+  sessionKeyOf,
+  tryParseIdentity,
+} from '../../../src/control/identity.js'
 import { createTicket, tryOpenTicket } from '../../../src/control/ticket.js'
 import { signTunnelKey, verifyTunnelKey } from '../../../src/control/tunnel-key.js'
 import { formatIp } from '../../../src/net/ip.js'
 import { formatPrefix, prefixContains } from '../../../src/net/prefix.js'
 import { nobleCrypto } from '../../../src/wireguard/crypto-noble.js'
+import { nodeCrypto } from '../../../src/wireguard/crypto-node.js'
 import { keyFromBytes, type PublicKey } from '../../../src/wireguard/keys.js'
 import { countingBytes, hex } from '../../support/hex.js'
 
@@ -22,6 +28,18 @@ describe('an identity', () => {
     const key = hex('d75a980182b10ab7d54bfed3c964073a 0ee172f3daa62325af021a68f707511a')
     expect(identityFromSeed(seed).publicKey).toEqual(key)
     expect(tryParseIdentity(identityFromSeed(seed).text)).toEqual(key)
+  })
+
+  it('is a session key too, whose public half anybody can tell', () => {
+    for (const crypto of [nobleCrypto, nodeCrypto]) {
+      const own = ALICE.sessionKey(crypto)
+      expect(sessionKeyOf(ALICE.publicKey)).toEqual(own.publicKey)
+      expect(own.sharedSecret(BOB.sessionKey(crypto).publicKey)).toEqual(
+        BOB.sessionKey(crypto).sharedSecret(own.publicKey),
+      )
+    }
+    expect(sessionKeyOf(new Uint8Array(31))).toBeUndefined()
+    expect(sessionKeyOf(new Uint8Array(32).fill(0xff))).toBeUndefined()
   })
 
   it('signs under a label, for that label and those bytes only', () => {

@@ -9,8 +9,10 @@ import { createCertificate } from '../../../src/hub/io/certificate.js'
 import { FrontDoor } from '../../../src/hub/io/front-door.js'
 import { bootNowMs, wallNowMs } from '../../../src/platform/clock.js'
 import { RelayServer } from '../../../src/relay/io/relay-server.js'
+import { nodeCrypto } from '../../../src/wireguard/crypto-node.js'
 import { countingBytes } from '../../support/hex.js'
 import { until } from '../../support/lab.js'
+import { dataMessage, initiation } from '../../support/relay-world.js'
 
 const HOST = '127.0.0.1'
 const LIVING = 4
@@ -23,7 +25,13 @@ async function startRelay(number: number, port = 0): Promise<RelayInfo & { stop:
   const identity = identityFromSeed(countingBytes(32, number))
   const random = (length: number): Uint8Array => new Uint8Array(randomBytes(length))
   const directory = { mayEnter: () => true, mayTalk: () => true }
-  const options = { identity, random, directory, maxBytesPerS: 1e9 }
+  const options = {
+    key: identity.sessionKey(nodeCrypto),
+    crypto: nodeCrypto,
+    random,
+    directory,
+    maxBytesPerS: 1e9,
+  }
   const server = new RelayServer(options, bootNowMs)
   const door = await FrontDoor.open({
     host: HOST,
@@ -43,8 +51,8 @@ async function startRelay(number: number, port = 0): Promise<RelayInfo & { stop:
 function createPool(
   number: number,
   of: readonly RelayInfo[] = relays,
-): { pool: RelayPool; heard: string[]; told: RelayRtts[] } {
-  const heard: string[] = []
+): { pool: RelayPool; heard: Uint8Array[]; told: RelayRtts[] } {
+  const heard: Uint8Array[] = []
   const told: RelayRtts[] = []
   const pool = new RelayPool({
     identity: identityFromSeed(countingBytes(32, number)),
@@ -52,7 +60,7 @@ function createPool(
     isAllowed: () => Promise.resolve(true),
     log: createLogger({ level: 'error', write: () => undefined, wallNowMs }),
     nowMs: bootNowMs,
-    onMessages: (_sender, _segmentBytes, messages) => heard.push(new TextDecoder().decode(messages)),
+    onMessages: (_sender, _segmentBytes, messages) => heard.push(messages.slice()),
     onObserved: () => undefined,
     onUp: () => undefined,
     onLost: () => undefined,
@@ -63,8 +71,7 @@ function createPool(
   return { pool, heard, told }
 }
 
-function frameOf(text: string): Uint8Array {
-  const bytes = new TextEncoder().encode(text)
+function frameOf(bytes: Uint8Array): Uint8Array {
   const frame = new Uint8Array(FRAME_HEADROOM_BYTES + bytes.length)
   frame.set(bytes, FRAME_HEADROOM_BYTES)
   return frame
@@ -94,12 +101,12 @@ it('of more relays than links, those that live are connected to, told of, and le
     expect(pool.status().filter(({ isHome }) => isHome)).toHaveLength(1)
   }
   const to = {
-    identity: identityFromSeed(countingBytes(32, 2)).publicKey,
+    identity: identityFromSeed(countingBytes(32, 2)).text,
     relayRtts: b.pool.takeLatencies(),
   }
-  expect(a.pool.send(frameOf('hello'), to, 5, true)).toBe(true)
+  expect(a.pool.send(frameOf(initiation(7)), to, 148, true)).toBe(true)
   await until('it has arrived', () => b.heard.length > 0)
-  expect(b.heard).toEqual(['hello'])
+  expect(b.heard).toEqual([initiation(7)])
 })
 
 it('keeps the newest data while its only relay is away, and delivers it once, when the peer is back too', async () => {
@@ -112,14 +119,14 @@ it('keeps the newest data while its only relay is away, and delivers it once, wh
   await until('both know that it is gone', () =>
     [a, b].every(({ pool }) => pool.status()[0]?.isConnected === false),
   )
-  const to = { identity: identityFromSeed(countingBytes(32, 4)).publicKey, relayRtts: {} }
-  expect(a.pool.send(frameOf('first'), to, 5, false)).toBe(false)
-  expect(a.pool.send(frameOf('again'), to, 5, false)).toBe(false)
+  const to = { identity: identityFromSeed(countingBytes(32, 4)).text, relayRtts: {} }
+  expect(a.pool.send(frameOf(dataMessage(1)), to, 64, false)).toBe(false)
+  expect(a.pool.send(frameOf(dataMessage(2)), to, 64, false)).toBe(false)
   await startRelay(80, only.port)
   await until('both are let in again', areIn)
-  const back = { identity: identityFromSeed(countingBytes(32, 3)).publicKey, relayRtts: {} }
-  expect(b.pool.send(frameOf('I am back'), back, 9, true)).toBe(true)
+  const back = { identity: identityFromSeed(countingBytes(32, 3)).text, relayRtts: {} }
+  expect(b.pool.send(frameOf(initiation(3)), back, 148, true)).toBe(true)
   await until('it has arrived', () => b.heard.length > 1)
-  expect(b.heard).toEqual(['first', 'again'])
+  expect(b.heard).toEqual([dataMessage(1), dataMessage(2)])
   expect(a.pool.unsent).toBe(0)
 })

@@ -1,175 +1,108 @@
 import { beforeEach, describe, expect, it } from 'vitest'
-import { identityFromSeed } from '../../../src/control/identity.js'
+import { concatBytes } from '../../../src/base/bytes.js'
 import { createTicket } from '../../../src/control/ticket.js'
 import { TicketDirectory } from '../../../src/relay/directory.js'
-import type { RelayEffect } from '../../../src/relay/forwarder.js'
-import { FrameReader } from '../../../src/relay/frame-reader.js'
-import {
-  decodeFrame,
-  encodeHello,
-  encodeObserved,
-  encodeProof,
-  type RelayFrame,
-} from '../../../src/relay/frames.js'
-import { Relay } from '../../../src/relay/relay.js'
-import { RelayClient, type RelayClientEffect } from '../../../src/relay/relay-client.js'
+import type { RelayEffect } from '../../../src/relay/relay-session.js'
+import { nodeCrypto } from '../../../src/wireguard/crypto-node.js'
 import { countingBytes, hex } from '../../support/hex.js'
-import { seededRandom } from '../../support/seeded-random.js'
-import { endpoint } from '../../support/simulated-nat.js'
+import {
+  dataMessage,
+  identityOf,
+  initiation,
+  OPEN_DIRECTORY,
+  REMOTE,
+  RelayWorld,
+} from '../../support/relay-world.js'
 
-const RELAY = identityFromSeed(countingBytes(32, 60))
-const HUB = identityFromSeed(countingBytes(32, 61))
-const ALICE = identityFromSeed(countingBytes(32, 1))
-const BOB = identityFromSeed(countingBytes(32, 2))
-const REMOTE = endpoint('203.0.113.7', 4444)
-const HEADROOM = 64
-const MESSAGE = hex('04000000 a1a2a3a4 b1b2b3b4')
-
-/** A relay and its clients, joined by streams that lose nothing. */
+const [ALICE, BOB, CAROL, HUB] = [1, 2, 3, 61].map(identityOf) as [
+  ReturnType<typeof identityOf>,
+  ReturnType<typeof identityOf>,
+  ReturnType<typeof identityOf>,
+  ReturnType<typeof identityOf>,
+]
 const TERMS = { issuedAtS: 10, epoch: 1 }
+const TICKETS = new TicketDirectory({ hubs: [HUB.publicKey], allowed: [], wallNowMs: () => 0 })
 
-class World {
-  nowMs = 1000
-  readonly relay: Relay
-  readonly clients = new Map<number, RelayClient>()
-  readonly seen = new Map<number, RelayClientEffect[]>()
-  readonly closed = new Set<number>()
-  readonly #readers = new Map<number, FrameReader>()
-
-  constructor(maxBytesPerS = Number.POSITIVE_INFINITY) {
-    this.relay = new Relay({
-      identity: RELAY,
-      random: seededRandom(3),
-      directory: new TicketDirectory({ hubs: [HUB.publicKey], allowed: [], wallNowMs: () => 0 }),
-      maxBytesPerS,
-    })
-  }
-
-  connect(
-    id: number,
-    identity = ALICE,
-    ticket = createTicket(HUB, identity.publicKey, TERMS),
-    key = RELAY.publicKey,
-  ): void {
-    this.clients.set(id, new RelayClient({ identity, relayKey: key, ticket }))
-    this.#readers.set(id, new FrameReader())
-    this.seen.set(id, [])
-    const effects: RelayEffect[] = []
-    this.relay.handleConnected(id, REMOTE, this.nowMs, effects)
-    this.#carryOut(effects)
-    this.turn(id, (client, list) => client.start(this.nowMs, list))
-  }
-
-  turn(id: number, input: (client: RelayClient, effects: RelayClientEffect[]) => void): void {
-    const client = this.clients.get(id)
-    if (client === undefined) return
-    const list: RelayClientEffect[] = []
-    input(client, list)
-    for (const effect of list) {
-      if (effect.kind === 'write') this.toRelay(id, effect.bytes)
-      else
-        this.seen
-          .get(id)
-          ?.push(
-            effect.kind === 'messages'
-              ? { ...effect, identity: effect.identity.slice(), messages: effect.messages.slice() }
-              : effect,
-          )
-    }
-  }
-
-  toRelay(id: number, bytes: Uint8Array): void {
-    const effects: RelayEffect[] = []
-    this.#readers.get(id)?.push(bytes, (frame) => this.relay.handleFrame(id, frame, this.nowMs, effects))
-    this.#carryOut(effects)
-  }
-
-  send(from: number, to: Uint8Array, messages: Uint8Array, segmentBytes: number): void {
-    const frame = new Uint8Array(HEADROOM + messages.length)
-    frame.set(messages, HEADROOM)
-    const bytes = this.clients.get(from)?.encode(frame, HEADROOM, { identity: to, segmentBytes }, this.nowMs)
-    if (bytes !== undefined) this.toRelay(from, bytes)
-  }
-
-  kinds(id: number): string[] {
-    return (this.seen.get(id) ?? []).map(({ kind }) => kind)
-  }
-
-  #carryOut(effects: readonly RelayEffect[]): void {
-    for (const effect of effects) {
-      if (effect.kind === 'write') {
-        const bytes = effect.bytes.slice()
-        this.turn(effect.client, (client, list) => client.handleBytes(bytes, this.nowMs, list))
-      } else {
-        this.closed.add(effect.client)
-        this.relay.handleClosed(effect.client)
-      }
-    }
-  }
-}
-
-let world: World
+let world: RelayWorld
 beforeEach(() => {
-  world = new World()
+  world = new RelayWorld()
 })
 
 describe('admission', () => {
   it('is for who proves an identity and has a ticket for it', () => {
-    world.connect(1)
+    world = new RelayWorld(TICKETS, 125e6)
+    world.connect(1, ALICE, { ticket: createTicket(HUB, ALICE.publicKey, TERMS) })
     expect(world.kinds(1).sort()).toEqual(['observed', 'rtt', 'usable', 'welcome'])
     expect(world.seen.get(1)).toContainEqual({ kind: 'observed', endpoint: REMOTE })
+    expect(world.seen.get(1)).toContainEqual({ kind: 'welcome', megabits: 1000 })
     expect(world.relay.clientCount).toBe(1)
   })
 
-  it('tells a client once where it is seen, whatever a relay says later', () => {
-    world.connect(1)
-    const again = encodeObserved(endpoint('203.0.113.8', 1))
-    world.turn(1, (client, list) => client.handleBytes(again, world.nowMs, list))
-    expect(world.kinds(1).filter((kind) => kind === 'observed')).toHaveLength(1)
-  })
-
   it('is refused with a reason', () => {
-    world.connect(1, ALICE, createTicket(HUB, BOB.publicKey, TERMS))
-    world.connect(2, ALICE, new Uint8Array(0))
+    world = new RelayWorld(TICKETS)
+    world.connect(1, ALICE, { ticket: createTicket(HUB, BOB.publicKey, TERMS) })
+    world.connect(2, ALICE)
     for (const id of [1, 2]) expect(world.seen.get(id)).toContainEqual({ kind: 'failed', reason: 'ticket' })
-    const effects: RelayEffect[] = []
-    world.relay.handleConnected(3, REMOTE, 0, effects)
-    world.toRelay(3, new Uint8Array(0))
     expect(world.closed).toEqual(new Set([1, 2]))
     expect(world.relay.totals().refused).toBe(2)
   })
 
-  it('cannot be had with the proof of another', () => {
-    const answers: RelayFrame[] = []
-    const relay = new Relay({
-      identity: RELAY,
-      random: seededRandom(1),
-      directory: { mayEnter: () => true, mayTalk: () => true },
-      maxBytesPerS: 1e9,
-    })
-    const effects: RelayEffect[] = []
-    const say = (bytes: Uint8Array): void => {
-      new FrameReader().push(bytes, (frame) => relay.handleFrame(1, frame, 0, effects))
-      for (const effect of effects.splice(0)) {
-        const frame =
-          effect.kind === 'write'
-            ? decodeFrame({ type: effect.bytes[0] as number, bytes: effect.bytes })
-            : undefined
-        if (frame !== undefined) answers.push(frame)
-      }
+  it('tells nobody on the way who the client is, nor whom it writes to', () => {
+    world.connect(1, ALICE)
+    world.connect(2, BOB)
+    world.send(1, BOB, dataMessage(7))
+    world.send(1, BOB, initiation(8))
+    expect(world.received(2)).toEqual([
+      [ALICE.text, 7],
+      [ALICE.text, 8],
+    ])
+    for (const { toRelay, toClient } of world.wires.values()) {
+      const all = Buffer.concat([...toRelay, ...toClient])
+      for (const { publicKey } of [ALICE, BOB]) expect(all.includes(Buffer.from(publicKey))).toBe(false)
+      expect(all.includes(Buffer.from(initiation(8).subarray(4)))).toBe(false)
     }
-    relay.handleConnected(1, REMOTE, 0, effects)
-    say(encodeHello(ALICE.publicKey))
-    say(
-      encodeProof(BOB.sign('overlay relay proof v1', countingBytes(32), RELAY.publicKey), new Uint8Array(0)),
-    )
-    expect(answers.map(({ kind }) => kind)).toEqual(['challenge', 'refused'])
-    expect(relay.clientCount).toBe(0)
   })
 
-  it('is not sought from a relay with another key', () => {
-    world.connect(1, ALICE, new Uint8Array(0), HUB.publicKey)
-    expect(world.seen.get(1)).toEqual([{ kind: 'failed', reason: 'wrongRelay' }])
+  it('is not sought from a relay that does not hold the key, and no identity is said to it', () => {
+    world.connect(1, ALICE, { relayKey: nodeCrypto.dhPrivateKey(countingBytes(32, 99)).publicKey })
+    expect(world.kinds(1)).toEqual([])
+    expect(world.closed).toEqual(new Set([1]))
+    expect(world.wires.get(1)?.toRelay.map(({ length }) => length)).toEqual([51])
+  })
+
+  it('ends with an answer that was made for another handshake', () => {
+    world.connect(1, ALICE)
+    const answer = world.wires.get(1)?.toClient[0]
+    world.block(2)
+    world.connect(2, BOB)
+    world.toClient(2, answer ?? new Uint8Array(0))
+    expect(world.seen.get(2)).toEqual([{ kind: 'failed', reason: 'wrongRelay' }])
+  })
+
+  it('is refused silently to whoever does not know the key, or says something else first', () => {
+    const firsts = [hex('09 0030').subarray(0, 3), hex('01 0004 00000001'), hex('0f 0010 00')]
+    for (const [i, first] of firsts.entries()) {
+      const id = 10 + i
+      world.accept(id)
+      const length = ((first[1] as number) << 8) | (first[2] as number)
+      world.toRelay(id, concatBytes(first, new Uint8Array(length - first.length + 3)))
+      expect(world.wires.get(id)?.toClient).toEqual([])
+    }
+    expect(world.closed).toEqual(new Set([10, 11, 12]))
+    expect(world.relay.totals().refused).toBe(3)
+  })
+
+  it('cannot be had by playing a session again', () => {
+    world.connect(1, ALICE)
+    world.connect(2, BOB)
+    world.send(1, BOB, dataMessage(7))
+    world.send(1, BOB, initiation(8))
+    const recorded = [...(world.wires.get(1)?.toRelay ?? [])]
+    world.accept(3)
+    for (const bytes of recorded) world.toRelay(3, bytes)
+    expect(world.closed).toEqual(new Set([3]))
+    expect(world.relay.clientCount).toBe(2)
+    expect(world.received(2)).toHaveLength(2)
   })
 
   it('ends for who is silent, or one of too many', () => {
@@ -191,78 +124,201 @@ describe('admission', () => {
     ])
   })
 
-  it('ends when the hub says so', () => {
-    world.connect(1)
-    const effects: RelayEffect[] = []
-    world.relay.handleDirectoryChange(new Set([ALICE.text, BOB.text]), effects)
-    expect(effects).toEqual([{ kind: 'close', client: 1 }])
+  it('of an identity ends its older connection, which hears why; nobody else notices', () => {
+    world.connect(1, ALICE)
+    world.connect(2, BOB)
+    world.send(1, BOB, dataMessage(1))
+    world.connect(3, BOB)
+    expect(world.seen.get(2)?.at(-1)).toEqual({ kind: 'failed', reason: 'replaced' })
+    expect(world.closed).toEqual(new Set([2]))
+    world.send(1, BOB, dataMessage(2))
+    expect(world.received(3)).toEqual([[ALICE.text, 2]])
+    expect(world.kinds(1)).not.toContain('peerGone')
   })
 })
 
 describe('forwarding', () => {
   beforeEach(() => {
-    world.connect(1)
+    world.connect(1, ALICE)
     world.connect(2, BOB)
   })
 
   it('brings messages, alone and in trains, with who sent them', () => {
-    world.send(1, BOB.publicKey, MESSAGE, MESSAGE.length)
-    const train = new Uint8Array(3 * 100 + 50).fill(4)
-    world.send(1, BOB.publicKey, train, 100)
-    const messages = world.seen.get(2)?.filter(({ kind }) => kind === 'messages')
-    expect(messages).toEqual([
-      { kind: 'messages', identity: ALICE.publicKey, segmentBytes: MESSAGE.length, messages: MESSAGE },
-      { kind: 'messages', identity: ALICE.publicKey, segmentBytes: 100, messages: train },
+    const train = concatBytes(dataMessage(1, 100), dataMessage(2, 100), dataMessage(3, 50))
+    world.send(1, BOB, dataMessage(9))
+    world.send(1, BOB, train, 100)
+    world.send(2, ALICE, initiation(4))
+    expect(world.seen.get(2)?.filter(({ kind }) => kind === 'messages')).toEqual([
+      { kind: 'messages', identity: ALICE.text, segmentBytes: 64, messages: dataMessage(9) },
+      { kind: 'messages', identity: ALICE.text, segmentBytes: 100, messages: train },
     ])
+    expect(world.received(1)).toEqual([[BOB.text, 4]])
+    expect(world.relay.totals().forwarded).toBe(3)
   })
 
-  it('tells who is not here', () => {
-    world.send(1, HUB.publicKey, MESSAGE, MESSAGE.length)
-    expect(world.seen.get(1)?.at(-1)).toEqual({ kind: 'peerGone', identity: HUB.publicKey })
+  it('tells who is not here, in no more bytes than it was asked with', () => {
+    const before = world.wires.get(1)?.toClient.length ?? 0
+    const asked = world.wires.get(1)?.toRelay.length ?? 0
+    world.send(1, CAROL, dataMessage(1))
+    expect(world.seen.get(1)?.at(-1)).toEqual({ kind: 'peerGone', identity: CAROL.text })
+    const size = (list: Uint8Array[] = []): number => list.reduce((sum, { length }) => sum + length, 0)
+    const answers = world.wires.get(1)?.toClient.slice(before)
+    expect(answers).toHaveLength(1)
+    expect(size(answers)).toBeLessThan(size(world.wires.get(1)?.toRelay.slice(asked)))
+    expect(world.relay.totals()).toMatchObject({ notHere: 1, unknownNumber: 1 })
   })
 
-  it('is limited by rate, and says so once a second', () => {
-    world = new World(1000)
-    world.connect(1)
-    world.connect(2, BOB)
-    for (let i = 0; i < 20; i++) world.send(1, BOB.publicKey, new Uint8Array(200).fill(4), 200)
-    expect(world.kinds(2).filter((kind) => kind === 'messages')).toHaveLength(4)
-    expect(world.kinds(1).filter((kind) => kind === 'rateLimited')).toHaveLength(1)
-    expect(world.relay.totals().rateLimited).toBeGreaterThan(10)
-    world.nowMs += 1000
-    world.send(1, BOB.publicKey, new Uint8Array(200).fill(4), 200)
-    expect(world.kinds(2).filter((kind) => kind === 'messages')).toHaveLength(5)
+  it('goes on when the recipient has come again, and ends when it left', () => {
+    world.send(1, BOB, dataMessage(1))
+    world.close(2)
+    world.connect(3, BOB)
+    world.send(1, BOB, dataMessage(2))
+    expect(world.received(3)).toEqual([[ALICE.text, 2]])
+    world.close(3)
+    world.send(1, BOB, dataMessage(3))
+    expect(world.seen.get(1)?.at(-1)).toEqual({ kind: 'peerGone', identity: BOB.text })
+  })
+
+  it('keeps what a slow client cannot take, control ahead of data, and serves others meanwhile', () => {
+    world.connect(3, CAROL)
+    world.block(2)
+    for (const message of [dataMessage(1), dataMessage(2), initiation(3)]) world.send(1, BOB, message)
+    world.send(1, CAROL, dataMessage(4))
+    expect(world.received(3)).toEqual([[ALICE.text, 4]])
+    world.drain(2)
+    expect(world.received(2).map(([, mark]) => mark)).toEqual([3, 1, 2])
+    world.send(1, BOB, dataMessage(5))
+    expect(world.received(2).at(-1)).toEqual([ALICE.text, 5])
+  })
+
+  it('stops writing when the buffer is full again', () => {
+    world.send(1, BOB, dataMessage(0))
+    world.block(2)
+    for (let i = 1; i <= 3; i++) world.send(1, BOB, dataMessage(i))
+    world.drain(2, 1)
+    expect(world.received(2).map(([, mark]) => mark)).toEqual([0, 1])
+    world.drain(2)
+    expect(world.received(2).map(([, mark]) => mark)).toEqual([0, 1, 2, 3])
+  })
+
+  it('shares a slow client between its senders, and lets none of them fill the queue', () => {
+    world.connect(3, CAROL)
+    world.block(2)
+    const sent = 1000
+    for (let i = 0; i < sent; i++) world.send(1, BOB, dataMessage(1, 1400))
+    world.send(3, BOB, dataMessage(3))
+    world.drain(2)
+    const marks = world.received(2).map(([, mark]) => mark)
+    expect(marks.indexOf(3)).toBeLessThan(15)
+    expect(marks.length + world.relay.totals().overflow).toBe(sent + 1)
+    expect(marks.length).toBeLessThan(200)
+  })
+
+  it('names a sender before its first message, and seals nothing that gives way', () => {
+    world.block(2)
+    for (let i = 0; i < 2000; i++) world.send(1, BOB, initiation(1))
+    world.drain(2)
+    expect(world.kinds(2)).not.toContain('failed')
+    expect(world.received(2).length).toBeGreaterThan(100)
+    world.send(1, BOB, initiation(2))
+    expect(world.received(2).at(-1)).toEqual([ALICE.text, 2])
   })
 })
 
-describe('a client', () => {
-  it('sends nothing before it is admitted', () => {
-    const client = new RelayClient({ identity: ALICE, relayKey: RELAY.publicKey, ticket: new Uint8Array(0) })
-    client.start(0, [])
-    expect(
-      client.encode(new Uint8Array(100), HEADROOM, { identity: BOB.publicKey, segmentBytes: 36 }, 0),
-    ).toBeUndefined()
-    expect(client.nextDeadlineMs()).toBe(5000)
-    const effects: RelayClientEffect[] = []
-    client.handleTimeout(5000, effects)
-    expect(effects).toEqual([{ kind: 'failed', reason: 'silent' }])
-    expect(client.nextDeadlineMs()).toBe(Number.POSITIVE_INFINITY)
+describe('who may speak with whom', () => {
+  const allowed = new Set<string>()
+  const directory = {
+    ...OPEN_DIRECTORY,
+    mayTalk: (one: string, other: string) => allowed.has(`${one} ${other}`) || allowed.has(`${other} ${one}`),
+  }
+
+  beforeEach(() => {
+    allowed.clear()
+    allowed.add(`${ALICE.text} ${BOB.text}`)
+    world = new RelayWorld(directory)
+    world.connect(1, ALICE)
+    world.connect(2, BOB)
+    world.connect(3, CAROL)
   })
 
-  it('notices a dead relay within seconds of sending, and of being asked', () => {
-    world.connect(1)
+  it('is asked of the directory: of two that may not, nothing is forwarded', () => {
+    for (let i = 0; i < 100; i++) world.send(3, BOB, dataMessage(1, 1400))
+    world.send(3, BOB, initiation(1))
+    expect(world.received(2)).toEqual([])
+    expect(world.kinds(3)).toContain('peerGone')
+    expect(world.relay.totals()).toMatchObject({ forwarded: 0, notAllowed: 2 })
+    world.send(1, BOB, dataMessage(2))
+    expect(world.received(2)).toEqual([[ALICE.text, 2]])
+  })
+
+  it('does not tell whether somebody is here whom the client may not know', () => {
+    world.send(3, BOB, dataMessage(1))
+    world.close(2)
+    const before = world.seen.get(3)?.at(-1)
+    world.nowMs += 1000
+    world.send(3, BOB, dataMessage(1))
+    expect(world.seen.get(3)?.at(-1)).toEqual(before)
+    expect(world.relay.totals().notHere).toBe(0)
+  })
+
+  it('changes for numbers that are open, and for what waits', () => {
+    world.send(1, BOB, dataMessage(1))
+    world.block(2)
+    world.send(1, BOB, dataMessage(2))
+    allowed.clear()
+    world.change()
+    world.drain(2)
+    expect(world.received(2)).toEqual([[ALICE.text, 1]])
+    expect(world.seen.get(1)?.at(-1)).toEqual({ kind: 'peerGone', identity: BOB.text })
+    world.nowMs += 1000
+    world.send(1, BOB, dataMessage(3))
+    expect(world.received(2)).toHaveLength(1)
+    allowed.add(`${ALICE.text} ${BOB.text}`)
+    world.nowMs += 1000
+    world.send(1, BOB, dataMessage(4))
+    expect(world.received(2).at(-1)).toEqual([ALICE.text, 4])
+  })
+
+  it('ends at once for who is revoked, in both directions', () => {
+    world.send(1, BOB, dataMessage(1))
+    world.change([ALICE.text])
+    expect(world.seen.get(1)?.at(-1)).toEqual({ kind: 'failed', reason: 'revoked' })
+    const frames = world.wires.get(1)?.toRelay.slice(-1) ?? []
+    for (const bytes of frames) world.toRelay(1, bytes)
+    expect(world.received(2)).toHaveLength(1)
+    world.send(2, ALICE, dataMessage(2))
+    expect(world.seen.get(2)?.at(-1)).toEqual({ kind: 'peerGone', identity: ALICE.text })
+  })
+})
+
+describe('the rate of a client', () => {
+  it('is limited, and it is told once a second how much was dropped', () => {
+    world = new RelayWorld(OPEN_DIRECTORY, 125_000)
+    world.connect(1, ALICE)
     world.connect(2, BOB)
-    const client = world.clients.get(1)
-    if (client === undefined) throw new Error('no client')
-    world.send(1, BOB.publicKey, MESSAGE, MESSAGE.length)
-    expect(client.nextDeadlineMs()).toBe(world.nowMs + 1000)
-    const effects: RelayClientEffect[] = []
-    client.handleTimeout(world.nowMs + 1000, effects)
-    expect(effects.map(({ kind }) => kind)).toEqual(['write'])
-    client.handleTimeout(world.nowMs + 2500, effects)
-    expect(effects.at(-1)).toEqual({ kind: 'failed', reason: 'silent' })
-    const other = world.clients.get(2)
-    other?.probe(world.nowMs, effects)
-    expect(other?.nextDeadlineMs()).toBe(world.nowMs + 1500)
+    for (let i = 0; i < 20; i++) world.send(1, BOB, dataMessage(i, 20_000))
+    expect(world.received(2).length).toBe(6)
+    expect(world.kinds(1).filter((kind) => kind === 'limited')).toHaveLength(1)
+    expect(world.relay.totals().rateLimited).toBe(14)
+    world.nowMs += 1000
+    for (let i = 0; i < 20; i++) world.send(1, BOB, dataMessage(i, 20_000))
+    expect(world.received(2).length).toBe(12)
+    expect(world.clients.get(1)?.overLimit).toBe(15)
+  })
+
+  it('holds for what is sealed too, and neither ends the session nor loses a peer', () => {
+    world = new RelayWorld(OPEN_DIRECTORY, 125_000)
+    world.connect(1, ALICE)
+    world.connect(2, BOB)
+    world.connect(3, CAROL)
+    for (let i = 0; i < 10; i++) world.send(1, BOB, dataMessage(i, 20_000))
+    for (let i = 0; i < 100; i++) world.send(1, CAROL, initiation(i))
+    const lost = world.relay.totals().rateLimited
+    expect(lost).toBeGreaterThan(50)
+    world.nowMs += 1000
+    world.send(1, CAROL, initiation(101))
+    world.send(1, CAROL, initiation(102))
+    expect(world.received(3).at(-1)).toEqual([ALICE.text, 102])
+    expect(world.relay.clientCount).toBe(3)
   })
 })
