@@ -39,8 +39,10 @@ export async function askHub<T>(input: CommandInput, question: HubQuestion<T>): 
   try {
     return await callApi({ ...question, socket: paths.socket, timeoutMs: TIMEOUT_MS })
   } catch (error) {
-    if (!(error instanceof AppError) || error.code !== ERROR_CODES.notRunning) throw error
-    const hint = `start it: ${await hubCommandOf(input)} start`
+    if (!(error instanceof AppError)) throw error
+    const command = await hubCommandOf(input)
+    if (error.code !== ERROR_CODES.notRunning) throw forCommand(error, command)
+    const hint = `start it: ${command} start`
     throw new AppError(ERROR_CODES.notRunning, `no hub runs in ${paths.directory}`, { hint, cause: error })
   }
 }
@@ -57,4 +59,11 @@ export async function requireHubStopped(input: CommandInput): Promise<void> {
   throw new AppError(ERROR_CODES.alreadyRunning, `the hub in ${directory} runs already`, {
     hint: `end it first: kill ${running.pid}`,
   })
+}
+
+/** The hub does not know how it was asked: what is to be typed next is for the same hub. */
+function forCommand(error: AppError, command: string): AppError {
+  const { code, message, hint } = error
+  if (hint.includes('--state')) return error
+  return new AppError(code, message, { hint: hint.replaceAll('overlay hub ', `${command} `), cause: error })
 }
