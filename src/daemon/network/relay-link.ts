@@ -227,9 +227,8 @@ export class RelayLink {
     this.#client = client
     this.#stream = stream
     this.fault = ''
-    this.#arm()
-    this.#options.onState()
     this.#carryOut(early)
+    this.#options.onState()
   }
 
   #stopDialling(): void {
@@ -246,10 +245,14 @@ export class RelayLink {
 
   #carryOut(effects: readonly RelayClientEffect[]): void {
     const { onMessages, onPeerGone, onObserved, onWelcome, onState, log } = this.#options
+    // Sealed frames leave in the order of their counters: before what is told below makes anybody send.
+    for (const effect of effects) {
+      if (effect.kind !== 'write') continue
+      if (this.#stream?.write(effect.bytes) === false) this.#client?.handleBlocked()
+    }
     for (const effect of effects) {
       switch (effect.kind) {
         case 'write':
-          if (this.#stream?.write(effect.bytes) === false) this.#client?.handleBlocked()
           break
         case 'welcome':
           this.#isWelcome = true
