@@ -8,6 +8,7 @@
  * | consent | it says yes to another node, or takes that back; where the network asks for it |
  * | ping | from time to time |
  * | leave | it goes for good |
+ * | relay, heard | of relays: see directory.ts |
  *
  * | hub → node | when |
  * | welcome | answers hello: the network, its own place in it, relays, STUN servers |
@@ -25,6 +26,7 @@ import { z } from 'zod'
 import { DNS_LABEL } from '../net/dns-label.js'
 import type { HostEndpoint } from '../net/endpoint.js'
 import { tryParsePrefix } from '../net/prefix.js'
+import { type RelayHello, type RelayMessage, type RelayReport, relayHello, relayReport } from './directory.js'
 import { tryParseIdentity } from './identity.js'
 import type { SignedTunnelKey } from './tunnel-key.js'
 
@@ -124,6 +126,8 @@ export type NodeMessage =
   | ConsentMessage
   | { readonly type: 'ping' }
   | { readonly type: 'leave' }
+  | RelayHello
+  | RelayReport
 
 /** Proven by the session alone: who speaks in it is known. */
 export interface ConsentMessage {
@@ -292,10 +296,25 @@ export const nodeMessage: z.ZodType<NodeMessage> = z.discriminatedUnion('type', 
   z.object({ type: z.literal('consent'), identity: key, isGiven: z.boolean() }),
   z.object({ type: z.literal('ping') }),
   z.object({ type: z.literal('leave') }),
+  relayHello,
+  relayReport,
 ])
 
 const ticket = z.string().max(400)
 const place = { network: name, prefix4, prefix6, name, v4: address, v6: address }
+
+const refused = z.object({
+  type: z.literal('refused'),
+  code: z.enum(REFUSAL_CODES),
+  message: z.string().max(500),
+  hint: z.string().max(500),
+  retryAfterS: z.number().int().min(0).max(MAX_RETRY_AFTER_S).optional(),
+  removedAtS: z.number().int().min(0).optional(),
+  nowS: z.number().int().min(0).optional(),
+})
+
+/** As relays hear it, too. */
+export const refusalMessage: z.ZodType<Refusal> = refused
 
 export const hubMessage: z.ZodType<HubMessage> = z.discriminatedUnion('type', [
   z.object({
@@ -324,15 +343,7 @@ export const hubMessage: z.ZodType<HubMessage> = z.discriminatedUnion('type', [
   z.object({ type: z.literal('ticket'), ticket }),
   z.object({ type: z.literal('hubKey'), key, untilS: z.number().int().min(0) }),
   z.object({ type: z.literal('pong') }),
-  z.object({
-    type: z.literal('refused'),
-    code: z.enum(REFUSAL_CODES),
-    message: z.string().max(500),
-    hint: z.string().max(500),
-    retryAfterS: z.number().int().min(0).max(MAX_RETRY_AFTER_S).optional(),
-    removedAtS: z.number().int().min(0).optional(),
-    nowS: z.number().int().min(0).optional(),
-  }),
+  refused,
 ])
 
 function isPrefix(text: string, family: 4 | 6, leastBits: number): boolean {
@@ -343,7 +354,7 @@ function isPrefix(text: string, family: 4 | 6, leastBits: number): boolean {
 /** Label of the proof in a hello. */
 export const PROOF_LABEL = 'overlay control proof v1'
 
-export function encodeMessage(message: NodeMessage | HubMessage): Uint8Array {
+export function encodeMessage(message: NodeMessage | HubMessage | RelayMessage): Uint8Array {
   return new TextEncoder().encode(JSON.stringify(message))
 }
 

@@ -22,11 +22,13 @@ import { forbidDumps } from '../platform/dumps.js'
 import { notifyServiceManager } from '../platform/notify.js'
 import { programVersion } from '../platform/version.js'
 import { nodeCrypto } from '../wireguard/crypto-node.js'
+import { formatKeyBase64 } from '../wireguard/keys.js'
 import { type Route, startApiServer } from './api-server.js'
 import { FrontProcess } from './front-process.js'
 import type { FrontPlan, FrontStatus } from './front-protocol.js'
 import { checked, HubAdmin } from './hub-admin.js'
 import { HubKeyring } from './hub-keyring.js'
+import { HubRelays } from './hub-relays.js'
 import { type AuditEntry, type HubStatus, type KeyChange, rotateOrder } from './hub-schema.js'
 import { type HubPaths, type HubSettings, hubCommand, readHubSettings } from './hub-state.js'
 import { standardErrorLog } from './log-file.js'
@@ -100,6 +102,7 @@ class HubHost {
   readonly #registry: Registry
   readonly #hub: Hub
   readonly #control: ControlServer
+  readonly #relays: HubRelays
   #channels: ChannelListener | undefined
   #front: FrontProcess | undefined
   readonly #timers: NodeJS.Timeout[] = []
@@ -108,6 +111,7 @@ class HubHost {
     this.#request = request
     this.#parts = parts
     const { settings, keyring, store } = parts
+    this.#relays = new HubRelays(request.paths, settings, bootNowMs)
     this.#registry = new Registry({
       ...registryOptions(store),
       onStoreFailure: (failure) => this.#logStore(failure),
@@ -120,7 +124,7 @@ class HubHost {
       command: hubCommand(request.paths),
       relays: () => [
         { key: identityFromSeed(keyring.secrets.relaySeed).text, host, port },
-        ...settings.relays,
+        ...this.#relays.all,
       ],
       // Two addresses tell more about a NAT than two ports of one.
       stun:
@@ -192,7 +196,7 @@ class HubHost {
     const until = new Date((keyring.overlapUntilS ?? 0) * 1000).toISOString()
     this.#registry.note('', 'hub.keys_changed', `the keys before count until ${until}`)
     setTimeout(() => this.#front?.restart(), FRONT_RESTART_MS).unref()
-    return { relayKey: keyring.secrets.identity.text, until }
+    return { hubKey: formatKeyBase64(keyring.secrets.session.publicKey), until }
   }
 
   #retireKeys(): void {
@@ -232,7 +236,8 @@ class HubHost {
       address: settings.address,
       port: settings.port,
       stunPort: settings.stunPort,
-      relayKey: this.#parts.keyring.secrets.identity.text,
+      hubKey: formatKeyBase64(this.#parts.keyring.secrets.session.publicKey),
+      relays: this.#relays.describe(this.#hub),
       keyChangeUntil: untilOf(this.#parts.keyring.overlapUntilS),
       nodes: this.#registry.nodeCount,
       online: this.#hub.onlineCount,
@@ -292,6 +297,7 @@ class HubHost {
     return new Map<string, Route>([
       ['GET /v1/hub', async () => await this.status()],
       ...admin.routes(),
+      ...this.#relays.routes(this.#hub, (change) => this.#control.carryOut(change)),
       ['GET /v1/audit', () => this.#registry.audit(AUDIT_ENTRIES).map(describeAudit)],
       ['POST /v1/keys/rotate', (body) => this.#rotateKeys(body)],
     ])

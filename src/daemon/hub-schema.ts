@@ -12,9 +12,12 @@
  * | POST /v1/nodes/rename | { node, name } | HubNode |
  * | POST /v1/nodes/tag | { node, add, remove } | HubNode |
  * | POST /v1/keys/rotate | { overlapS } | KeyChange |
+ * | GET /v1/relays | | HubRelay[] |
+ * | POST /v1/relays/add, /remove | { host, port, key } | HubRelay[] |
  */
 
 import { z } from 'zod'
+import type { RelayInfo } from '../control/messages.js'
 
 export interface HubStatus {
   readonly network: string
@@ -24,8 +27,9 @@ export interface HubStatus {
   readonly address: string
   readonly port: number
   readonly stunPort: number
-  /** Base64: of its own relay, and of the tickets that other relays of the network check. */
-  readonly relayKey: string
+  /** Base64: proves the hub to nodes and relays. */
+  readonly hubKey: string
+  readonly relays: readonly HubRelay[]
   /** RFC 3339: the keys before count until then; null if no change is under way. */
   readonly keyChangeUntil: string | null
   readonly needsApproval: boolean
@@ -66,6 +70,18 @@ export interface HubProcess {
   readonly cpuS: number
   /** How often it had to be started again. */
   readonly restarts: number
+}
+
+/** A relay besides the hub's own. */
+export interface HubRelay {
+  readonly key: string
+  readonly host: string
+  readonly port: number
+  readonly isConnected: boolean
+  /** It has heard of every change. */
+  readonly isCurrent: boolean
+  /** Null if it is not connected. */
+  readonly heardAgoS: number | null
 }
 
 export interface HubNode {
@@ -126,14 +142,30 @@ export interface TagOrder {
 }
 
 export interface KeyChange {
-  /** Of the tickets that other relays check. */
-  readonly relayKey: string
+  /** Base64: proves the hub to nodes and relays. */
+  readonly hubKey: string
   /** RFC 3339: the keys before count until then. */
   readonly until: string
 }
 
 const count = z.number().min(0)
 const text = z.string().max(4096)
+
+const hubRelay: z.ZodType<HubRelay> = z.object({
+  key: text,
+  host: text,
+  port: count,
+  isConnected: z.boolean(),
+  isCurrent: z.boolean(),
+  heardAgoS: count.nullable(),
+})
+export const hubRelays: z.ZodType<readonly HubRelay[]> = z.array(hubRelay)
+
+export const relayOrder: z.ZodType<RelayInfo> = z.object({
+  key: z.string().length(44),
+  host: z.string().min(1).max(253),
+  port: z.number().int().min(1).max(65535),
+})
 
 export const hubStatus: z.ZodType<HubStatus> = z.object({
   network: text,
@@ -142,7 +174,8 @@ export const hubStatus: z.ZodType<HubStatus> = z.object({
   address: text,
   port: count,
   stunPort: count,
-  relayKey: text,
+  hubKey: text,
+  relays: z.array(hubRelay),
   keyChangeUntil: text.nullable(),
   needsApproval: z.boolean(),
   needsConsent: z.boolean(),
@@ -220,4 +253,4 @@ export const rotateOrder: z.ZodType<{ readonly overlapS: number }> = z.object({
     .min(1)
     .max(90 * 86_400),
 })
-export const keyChange: z.ZodType<KeyChange> = z.object({ relayKey: text, until: text })
+export const keyChange: z.ZodType<KeyChange> = z.object({ hubKey: text, until: text })

@@ -150,6 +150,12 @@ export function tryParseHubSettings(text: string): HubSettings | undefined {
   }
 }
 
+/** Lasting when it returns. Throws PlatformError; then the file is as it was. */
+export function replaceHubSettings(paths: HubPaths, settings: HubSettings): void {
+  const text = `${JSON.stringify(settings, undefined, 2)}\n`
+  replaceFile(paths.settings, text, `cannot write ${paths.settings}, so nothing was changed`)
+}
+
 /** Throws AppError. */
 export function readHubKeys(paths: HubPaths): HubKeys {
   const keys = tryParseHubKeys(readState(paths, paths.key))

@@ -7,15 +7,18 @@ import { createLogger } from '../base/log.js'
 import { createCertificate } from '../hub/io/certificate.js'
 import { FrontDoor } from '../hub/io/front-door.js'
 import { StunServer } from '../hub/io/stun-server.js'
+import type { HostEndpoint } from '../net/endpoint.js'
 import { bootNowMs, wallNowMs } from '../platform/clock.js'
 import { forbidDumps } from '../platform/dumps.js'
 import { notifyServiceManager } from '../platform/notify.js'
 import { toPlatformError } from '../platform/system-error.js'
-import { TicketDirectory } from '../relay/directory.js'
 import { RelayServer } from '../relay/io/relay-server.js'
+import { RelayDirectories } from '../relay/relay-directories.js'
 import { nodeCrypto } from '../wireguard/crypto-node.js'
+import type { PublicKey } from '../wireguard/keys.js'
 import { standardErrorLog } from './log-file.js'
 import { createIdentityFile, readIdentityFile } from './network/identity-file.js'
+import { RelayHub } from './relay-hub.js'
 
 export const RELAY_STATE_DIRECTORY = '/var/lib/overlay-relay'
 
@@ -23,10 +26,10 @@ export interface RelayRequest {
   /** Holds its key. */
   readonly directory: string
   readonly port: number
-  /** Keys of hubs whose tickets count. */
-  readonly hubs: readonly Uint8Array[]
-  /** Identities that need no ticket. */
-  readonly allowed: readonly Uint8Array[]
+  /** Whose nodes it serves. */
+  readonly hubs: readonly { readonly hub: HostEndpoint; readonly hubKey: PublicKey }[]
+  /** Identities, in base64, that need no hub. */
+  readonly allowed: readonly string[]
   readonly maxBytesPerS: number
   readonly isVerbose: boolean
   readonly onReady: (relay: { readonly key: string; readonly port: number }) => void
@@ -42,12 +45,31 @@ export async function runRelay(request: RelayRequest): Promise<void> {
     wallNowMs,
   })
   const identity = openIdentity(directory)
+  const random = (length: number): Uint8Array => new Uint8Array(randomBytes(length))
+  const networks: RelayHub[] = hubs.map(
+    (hub) =>
+      new RelayHub({
+        ...hub,
+        identity,
+        directory,
+        crypto: nodeCrypto,
+        random,
+        wallNowMs,
+        nowMs: bootNowMs,
+        log,
+        onChange: (gone, from) => server.handleDirectoryChange(directories.unwelcome(gone, from)),
+      }),
+  )
+  const directories = new RelayDirectories({
+    networks: () => networks.flatMap((network) => network.directory ?? []),
+    allowed: new Set(allowed),
+  })
   const server = new RelayServer(
     {
       key: identity.sessionKey(nodeCrypto),
       crypto: nodeCrypto,
-      random: (length) => new Uint8Array(randomBytes(length)),
-      directory: new TicketDirectory({ hubs, allowed, wallNowMs }),
+      random,
+      directory: directories,
       maxBytesPerS,
     },
     bootNowMs,
@@ -67,6 +89,7 @@ export async function runRelay(request: RelayRequest): Promise<void> {
     nowMs: bootNowMs,
   })
   if (!stun.isOpen) log.warn('relay.no_stun', { reason: `UDP port ${door.port} is taken` })
+  for (const network of networks) network.start()
   log.info('relay.ready', { port: door.port, pid: process.pid })
   request.onReady({ key: identity.text, port: door.port })
   notifyServiceManager('READY=1')
@@ -74,6 +97,7 @@ export async function runRelay(request: RelayRequest): Promise<void> {
     process.once('SIGTERM', () => resolve()).once('SIGINT', () => resolve())
   })
   notifyServiceManager('STOPPING=1')
+  for (const network of networks) network.stop()
   server.stop()
   await stun.close()
   await door.close()

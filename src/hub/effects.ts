@@ -1,6 +1,6 @@
 /** What a hub wants done, in the order given; and what it counts. */
 
-import type { DirectoryMessage } from '../control/directory.js'
+import type { DirectoryMessage, RelayMessage } from '../control/directory.js'
 import type { HubMessage } from '../control/messages.js'
 
 /** Names a control session; never used again. */
@@ -8,6 +8,7 @@ export type SessionId = number
 
 export type HubEffect =
   | { readonly kind: 'send'; readonly session: SessionId; readonly message: HubMessage }
+  | { readonly kind: 'tellRelay'; readonly session: SessionId; readonly message: RelayMessage }
   /** After what was sent before. */
   | { readonly kind: 'close'; readonly session: SessionId }
   /** For the hub's own relay. */

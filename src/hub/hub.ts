@@ -5,7 +5,7 @@
 
 import { formatBase64 } from '../base/bytes.js'
 import { AppError, ERROR_CODES } from '../base/errors.js'
-import type { DirectoryMessage } from '../control/directory.js'
+import type { DirectoryMessage, RelayHello } from '../control/directory.js'
 import { type Identity, tryParseIdentity } from '../control/identity.js'
 import type {
   Hello,
@@ -28,6 +28,7 @@ import { Members } from './members.js'
 import { isHelloProven, withoutExpired } from './proof.js'
 import { removedRefusal } from './refusals.js'
 import type { Registry } from './registry.js'
+import { RelaySessions } from './relay-sessions.js'
 import type { Arrival, Session } from './session.js'
 import type { Departure, NodeRecord } from './store.js'
 import { busyRefusal, StoreError } from './store-error.js'
@@ -63,6 +64,7 @@ export class Hub {
   readonly #conduct: Conduct
   readonly #members: Members
   readonly #directory: DirectoryFeed
+  readonly relays: RelaySessions
   readonly #approval = new Approval()
 
   constructor(options: HubOptions) {
@@ -84,6 +86,7 @@ export class Hub {
       refuse: (id, refusal, effects) => this.#refuse(id, refusal, effects),
     })
     this.#directory = new DirectoryFeed(registry, options.wallNowMs)
+    this.relays = new RelaySessions({ ...options, feed: this.#directory })
   }
 
   get deltas(): number {
@@ -111,7 +114,7 @@ export class Hub {
 
   /** A hello of it was accepted, be it that its node has to be approved, and no later one took its place. */
   isMember(id: SessionId): boolean {
-    return this.#sessions.has(id) || this.#approval.find(id) !== undefined
+    return this.#sessions.has(id) || this.#approval.find(id) !== undefined || this.relays.has(id)
   }
 
   handleMessage(id: SessionId, message: NodeMessage, speaker: Speaker, effects: HubEffect[]): void {
@@ -129,6 +132,8 @@ export class Hub {
     if (session === undefined) {
       const waiting = this.#approval.find(id)
       if (waiting !== undefined) this.#handleWaiting(waiting, message, effects)
+      else if (this.relays.has(id)) this.relays.handleMessage(id, message, effects)
+      else if (message.type === 'relay') this.#handleRelay(id, message, speaker, effects)
       else if (message.type === 'hello') this.#handleHello(id, message, speaker, effects)
       else this.#turnAway(id, effects)
       return
@@ -136,6 +141,8 @@ export class Hub {
     session.heardAtMs = this.#options.nowMs()
     switch (message.type) {
       case 'hello':
+      case 'relay':
+      case 'heard':
         this.#turnAway(id, effects)
         break
       case 'update':
@@ -168,6 +175,7 @@ export class Hub {
   }
 
   handleClosed(id: SessionId, effects: HubEffect[]): void {
+    this.relays.handleClosed(id)
     const session = this.#sessions.get(id)
     const identity = session?.identity ?? this.#approval.find(id)?.identity
     if (identity === undefined) return
@@ -228,7 +236,17 @@ export class Hub {
   /** Whatever has changed the network: relays hear of it before nodes come to them. */
   tellRelays(effects: HubEffect[]): void {
     const messages = this.#directory.takeChanges()
-    effects.unshift(...messages.map((message): HubEffect => ({ kind: 'directory', message })))
+    const own = messages.map((message): HubEffect => ({ kind: 'directory', message }))
+    effects.unshift(...own, ...this.relays.tell(messages))
+  }
+
+  /** The network has other relays than before. */
+  handleRelaysChanged(effects: HubEffect[]): void {
+    this.relays.handleSettings(effects)
+    for (const session of this.#byIdentity.values()) {
+      const node = this.#options.registry.find(session.identity)
+      if (node !== undefined) this.#welcome(session, node, effects)
+    }
   }
 
   // --- administration --------------------------------------------------------------------------
@@ -289,6 +307,11 @@ export class Hub {
   #turnAway(id: SessionId, effects: HubEffect[]): void {
     this.counters.malformed += 1
     effects.push({ kind: 'close', session: id })
+  }
+
+  #handleRelay(id: SessionId, hello: RelayHello, { handshakeHash }: Speaker, effects: HubEffect[]): void {
+    const refusal = this.relays.handleHello(id, hello, handshakeHash, effects)
+    if (refusal !== undefined) this.#refuse(id, refusal, effects)
   }
 
   #handleHello(id: SessionId, said: Hello, speaker: Speaker, effects: HubEffect[]): void {

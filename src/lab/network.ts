@@ -1,6 +1,5 @@
 /** A real network in a laboratory: a hub, and nodes that join and come up, each the program itself. */
 
-import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { AppError, ERROR_CODES } from '../base/errors.js'
@@ -11,13 +10,14 @@ import type { Site } from './site.js'
 
 const OVERLAY = fileURLToPath(new URL('../../bin/overlay', import.meta.url))
 const NETWORK = 'lab'
+const SECOND_RELAY_PORT = 7443
 /** Each takes a tenth of a second at least. */
 const KNOWN_POLLS = 100
 
 let nodesMade = 0
 
 interface HubFacts {
-  readonly relayKey: string
+  readonly hubKey: string
   readonly pid: number
 }
 
@@ -125,14 +125,12 @@ export class LabNetwork {
     const network = new LabNetwork(internet, options.name ?? NETWORK)
     const words = ['--address', HUB_ADDRESS, '--stun-address', STUN_ADDRESSES]
     await network.hub('init', network.#name, ...words, ...(options.hubInit ?? []))
-    if (options.hasSecondRelay === true) {
-      await network.startHub()
-      const { relayKey, pid } = JSON.parse(await network.hub('status', '--json')) as HubFacts
-      const relay = await network.#startRelay(relayKey)
-      process.kill(pid, 'SIGTERM')
-      network.#addRelay(relay)
-    }
     await network.startHub()
+    if (options.hasSecondRelay === true) {
+      const { hubKey } = JSON.parse(await network.hub('status', '--json')) as HubFacts
+      const relay = await network.#startRelay(hubKey)
+      await network.hub('relay', 'add', `${HUB_ADDRESS}:${SECOND_RELAY_PORT}:${relay}`)
+    }
     return network
   }
 
@@ -145,9 +143,9 @@ export class LabNetwork {
       'relay',
       '--json',
       '--port',
-      '7443',
+      String(SECOND_RELAY_PORT),
       '--hub',
-      hubKey,
+      `${hubKey}@${HUB_ADDRESS}:443`,
       '--state',
       state,
     ]
@@ -157,13 +155,6 @@ export class LabNetwork {
       })
       child.once('exit', () => reject(new Error('the relay ended')))
     })
-  }
-
-  #addRelay(key: string): void {
-    const path = join(this.#state, 'hub.json')
-    const settings = JSON.parse(readFileSync(path, 'utf8')) as { relays: unknown[] }
-    settings.relays.push({ key, host: HUB_ADDRESS, port: 7443 })
-    writeFileSync(path, JSON.stringify(settings), { mode: 0o600 })
   }
 
   /** It ends as by a fault, and its relay with it. */

@@ -81,11 +81,17 @@ export class HubDirectory implements RelayDirectory {
     return this.#isHeard
   }
 
+  has(identity: string): boolean {
+    return this.#content.nodes.has(identity)
+  }
+
   // --- what the hub says -----------------------------------------------------------------------
 
   /** Gives who may be in the relay no longer. */
   apply(message: DirectoryMessage): ReadonlySet<string> {
     if (message.isFirst === true) this.#draft = new Content(message.needsConsent ?? true)
+    // A change to what was not told in this session.
+    if (this.#draft === undefined && !this.#isHeard) return new Set()
     const { nodes, pairs } = this.#draft ?? this.#content
     for (const { identity, tags } of message.changed) nodes.set(identity, tags)
     for (const identity of message.removed) nodes.delete(identity)

@@ -58,7 +58,9 @@ export class HubWorld {
 
   /** What a session heard since it was asked last. */
   heard(session: SessionId): (HubMessage | 'close')[] {
-    const mine = this.sent.filter((effect) => effect.kind !== 'directory' && effect.session === session)
+    const mine = this.sent.filter(
+      (effect) => effect.kind !== 'directory' && effect.kind !== 'tellRelay' && effect.session === session,
+    )
     for (const effect of mine) this.sent.splice(this.sent.indexOf(effect), 1)
     return mine.map((effect) => (effect.kind === 'send' ? effect.message : 'close'))
   }

@@ -28,7 +28,7 @@ export const rotateKey: Command = {
       printLine(`the keys are changed; the old ones count until ${answer.until}`)
       printLine('tokens and backups of before hold the old keys: make new ones')
       printLine(
-        `relays learn it from nodes; when they are started anew: overlay relay --hub ${answer.relayKey}`,
+        'other relays have until then, too: start them anew with the line that overlay hub status prints',
       )
     }
     return 0

@@ -2,12 +2,12 @@
 
 import { networkInterfaces } from 'node:os'
 import { UsageError } from '../../base/errors.js'
-import { tryParseInteger } from '../../config/values.js'
 import type { Command } from '../command.js'
 import { hubCommandOf, hubPathsOf, requireHubStopped } from '../hub-client.js'
 import { DEFAULT_RATE_LIMIT, listOf, portOf, rangeOf, rateLimitOf } from '../options.js'
 import { printJson, printLine, printNote } from '../output.js'
 import { FRONT_COMMAND } from './hub-front.js'
+import { parseRelay } from './hub-relays.js'
 
 const DEFAULT_PORT = 443
 const DEFAULT_STUN_PORT = 3478
@@ -88,13 +88,4 @@ function guessAddress(): string {
   const address = (usable.find(({ family }) => family === 'IPv4') ?? usable[0])?.address
   if (address !== undefined) return address
   throw new UsageError('this machine has no address', { hint: 'say where nodes reach it: --address HOST' })
-}
-
-function parseRelay(text: string): { host: string; port: number; key: string } {
-  const [, host = '', port = '', key = ''] = /^\[?([^\]]+?)\]?:(\d+):([A-Za-z0-9+/]{43}=)$/.exec(text) ?? []
-  const number = tryParseInteger(port, 1, 65535)
-  if (number !== undefined) return { host, port: number, key }
-  throw new UsageError(`--relay cannot be "${text}"`, {
-    hint: 'write host:port:key as overlay relay prints it',
-  })
 }

@@ -1,6 +1,7 @@
 /** `overlay hub status` and `audit`. */
 
-import type { HubProcess, HubStatus } from '../../daemon/hub-schema.js'
+import type { HubProcess, HubRelay, HubStatus } from '../../daemon/hub-schema.js'
+import { formatHostEndpoint } from '../../net/endpoint.js'
 import type { Command } from '../command.js'
 import { askHub, schemaOf } from '../hub-client.js'
 import { printJson, printLine } from '../output.js'
@@ -36,13 +37,14 @@ function formatHubStatus(answer: HubStatus): string {
       'relay',
       `${answer.relayClients} connected, ${answer.counters['relay.forwarded'] ?? 0} frames forwarded; ${limitOf(answer)}`,
     ],
-    ['relay key', answer.relayKey],
     ...(answer.keyChangeUntil === null
       ? []
       : [['key change', `the keys before count until ${answer.keyChangeUntil}`] as [string, string]]),
-    ...(answer.keyChangeUntil === null
-      ? []
-      : [['key change', `the keys before count until ${answer.keyChangeUntil}`] as [string, string]]),
+    ...answer.relays.map((relay): [string, string] => ['relay', formatRelay(relay)]),
+    [
+      'for relays',
+      `overlay relay --hub ${answer.hubKey}@${formatHostEndpoint({ host: answer.address, port: answer.port })}`,
+    ],
     ...answer.processes.map((one): [string, string] => [one.name, formatProcess(one)]),
   ]
   const { failure, hint, since, unsaved } = answer.store
@@ -65,6 +67,12 @@ function formatHubStatus(answer: HubStatus): string {
 
 function limitOf({ relayLimitMbitS }: HubStatus): string {
   return relayLimitMbitS === null ? 'no limit of rate' : `each may send ${relayLimitMbitS} Mbit/s`
+}
+
+function formatRelay({ host, port, isConnected, isCurrent, heardAgoS }: HubRelay): string {
+  const place = formatHostEndpoint({ host, port })
+  if (!isConnected) return `${place} has no session with the hub: it goes on with what it heard last`
+  return `${place} ${isCurrent ? 'knows all nodes' : 'has not heard of all nodes yet'}, heard ${heardAgoS} s ago`
 }
 
 function formatProcess({ pid, memoryBytes, cpuS, restarts }: HubProcess): string {

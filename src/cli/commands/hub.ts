@@ -6,6 +6,7 @@ import { front } from './hub-front.js'
 import { rotateKey } from './hub-keys.js'
 import { init, start } from './hub-make.js'
 import { approve, nodes, reject, remove, rename, tag } from './hub-nodes.js'
+import { relay } from './hub-relays.js'
 import { audit, status } from './hub-report.js'
 import { token } from './hub-tokens.js'
 
@@ -35,6 +36,7 @@ export const hub: CommandGroup = {
     rename,
     tag,
     rotateKey,
+    relay,
     audit,
     backup,
     restore,

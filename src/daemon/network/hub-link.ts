@@ -1,9 +1,10 @@
 /**
- * A node's control session with its hub: connects in whatever way gets through, proves the node, keeps the
- * session alive, and comes back after it broke.
+ * A control session with a hub, of a node or of a relay: connects in whatever way gets through, keeps the session
+ * alive, and comes back after it broke.
  */
 
 import type { WebSocket } from 'ws'
+import type { z } from 'zod'
 import { formatBase64, formatHex } from '../../base/bytes.js'
 import type { Logger } from '../../base/log.js'
 import type { Identity } from '../../control/identity.js'
@@ -14,6 +15,7 @@ import {
   hubMessage,
   type NodeMessage,
   PROOF_LABEL,
+  type Refusal,
   tryDecodeMessage,
 } from '../../control/messages.js'
 import type { NoiseSession } from '../../control/noise-nk.js'
@@ -37,21 +39,34 @@ const MAX_PAUSE_MS = 15_000
 /** Of the name of a run: no two of one node have the same. */
 const RUN_BYTES = 8
 
-export interface HubLinkOptions extends Omit<HubAccess, 'hubKey'> {
+/** What is spoken in a session: by a node, or by a relay. */
+export interface ControlProtocol<M> {
+  readonly schema: z.ZodType<M>
+  readonly createHello: (handshakeHash: Uint8Array) => NodeMessage
+  /** The hub answers it with a message of the type `answer`. */
+  readonly createPing: () => NodeMessage
+  readonly answer: string
+  readonly refusalOf: (message: M) => Refusal | undefined
+}
+
+export interface ControlLinkOptions<M> extends Omit<HubAccess, 'hubKey'> {
   /** That the hub may answer with, the newest first: one after the other is tried. */
   readonly hubKeys: () => readonly PublicKey[]
-  readonly identity: Identity
   readonly proxy: HttpProxy | undefined
   readonly nowMs: () => number
   readonly log: Logger
+  readonly onMessage: (message: M) => void
+  readonly onState: (state: HubLinkState) => void
+}
+
+export interface HubLinkOptions extends ControlLinkOptions<HubMessage> {
+  readonly identity: Identity
   /** As they are at the time of a hello. */
   readonly hello: () => SignedTunnelKeys & {
     readonly localPrefixes: readonly string[]
     readonly secret?: string
     readonly name?: string
   }
-  readonly onMessage: (message: HubMessage) => void
-  readonly onState: (state: HubLinkState) => void
 }
 
 export type HubLinkState =
@@ -60,10 +75,10 @@ export type HubLinkState =
   | { readonly kind: 'connected'; readonly way: string }
   | { readonly kind: 'broken'; readonly reason: string }
 
-export class HubLink {
-  readonly #options: HubLinkOptions
+export class ControlLink<M extends { readonly type: string }> {
+  readonly #options: ControlLinkOptions<M>
+  readonly #protocol: ControlProtocol<M>
   readonly #abort = new AbortController()
-  readonly #run: string
   readonly #redial: Redial
   readonly #wakeUp: WakeUp
   /** Attempts that run. */
@@ -76,9 +91,9 @@ export class HubLink {
   /** Connections that failed since one was made: whose key is next. */
   #failures = 0
 
-  constructor(options: HubLinkOptions) {
+  constructor(options: ControlLinkOptions<M>, protocol: ControlProtocol<M>) {
     this.#options = options
-    this.#run = formatHex(options.random(RUN_BYTES))
+    this.#protocol = protocol
     this.#redial = new Redial({
       firstPauseMs: FIRST_PAUSE_MS,
       maxPauseMs: MAX_PAUSE_MS,
@@ -156,7 +171,7 @@ export class HubLink {
 
   #ask(): void {
     this.#askedMs = this.#options.nowMs()
-    this.send({ type: 'ping' })
+    this.send(this.#protocol.createPing())
   }
 
   async #connect(): Promise<void> {
@@ -220,7 +235,7 @@ export class HubLink {
       if (socket === this.#socket) this.#end(this.#fault)
       this.#turn()
     })
-    this.send(this.#createHello(session))
+    this.send(this.#protocol.createHello(session.handshakeHash))
     this.#options.onState({ kind: 'connected', way })
   }
 
@@ -229,42 +244,26 @@ export class HubLink {
     this.#dialling = new AbortController()
   }
 
-  #createHello(session: NoiseSession): Hello {
-    const { identity, hello } = this.#options
-    const { tunnelKey, previousTunnelKey, localPrefixes, secret, name } = hello()
-    return {
-      type: 'hello',
-      version: 1,
-      identity: identity.text,
-      proof: formatBase64(identity.sign(PROOF_LABEL, session.handshakeHash)),
-      tunnelKey,
-      ...(previousTunnelKey !== undefined && { previousTunnelKey }),
-      run: this.#run,
-      localPrefixes,
-      ...(secret !== undefined && { secret }),
-      ...(name !== undefined && { name }),
-    }
-  }
-
   #handleBytes(bytes: Uint8Array): void {
     const { nowMs, log, onMessage } = this.#options
     const plain = this.#session?.open(bytes)
-    const message = plain && tryDecodeMessage(hubMessage, plain)
+    const message = plain && tryDecodeMessage(this.#protocol.schema, plain)
     if (message === undefined) {
       log.warn('hub.malformed', { bytes: bytes.length })
       this.#end('the hub says what cannot be understood')
       this.#turn()
       return
     }
-    if (message.type === 'pong' && this.#askedMs !== undefined) {
+    if (message.type === this.#protocol.answer && this.#askedMs !== undefined) {
       this.#redial.rttMs = smooth(this.#redial.rttMs, nowMs() - this.#askedMs)
     }
     if (this.#redial.heard(nowMs())) this.#stopDialling()
     this.#askedMs = undefined
-    if (message.type === 'refused') {
-      const { retryAfterS } = message
+    const refusal = this.#protocol.refusalOf(message)
+    if (refusal !== undefined) {
+      const { retryAfterS } = refusal
       this.#redial.refused(nowMs(), retryAfterS === undefined ? undefined : 1000 * retryAfterS)
-      this.#fault = message.message
+      this.#fault = refusal.message
     }
     onMessage(message)
     this.#turn()
@@ -289,6 +288,36 @@ export class HubLink {
   #tellBroken(reason: string): void {
     if (this.#redial.isUp || this.#abort.signal.aborted) return
     this.#options.onState({ kind: 'broken', reason })
+  }
+}
+
+/** A node's session. */
+export class HubLink extends ControlLink<HubMessage> {
+  constructor(options: HubLinkOptions) {
+    const run = formatHex(options.random(RUN_BYTES))
+    super(options, {
+      schema: hubMessage,
+      createHello: (handshakeHash) => createHello(options, run, handshakeHash),
+      createPing: () => ({ type: 'ping' }),
+      answer: 'pong',
+      refusalOf: (message) => (message.type === 'refused' ? message : undefined),
+    })
+  }
+}
+
+function createHello({ identity, hello }: HubLinkOptions, run: string, handshakeHash: Uint8Array): Hello {
+  const { tunnelKey, previousTunnelKey, localPrefixes, secret, name } = hello()
+  return {
+    type: 'hello',
+    version: 1,
+    identity: identity.text,
+    proof: formatBase64(identity.sign(PROOF_LABEL, handshakeHash)),
+    tunnelKey,
+    ...(previousTunnelKey !== undefined && { previousTunnelKey }),
+    run,
+    localPrefixes,
+    ...(secret !== undefined && { secret }),
+    ...(name !== undefined && { name }),
   }
 }
 

@@ -7,7 +7,7 @@
 
 import { ShareTable } from '../../base/share-table.js'
 import { TokenBucket } from '../../base/token-bucket.js'
-import type { DirectoryMessage } from '../../control/directory.js'
+import type { DirectoryMessage, RelayMessage } from '../../control/directory.js'
 import {
   encodeMessage,
   type HubMessage,
@@ -34,6 +34,8 @@ const SILENCE_TIMEOUT_MS = 70_000
 const STALL_TIMEOUT_MS = 60_000
 /** What may lie in a socket; what comes then waits in an outbox, where it is merged. */
 const MAX_BUFFERED_BYTES: number = 64 * 1024
+/** For a relay: a whole directory of a large network and more. */
+const MAX_RELAY_BACKLOG_BYTES: number = 32 * 1024 * 1024
 const SEAL_BYTES = 16
 /** Of all sources. */
 const MAX_STRANGERS = 2048
@@ -77,7 +79,7 @@ export class ControlServer {
   readonly #strangers = new ShareTable<SourceKey, Connection>(MAX_STRANGERS)
   readonly #work: StrangerWork
   /** A change goes to many: its bytes are made once. */
-  readonly #encoded = new WeakMap<HubMessage, Uint8Array>()
+  readonly #encoded = new WeakMap<HubMessage | RelayMessage, Uint8Array>()
   #nextId = 1
   #crowdedOut = 0
   #rateLimited = 0
@@ -273,6 +275,12 @@ export class ControlServer {
       return
     }
     const { outbox, socket } = connection
+    if (effect.kind === 'tellRelay') {
+      // One that does not keep up comes back, and hears the whole anew.
+      if (socket.bufferedAmount > MAX_RELAY_BACKLOG_BYTES) this.#end(connection)
+      else this.#send(connection, this.#bytesOf(effect.message))
+      return
+    }
     const { message } = effect
     if (message.type === 'refused' || (outbox.isEmpty && socket.bufferedAmount <= MAX_BUFFERED_BYTES)) {
       this.#send(connection, this.#bytesOf(message))
@@ -299,7 +307,7 @@ export class ControlServer {
     if (session !== undefined) socket.send(session.seal(bytes))
   }
 
-  #bytesOf(message: HubMessage): Uint8Array {
+  #bytesOf(message: HubMessage | RelayMessage): Uint8Array {
     const known = this.#encoded.get(message)
     if (known !== undefined) return known
     const bytes = encodeMessage(message)
