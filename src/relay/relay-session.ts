@@ -124,7 +124,7 @@ export class RelaySession {
   ): number {
     const { isSealed, isControl } = kind
     if (!this.#isWritable) {
-      const item = { channel, bytes: bytes.slice(), isSealed, length: bytes.length }
+      const item = { channel, bytes: new Uint8Array(bytes), isSealed, length: bytes.length }
       return this.#outbox.push(item, isControl, channel.from.id)
     }
     const write = (out: Uint8Array): void => {

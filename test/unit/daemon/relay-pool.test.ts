@@ -60,7 +60,7 @@ function createPool(
     isAllowed: () => Promise.resolve(true),
     log: createLogger({ level: 'error', write: () => undefined, wallNowMs }),
     nowMs: bootNowMs,
-    onMessages: (_sender, _segmentBytes, messages) => heard.push(messages.slice()),
+    onMessages: (_sender, _segmentBytes, messages) => heard.push(new Uint8Array(messages)),
     onObserved: () => undefined,
     onUp: () => undefined,
     onLost: () => undefined,
