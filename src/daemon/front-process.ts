@@ -31,7 +31,9 @@ export interface FrontProcessOptions {
 
 export class FrontProcess {
   readonly #options: FrontProcessOptions
-  readonly #reports: ((status: FrontStatus | undefined) => void)[] = []
+  /** The one question that is under way, whoever asks meanwhile, and what its answer goes to. */
+  #asked: Promise<FrontStatus | undefined> | undefined
+  #answer: ((status: FrontStatus | undefined) => void) | undefined
   #child: ChildProcess | undefined
   #isReady = false
   #isStopping = false
@@ -69,14 +71,17 @@ export class FrontProcess {
   /** Undefined if it does not run, or does not answer. */
   async report(): Promise<FrontStatus | undefined> {
     if (!this.#isReady) return undefined
-    return await new Promise((resolve) => {
-      const timer = setTimeout(() => resolve(undefined), REPORT_TIMEOUT_MS)
-      this.#reports.push((status) => {
+    this.#asked ??= new Promise((resolve) => {
+      const timer = setTimeout(() => this.#answer?.(undefined), REPORT_TIMEOUT_MS)
+      this.#answer = (status) => {
         clearTimeout(timer)
+        this.#answer = undefined
+        this.#asked = undefined
         resolve(status)
-      })
+      }
       this.send({ kind: 'report' })
     })
+    return await this.#asked
   }
 
   /** Ends it; it is started again with the plan of then. */
@@ -122,7 +127,7 @@ export class FrontProcess {
         fail(notStarted(reason))
       })
       child.on('message', (message: FrontMessage) => {
-        if (message.kind === 'status') this.#reports.shift()?.(message.status)
+        if (message.kind === 'status') this.#answer?.(message.status)
         else if (message.kind === 'failed') fail(errorFrom(message.failure))
         else {
           clearTimeout(timer)
@@ -142,7 +147,7 @@ export class FrontProcess {
     this.#child = undefined
     const wasReady = this.#isReady
     this.#isReady = false
-    for (const answer of this.#reports.splice(0)) answer(undefined)
+    this.#answer?.(undefined)
     if (this.#isStopping || !wasReady) return
     this.#restarts += 1
     this.#options.log.error('front.ended', { reason })
