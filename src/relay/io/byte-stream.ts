@@ -7,6 +7,8 @@ import { type IpAddress, tryParseIp } from '../../net/ip.js'
 
 /** What may wait in a stream before `write` says that it is full: the outbox behind it orders the rest. */
 export const STREAM_BUFFER_BYTES: number = 128 * 1024
+/** What one stream may bring before others have their turn; a fast sender fills every read. */
+const TURN_BYTES: number = 128 * 1024
 const V4_MAPPED = '::ffff:'
 const CLOSE_TIMEOUT_MS = 1000
 
@@ -48,7 +50,7 @@ export function streamOfSocket(socket: Socket): ByteStream {
     },
     abort: () => socket.destroy(),
     start({ onBytes, onDrain, onClosed }) {
-      socket.on('data', onBytes)
+      socket.on('data', inTurns(socket, onBytes))
       socket.on('drain', onDrain)
       socket.on('error', () => undefined) // its end follows
       socket.once('close', onClosed)
@@ -81,12 +83,35 @@ export function streamOfWebSocket(socket: WebSocket, below: Socket): ByteStream 
     abort: () => socket.terminate(),
     start({ onBytes, onDrain, onClosed }) {
       drained = onDrain
+      const read = inTurns(socket, onBytes)
       socket.on('message', (data) => {
-        if (data instanceof Buffer) onBytes(data)
+        if (data instanceof Buffer) read(data)
       })
       socket.on('error', () => undefined) // its end follows
       socket.once('close', onClosed)
     },
+  }
+}
+
+/**
+ * Reads as fast as others have their turn in between. Without it, the system's loop reads megabytes of one socket
+ * before it looks at the next, and whoever wants to say hello waits for all that is relayed meanwhile.
+ */
+function inTurns(
+  source: { pause(): unknown; resume(): unknown },
+  onBytes: (bytes: Uint8Array) => void,
+): (bytes: Uint8Array) => void {
+  let turnBytes = 0
+  return (bytes) => {
+    if (turnBytes === 0) {
+      setImmediate(() => {
+        turnBytes = 0
+        source.resume()
+      })
+    }
+    turnBytes += bytes.length
+    if (turnBytes >= TURN_BYTES) source.pause()
+    onBytes(bytes)
   }
 }
 
