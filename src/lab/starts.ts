@@ -108,7 +108,18 @@ export async function measureRelayOutage(options: InternetOptions): Promise<Faul
     await a.ping('b', '--count', '2')
     a.site.host.start(['iperf3', '-s'])
     await pause(500)
-    const words = ['-t', String(STREAM_S), '-i', String(STREAM_INTERVAL_S), '-b', '2M', '-R', '-J']
+    const words = [
+      '-t',
+      String(STREAM_S),
+      '-i',
+      String(STREAM_INTERVAL_S),
+      '-b',
+      '2M',
+      '-l',
+      '1K',
+      '-R',
+      '-J',
+    ]
     const address = await a.address()
     const startMs = performance.now()
     const stream = b.site.host.run(['iperf3', '-c', address, ...words])
