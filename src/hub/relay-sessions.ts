@@ -12,7 +12,7 @@ import type { HubEffect, SessionId } from './effects.js'
 import type { Registry } from './registry.js'
 
 /** For a relay that the settings do not name yet. */
-const UNKNOWN_PAUSE_S = 10
+const UNKNOWN_PAUSE_S = 3
 
 export interface RelaySessionsOptions {
   readonly registry: Registry

@@ -130,8 +130,18 @@ export class LabNetwork {
       const { hubKey } = JSON.parse(await network.hub('status', '--json')) as HubFacts
       const relay = await network.#startRelay(hubKey)
       await network.hub('relay', 'add', `${HUB_ADDRESS}:${SECOND_RELAY_PORT}:${relay}`)
+      await network.#untilRelayHears()
     }
     return network
+  }
+
+  /** A relay that was refused before it was added asks again seconds later. */
+  async #untilRelayHears(): Promise<void> {
+    for (let i = 0; i < KNOWN_POLLS; i++) {
+      const relays = JSON.parse(await this.hub('relay', 'list', '--json')) as { isCurrent: boolean }[]
+      if (relays.some(({ isCurrent }) => isCurrent)) return
+    }
+    throw new AppError(ERROR_CODES.timeout, 'the second relay never heard of the hub')
   }
 
   /** Gives what it prints for its hub. */

@@ -15,7 +15,12 @@ const add: Command = {
   positionals: '<relay>',
   about: 'name another relay to all nodes, as overlay relay prints it: host:port:key',
   options: {},
-  examples: [['sudo overlay hub relay add relay.example.org:443:KEY', 'nodes use it within a second']],
+  examples: [
+    [
+      'sudo overlay hub relay add relay.example.org:443:KEY',
+      'nodes hear of it at once; it takes them a few seconds later',
+    ],
+  ],
   run: async (input) => await change(input, '/v1/relays/add'),
 }
 

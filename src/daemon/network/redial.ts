@@ -149,12 +149,18 @@ export class Redial {
     if (this.#dials === 0) this.#plan(nowMs)
   }
 
-  /** The server does not want us, before `retryAfterMs` if it says so; the end of the link follows. */
+  /**
+   * The server does not want us; the end of the link follows. Where it says for how long, that is the pause, and it
+   * is not made longer each time: whoever says it expects us then.
+   */
   refused(nowMs: number, retryAfterMs: number | undefined): void {
     this.#isTurnedAway = true
     const { maxPauseMs, jitter } = this.#options
-    this.#pauseMs = Math.max(this.#pauseMs, maxPauseMs)
-    if (retryAfterMs === undefined) return
+    if (retryAfterMs === undefined || retryAfterMs < WANTED_PAUSE_MS) {
+      this.#pauseMs = Math.max(this.#pauseMs, maxPauseMs)
+      return
+    }
+    this.#pauseMs = Math.min(retryAfterMs, TURNED_AWAY_MAX_PAUSE_MS)
     this.#holdUntilMs = Math.max(this.#holdUntilMs, nowMs + retryAfterMs * (1 + jitter() / 2))
   }
 
