@@ -160,8 +160,9 @@ export class Registry {
     const wanted = token.nodeName === '' ? (hello.name ?? '') : token.nodeName
     const name = this.#freeName(wanted, hello.name !== undefined && token.nodeName === '')
     if (name === undefined) {
-      const fault = DNS_LABEL.test(wanted) ? 'is in use already' : 'cannot be the name of a node'
-      return refuse('name', `"${wanted}" ${fault}`, 'choose another with --name')
+      const isTaken = DNS_LABEL.test(wanted)
+      const fault = isTaken ? `the name "${wanted}" is taken` : `"${wanted}" cannot be the name of a node`
+      return refuse('name', fault, 'choose another with --name')
     }
     const v4 = this.#tryLease(hello)
     if (v4 === undefined) {

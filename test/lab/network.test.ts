@@ -71,7 +71,7 @@ requirement(
         expect([torn.code, torn.stderr]).toEqual([2, expect.stringContaining('a part of it is missing')])
         expect(torn.stderr).not.toContain(token.slice(0, 40))
         const taken = await a.try('join', token, '--file', file, '--name', 'bob')
-        expect(taken.stderr).toContain('the name "bob" is in use already')
+        expect(taken.stderr).toContain('the name "bob" is taken')
         expect(taken.stderr).toContain('choose another with --name')
         expect((await a.try('check', file)).stderr).toContain('there is no file')
         const twice = await a.try(
