@@ -1,4 +1,24 @@
 {
+  "target_defaults": {
+    # The parser of what the network and the kernel send deserves the usual hardening.
+    "configurations": {
+      "Release": {
+        "defines": ["_FORTIFY_SOURCE=2"]
+      }
+    },
+    "ldflags": ["-Wl,-z,relro,-z,now"],
+    "cflags!": ["-fexceptions"],
+    "cflags_cc!": ["-fexceptions", "-std=gnu++20", "-std=gnu++17", "-std=c++17"],
+    "cflags_cc": [
+      "-std=c++17",
+      "-fno-exceptions",
+      "-fstack-protector-strong",
+      "-fvisibility=hidden",
+      "-Wall",
+      "-Wextra",
+      "-Wconversion"
+    ]
+  },
   "targets": [
     {
       "target_name": "overlay",
@@ -63,25 +83,12 @@
         "NODE_ADDON_API_DISABLE_DEPRECATED",
         # A worker may be terminated in the middle of a call: then nothing can be thrown, nor need be.
         "NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS"
-      ],
-      # The parser of what the network and the kernel send deserves the usual hardening.
-      "configurations": {
-        "Release": {
-          "defines": ["_FORTIFY_SOURCE=2"]
-        }
-      },
-      "ldflags": ["-Wl,-z,relro,-z,now"],
-      "cflags!": ["-fexceptions"],
-      "cflags_cc!": ["-fexceptions", "-std=gnu++20", "-std=gnu++17", "-std=c++17"],
-      "cflags_cc": [
-        "-std=c++17",
-        "-fno-exceptions",
-        "-fstack-protector-strong",
-        "-fvisibility=hidden",
-        "-Wall",
-        "-Wextra",
-        "-Wconversion"
       ]
+    },
+    {
+      "target_name": "overlay-guard",
+      "type": "executable",
+      "sources": ["native/guard/main.cc", "native/guard/privileges.cc"]
     }
   ]
 }

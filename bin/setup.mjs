@@ -136,9 +136,12 @@ function buildDist() {
 // --- addon -------------------------------------------------------------------------------------
 
 function buildAddon() {
-  const sources = ['binding.gyp', 'native/core', 'native/binding'].map((path) => join(ROOT, path))
+  const sources = ['binding.gyp', 'native/core', 'native/binding', 'native/guard'].map((path) =>
+    join(ROOT, path),
+  )
   const built = join(ROOT, 'build', 'Release', 'overlay.node')
-  const isNew = modifiedMs(built) > newestMs(sources)
+  const guard = join(ROOT, 'build', 'Release', 'overlay-guard')
+  const isNew = Math.min(modifiedMs(built), modifiedMs(guard)) > newestMs(sources)
   if (isNew && isLoadable(built)) return
   const nodeGyp = requireNodeGyp()
   requireBuildTools()
@@ -149,7 +152,7 @@ function buildAddon() {
   run(process.execPath, args, 'building the addon failed; see above')
   // make leaves the file alone if nothing in it changed.
   const now = new Date()
-  utimesSync(built, now, now)
+  for (const file of [built, guard]) utimesSync(file, now, now)
 }
 
 /** The hub's store, where this Node has no SQLite of its own. */

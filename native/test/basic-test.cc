@@ -4,6 +4,7 @@
 
 #include "../core/boot-clock.h"
 #include "../core/unique-fd.h"
+#include "../guard/restart-delay.h"
 #include "suites.h"
 
 namespace overlay {
@@ -54,6 +55,16 @@ void clockRuns() {
   check(first > 0 && second >= first, "a clock that does not run backwards");
 }
 
+void waitsLongerAfterEachCrash() {
+  RestartDelay delay;
+  check(delay.next(3'600'000) == 0, "none after an hour");
+  for (const int64_t waitMs : {1'000, 2'000, 4'000, 8'000, 16'000, 32'000, 60'000, 60'000}) {
+    check(delay.next(59'999) == waitMs, "twice as long each time, a minute at most");
+  }
+  check(delay.next(60'000) == 0, "none after a minute");
+  check(delay.next(0) == 1'000, "a second once more");
+}
+
 }  // namespace
 
 std::vector<Test> basicTests() {
@@ -63,6 +74,7 @@ std::vector<Test> basicTests() {
       {"a UniqueFd survives a move to itself", survivesMoveToItself},
       {"a UniqueFd releases its descriptor open", releasesWithoutClosing},
       {"the boot clock never runs backwards", clockRuns},
+      {"a daemon that crashes is waited for longer and longer", waitsLongerAfterEachCrash},
   };
 }
 

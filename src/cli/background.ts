@@ -3,7 +3,8 @@
  *
  * The daemon is this same program with BACKGROUND_WORD first; its arguments name an interface and a
  * file, never a secret. Both ends hold one socket: reports come up on it, and its end means that the
- * command was given up. Protocol: src/daemon/start-report.ts.
+ * command was given up. Protocol: src/daemon/start-report.ts. Between the two stands a guard, which takes
+ * privileges away from the daemon and starts that of a tunnel again after a crash: native/guard/main.cc.
  */
 
 import { type ChildProcess, spawn } from 'node:child_process'
@@ -12,24 +13,26 @@ import type { Duplex } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { ERROR_CODES } from '../base/errors.js'
 import { type ApiFailure, errorFrom, failureOf } from '../daemon/api-failure.js'
-import { openStartReporter, parseStartReport } from '../daemon/start-report.js'
+import { previousEnd } from '../daemon/guard.js'
+import { openStartReporter, parseStartReport, type StartReporter } from '../daemon/start-report.js'
 import { BACKGROUND_WORD } from './command.js'
 import { printNote } from './output.js'
 
 const LAUNCHER = fileURLToPath(new URL('../../bin/overlay', import.meta.url))
+const GUARD = fileURLToPath(new URL('../../build/Release/overlay-guard', import.meta.url))
 
 export interface BackgroundRequest {
   readonly interfaceName: string
   /** Undefined for a bare device. */
   readonly configFile: string | undefined
+  /** The daemon may use files that are not its user's. */
+  readonly hasFileAccess: boolean
   readonly isVerbose: boolean
 }
 
 /** Resolves when the interface is ready; throws what kept it from becoming so. */
 export async function startInBackground(request: BackgroundRequest): Promise<void> {
-  const { interfaceName, configFile = '', isVerbose } = request
-  const args = [LAUNCHER, BACKGROUND_WORD, interfaceName, configFile, isVerbose ? 'debug' : 'info']
-  const child = spawn(process.execPath, args, {
+  const child = spawn(GUARD, guardArguments(request), {
     detached: true,
     cwd: '/',
     stdio: ['ignore', 'ignore', 'ignore', 'pipe'],
@@ -37,6 +40,18 @@ export async function startInBackground(request: BackgroundRequest): Promise<voi
   const failure = await followStart(child, child.stdio[3] as Duplex)
   if (failure !== undefined) throw errorFrom(failure)
   child.unref()
+}
+
+function guardArguments(request: BackgroundRequest): string[] {
+  const { interfaceName, configFile, hasFileAccess, isVerbose } = request
+  const overlay = [process.execPath, LAUNCHER]
+  const daemon = [BACKGROUND_WORD, interfaceName, configFile ?? '', isVerbose ? 'debug' : 'info']
+  const start = [...(hasFileAccess ? ['--file-access'] : []), '--', ...overlay, ...daemon]
+  // What was set on a bare device by `wg` nobody could set again: it is not started twice.
+  if (configFile === undefined) return ['--once', ...start]
+  const undo = [...overlay, 'down', interfaceName, '--crashed']
+  const hooks = [...overlay, 'hooks', configFile]
+  return [...start, '--', ...undo, '--', ...hooks]
 }
 
 /** Undefined when it is ready. */
@@ -71,12 +86,16 @@ async function describeEnd(child: ChildProcess): Promise<string> {
   })
 }
 
+/** Of a daemon that was started again: what it has to say is in its log. */
+const NOBODY_WAITS: StartReporter = { send: () => undefined, close: async () => undefined }
+
 /** The daemon's end. `words`: what startInBackground wrote after BACKGROUND_WORD. */
 export async function runInBackground(words: readonly string[]): Promise<void> {
   const [interfaceName = '', configFile = '', level = 'info'] = words
   const { runDaemon } = await import('../daemon/composition.js')
   const abandoned = new AbortController()
-  const reporter = openStartReporter(() => abandoned.abort())
+  const isFirst = previousEnd(process.env) === undefined
+  const reporter = isFirst ? openStartReporter(() => abandoned.abort()) : NOBODY_WAITS
   try {
     await runDaemon({
       interfaceName,

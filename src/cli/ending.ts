@@ -1,24 +1,44 @@
 /** Ends an interface from outside, whether its daemon lives or died, and waits until nothing of it is left. */
 
 import { AppError, ERROR_CODES } from '../base/errors.js'
+import { isProcessAlive, type ProcessId } from '../platform/processes.js'
 import type { RunningInterface } from './running.js'
 
 /** Hooks may take their time. */
 const STOP_TIMEOUT_MS = 120_000
 const POLL_MS = 10
 
-/** Gives what could not be undone. `isComingBack`: a kill switch of a daemon that died stays. */
+/**
+ * Gives what could not be undone. `isComingBack`: only after a crash, for whoever starts the daemon again; a kill
+ * switch stays.
+ */
 export async function endInterface(
   running: RunningInterface,
   isComingBack = false,
 ): Promise<readonly string[]> {
-  return running.isAlive ? await stop(running) : await cleanUp(running, isComingBack)
+  if (isComingBack && !running.isAlive) return await cleanUp(running, true)
+  const { guard } = running.record
+  const deadlineMs = Date.now() + STOP_TIMEOUT_MS
+  const faults = running.isAlive ? await stop(running, deadlineMs) : []
+  if (guard !== undefined) {
+    signal(guard)
+    await waitForEnd(guard, running.record.interface, deadlineMs)
+  }
+  // It died earlier, or over its stopping.
+  const rest = (await isLeftBehind(running)) ? await cleanUp(running, false) : []
+  return [...new Set([...faults, ...rest])]
 }
 
-async function stop(running: RunningInterface): Promise<readonly string[]> {
+async function isLeftBehind({ paths }: RunningInterface): Promise<boolean> {
+  const { isGuarded, isOwnerAlive, tryReadJournal } = await import('../daemon/undo-journal.js')
+  const record = await tryReadJournal(paths.journal)
+  return record !== undefined && !isOwnerAlive(record) && !isGuarded(record)
+}
+
+async function stop(running: RunningInterface, deadlineMs: number): Promise<readonly string[]> {
   const { callApi } = await import('./api-client.js')
   const { stopResult } = await import('../daemon/local-api-schema.js')
-  const deadlineMs = Date.now() + STOP_TIMEOUT_MS
+  const { record } = running
   let faults: readonly string[] = []
   try {
     const answer = await callApi({
@@ -32,24 +52,23 @@ async function stop(running: RunningInterface): Promise<readonly string[]> {
   } catch (error) {
     // It is just starting or just ending and has no socket: its process can still be told.
     if (!(error instanceof AppError) || error.code !== ERROR_CODES.notRunning) throw error
-    await signalOwner(running)
+    const { guard } = record
+    signal(guard !== undefined && isProcessAlive(guard) ? guard : record)
   }
-  await waitForEnd(running, deadlineMs)
+  // The daemon takes its journal away last, but for faults it leaves in there; then its process ends.
+  await waitForEnd(record, record.interface, deadlineMs)
   return faults
 }
 
-async function signalOwner({ record }: RunningInterface): Promise<void> {
-  const { isOwnerAlive } = await import('../daemon/undo-journal.js')
-  if (isOwnerAlive(record)) process.kill(record.pid, 'SIGTERM')
+function signal(target: ProcessId): void {
+  if (isProcessAlive(target)) process.kill(target.pid, 'SIGTERM')
 }
 
-/** The daemon takes its journal away last, but for faults it leaves in there; then its process ends. */
-async function waitForEnd({ record }: RunningInterface, deadlineMs: number): Promise<void> {
-  const { isOwnerAlive } = await import('../daemon/undo-journal.js')
-  while (isOwnerAlive(record)) {
+async function waitForEnd(target: ProcessId, interfaceName: string, deadlineMs: number): Promise<void> {
+  while (isProcessAlive(target)) {
     if (Date.now() > deadlineMs) {
-      throw new AppError(ERROR_CODES.timeout, `process ${record.pid} does not end`, {
-        hint: `type: sudo kill -9 ${record.pid}; sudo overlay down ${record.interface}`,
+      throw new AppError(ERROR_CODES.timeout, `process ${target.pid} does not end`, {
+        hint: `type: sudo kill -9 ${target.pid}; sudo overlay down ${interfaceName}`,
       })
     }
     await new Promise((resolve) => setTimeout(resolve, POLL_MS))
@@ -61,9 +80,9 @@ async function cleanUp(
   isComingBack: boolean,
 ): Promise<readonly string[]> {
   const { recover } = await import('../daemon/undo.js')
-  const { standardErrorLog } = await import('../daemon/log-file.js')
+  const { openCommandLog } = await import('../daemon/guard.js')
   const { createLogger } = await import('../base/log.js')
-  const logFile = standardErrorLog()
+  const logFile = openCommandLog(record.interface, process.env)
   const log = createLogger({ level: 'error', write: logFile.writeLine, wallNowMs: Date.now })
   const context = { interfaceName: record.interface, log, logFile }
   return (await recover(paths, context, isComingBack))?.faults ?? []

@@ -23,16 +23,15 @@ import { Daemon, type ServiceContext } from './daemon.js'
 import { DeviceService } from './device-service.js'
 import { EndpointRefresh } from './endpoint-refresh.js'
 import { Engine } from './engine.js'
-import { areHooksOfService } from './hooks.js'
+import { Guard, previousEnd } from './guard.js'
+import { areHooksOfService, runHooks } from './hooks.js'
 import { LiveDevice } from './live-device.js'
-import { type LogFile, openLogFile, standardErrorLog } from './log-file.js'
+import { type LogFile, openDaemonLog, standardErrorLog } from './log-file.js'
 import { openMembership } from './network/open-membership.js'
 import type { Service } from './service.js'
 import { Tunnel } from './tunnel.js'
 import { loadTunnelFrom } from './tunnel-file.js'
 import { createWakeUp } from './wake-up.js'
-
-const LOG_DIRECTORY = '/var/log/overlay'
 
 export interface DaemonRequest {
   readonly interfaceName: string
@@ -53,13 +52,16 @@ export async function runDaemon(request: DaemonRequest): Promise<void> {
   forbidDumps()
   const paths = runPaths(interfaceName)
   ensureRunDirectory(paths.directory)
-  const logFile = openLog(request, paths)
+  const logFile = request.isForeground ? standardErrorLog() : openDaemonLog(interfaceName)
   const log = createLogger({
     level: request.isVerbose ? 'debug' : 'info',
     write: (line) => logFile.writeLine(line),
     wallNowMs,
   })
   process.on('uncaughtExceptionMonitor', (error) => log.error('crashed', { stack: error.stack }))
+  const guard = Guard.tryConnect(process.env)
+  const reason = previousEnd(process.env)
+  if (reason !== undefined) log.warn('started.again', { reason })
   const crypto = chooseCrypto()
   const parts: Parts = {
     request,
@@ -67,14 +69,20 @@ export async function runDaemon(request: DaemonRequest): Promise<void> {
     log,
     logFile,
     crypto,
+    guard,
     dataPlane: chooseDataPlane(process.env, crypto),
   }
   const owner = {
     interface: interfaceName,
     mode: configFile === undefined ? ('device' as const) : ('tunnel' as const),
     configFile: configFile === undefined ? '' : resolve(configFile),
+    guard: guard?.process,
   }
-  const { onReady, signal } = request
+  const { signal } = request
+  const onReady = (): void => {
+    guard?.reportReady()
+    request.onReady()
+  }
   try {
     await Daemon.run({
       owner,
@@ -96,6 +104,7 @@ interface Parts {
   readonly log: Logger
   readonly logFile: LogFile
   readonly crypto: Crypto
+  readonly guard: Guard | undefined
   readonly dataPlane: DataPlaneChoice
 }
 
@@ -128,7 +137,7 @@ function createService(parts: Parts, context: ServiceContext): Service {
     log,
     logFile,
     warn,
-    runsHooks: !areHooksOfService(process.env),
+    runHooks: areHooksOfService(process.env) ? undefined : (parts.guard?.runHooks ?? runHooks),
   })
   const refresh = new EndpointRefresh({
     config: () => tunnel.config,
@@ -165,12 +174,6 @@ async function openDevice(
   const { onRemoved } = context
   const options = { tun, engine, underlay, uapiSocket: paths.uapiSocket, log, onRemoved }
   return await LiveDevice.open(options, DEFAULT_MTU)
-}
-
-function openLog(request: DaemonRequest, paths: RunPaths): LogFile {
-  if (request.isForeground) return standardErrorLog()
-  const name = `${request.interfaceName}.log`
-  return openLogFile([`${LOG_DIRECTORY}/${name}`, `${paths.directory}/${name}`])
 }
 
 /** The faster provider, unless the environment asks for the one that is all TypeScript. */

@@ -71,11 +71,15 @@ export class Daemon {
     const journal = await claimInterface(options)
     const daemon = new Daemon(options, journal)
     const ignoreSignals = daemon.#listenToSignals()
+    let hasFailed = true
     try {
       await daemon.#serve()
+      hasFailed = false
     } finally {
+      // The guard of a daemon that could not be started again tries it once more: the interface stays its own.
+      const isComingBack = hasFailed && journal.isInherited
+      if (journal.record.changes.length === 0 && !isComingBack) journal.delete()
       ignoreSignals()
-      if (journal.record.changes.length === 0) journal.delete()
       options.log.info('ended', { interface: options.owner.interface })
     }
   }
@@ -207,6 +211,7 @@ export class Daemon {
         mode: owner.mode,
         state: this.#phase,
         pid: process.pid,
+        guardPid: owner.guard?.pid ?? null,
         version: programVersion(),
         configFile: owner.configFile === '' ? null : owner.configFile,
         logFile: logFile.path === '' ? null : logFile.path,

@@ -5,7 +5,8 @@ import type { Logger } from '../base/log.js'
 import { runShellLine } from '../platform/processes.js'
 import type { LogFile } from './log-file.js'
 
-const MAX_SHOWN_BYTES = 2048
+/** Of what hooks printed, in an error. */
+export const MAX_SHOWN_BYTES = 2048
 
 export interface HookContext {
   readonly interfaceName: string
@@ -26,15 +27,16 @@ export function areHooksOfService(environment: NodeJS.ProcessEnv): boolean {
   return environment.OVERLAY_HOOKS === 'service'
 }
 
+/** Runs the lines of a phase; throws AppError if one fails. */
+export type HookRunner = (phase: HookPhase, lines: readonly string[], context: HookContext) => Promise<void>
+
 /**
- * Runs the lines in order, `%i` replaced by the interface name; throws at the first that fails. A line
- * may hold a secret, so logs and errors name it by phase and number.
+ * Runs the lines in order, `%i` replaced by the interface name. The first that fails is the last, but in PostDown,
+ * where all run and then the first failure is thrown. A line may hold a secret, so logs and errors name it by phase
+ * and number.
  */
-export async function runHooks(
-  phase: HookPhase,
-  lines: readonly string[],
-  context: HookContext,
-): Promise<void> {
+export const runHooks: HookRunner = async (phase, lines, context) => {
+  let failure: AppError | undefined
   for (const [i, template] of lines.entries()) {
     const name = `${phase} hook ${i + 1} of ${lines.length}`
     context.log.info('hook.run', { name })
@@ -46,7 +48,10 @@ export async function runHooks(
       if (!(error instanceof AppError)) throw error
       const output = context.logFile.readFrom(start, MAX_SHOWN_BYTES)
       const hint = output === '' ? '' : `it printed: ${output}`
-      throw new AppError(error.code, `${name} ${error.message}`, { hint, cause: error })
+      context.log.error('hook.failed', { name, reason: error.message })
+      failure ??= new AppError(error.code, `${name} ${error.message}`, { hint, cause: error })
+      if (phase !== 'PostDown') break
     }
   }
+  if (failure !== undefined) throw failure
 }

@@ -37,13 +37,15 @@ const lastingChange: z.ZodType<LastingChange> = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('names'), server: z.string(), domain: z.string() }),
 ])
 
+const processIdFields = { pid: z.int().min(1), processStart: z.string() }
+
 export const journalRecord: z.ZodType<JournalRecord> = z.strictObject({
   version: z.literal(1),
   interface: z.string(),
   mode: z.enum(['tunnel', 'device']),
   configFile: z.string(),
-  pid: z.int().min(1),
-  processStart: z.string(),
+  guard: z.strictObject(processIdFields).optional(),
+  ...processIdFields,
   namespace: z.string(),
   changes: z.array(lastingChange),
   postDown: z.array(z.string()),

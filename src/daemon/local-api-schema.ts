@@ -157,6 +157,8 @@ export interface InterfaceStatus {
   readonly mode: 'tunnel' | 'device'
   readonly state: 'starting' | 'running' | 'stopping'
   readonly pid: number
+  /** Process that starts the daemon again after a crash; null if the service manager does, or nobody. */
+  readonly guardPid: number | null
   readonly version: string
   /** Null in mode `device`. */
   readonly configFile: string | null
@@ -302,6 +304,7 @@ export const interfaceStatus: z.ZodType<InterfaceStatus> = z.object({
   mode: z.enum(['tunnel', 'device']),
   state: z.enum(['starting', 'running', 'stopping']),
   pid: count,
+  guardPid: count.nullable(),
   version: z.string(),
   configFile: z.string().nullable(),
   logFile: z.string().nullable(),

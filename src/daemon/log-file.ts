@@ -4,10 +4,12 @@
  */
 
 import { closeSync, fstatSync, mkdirSync, openSync, readSync, renameSync, writeSync } from 'node:fs'
-import { dirname } from 'node:path'
+import { dirname, join } from 'node:path'
 import type { PlatformError } from '../base/errors.js'
+import { runPaths } from '../platform/run-directory.js'
 import { toPlatformError } from '../platform/system-error.js'
 
+const LOG_DIRECTORY = '/var/log/overlay'
 const MAX_FILE_BYTES = 4 * 1024 * 1024
 const FILE_MODE = 0o640
 const DIRECTORY_MODE = 0o750
@@ -49,6 +51,12 @@ export function openLogFile(paths: readonly string[], maxFileBytes: number = MAX
     }
   }
   throw failure ?? new RangeError('no path for the log')
+}
+
+/** Of the daemon of an interface in the background. */
+export function openDaemonLog(interfaceName: string): LogFile {
+  const name = `${interfaceName}.log`
+  return openLogFile([`${LOG_DIRECTORY}/${name}`, join(runPaths(interfaceName).directory, name)])
 }
 
 class RotatingLogFile implements LogFile {

@@ -1,6 +1,6 @@
 /** The tunnel file on disk: reading it, its private key file, and what may look into it. */
 
-import { closeSync, constants, fstatSync, openSync, readFileSync, statSync } from 'node:fs'
+import { closeSync, constants, fstatSync, openSync, readFileSync, realpathSync, statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { PlatformError } from '../base/errors.js'
 import { type ParsedConfig, parseConfigWithWarnings, parsePrivateKey } from '../config/parse.js'
@@ -9,6 +9,7 @@ import { toPlatformError } from '../platform/system-error.js'
 
 const MAX_FILE_BYTES = 64 * 1024 * 1024
 const OTHERS_MAY_READ = 0o044
+const OWNER_MAY_READ = 0o400
 
 export interface LoadTunnel {
   /** Reads and parses the file. Throws ConfigError, PlatformError. */
@@ -54,6 +55,25 @@ export function findExposedFiles(path: string, config: TunnelConfig): string[] {
   return files
     .filter(isReadableByOthers)
     .map((file) => `${file} holds a secret and others may read it; type: chmod 600 ${file}`)
+}
+
+/** True if root needs more than a user's rights for one of the tunnel's files: they, or a directory above, are somebody else's. */
+export function areFilesOthers(path: string, config: TunnelConfig): boolean {
+  const { interface: own, overlay } = config
+  const files = [path, own.privateKeyFile, overlay?.identityFile].filter((file) => file !== undefined)
+  return files.some((file) => isOthers(resolve(dirname(path), file)))
+}
+
+function isOthers(file: string): boolean {
+  try {
+    for (let path = realpathSync(file); ; path = dirname(path)) {
+      const { uid, mode } = statSync(path)
+      if (uid !== process.geteuid?.() || (mode & OWNER_MAY_READ) === 0) return true
+      if (path === dirname(path)) return false
+    }
+  } catch {
+    return false // reading it will say what is wrong
+  }
 }
 
 function isReadableByOthers(file: string): boolean {

@@ -16,7 +16,7 @@ import { tryFindLink } from '../platform/network.js'
 import { formatKeyBase64 } from '../wireguard/keys.js'
 import { resolveEndpoints } from './endpoint-resolver.js'
 import { describeEndpointRoute } from './endpoint-routes.js'
-import { type HookContext, runHooks } from './hooks.js'
+import type { HookContext, HookPhase, HookRunner } from './hooks.js'
 import {
   applyInterfaceChange,
   applyLastingChange,
@@ -53,8 +53,8 @@ export interface TunnelOptions {
   readonly journal: UndoJournal
   readonly log: Logger
   readonly logFile: LogFile
-  /** False if somebody else does. */
-  readonly runsHooks: boolean
+  /** Undefined if the service manager does. */
+  readonly runHooks: HookRunner | undefined
   /** Something is not as it should be, but the tunnel works. */
   readonly warn: (text: string) => void
 }
@@ -100,7 +100,7 @@ export class Tunnel implements Service {
     const { preUp, postUp, postDown } = this.#hooksOf(load.parse())
     if (preUp.length > 0) {
       journal.setPostDown(postDown)
-      await runHooks('PreUp', preUp, hooks)
+      await this.#runHooks('PreUp', preUp, hooks)
     }
     const config = load.withPrivateKey(load.parse())
     const endpoints = await resolveEndpoints(hostsOf(config), { signal, onDelay: this.#options.warn })
@@ -115,7 +115,7 @@ export class Tunnel implements Service {
     await this.#moveTo(planSystem(config, facts), signal)
     this.#warnAboutFilters(facts)
     journal.setPostDown(postDown)
-    await runHooks('PostUp', postUp, hooks)
+    await this.#runHooks('PostUp', postUp, hooks)
     requireGoingOn(signal)
     this.#warnAboutEndpoints(device)
     this.#membership = this.#options.openMembership(config, device)
@@ -166,7 +166,7 @@ export class Tunnel implements Service {
     faults.push(...(await undoLastingChanges(journal, isKept)))
     await this.#device?.stop()
     await left
-    faults.push(...(await runPostDown(journal, this.#hookContext())))
+    faults.push(...(await runPostDown(journal, this.#hookContext(), this.#options.runHooks)))
     return faults
   }
 
@@ -177,7 +177,7 @@ export class Tunnel implements Service {
     if (config === undefined || device === undefined) return []
     const faults: string[] = []
     try {
-      await runHooks('PreDown', this.#hooksOf(config).preDown, this.#hookContext())
+      await this.#runHooks('PreDown', this.#hooksOf(config).preDown, this.#hookContext())
     } catch (error) {
       faults.push(describeFault(error))
     }
@@ -271,7 +271,11 @@ export class Tunnel implements Service {
   }
 
   #hooksOf({ interface: hooks }: TunnelConfig): TunnelHooks {
-    return this.#options.runsHooks ? hooks : NO_HOOKS
+    return this.#options.runHooks === undefined ? NO_HOOKS : hooks
+  }
+
+  async #runHooks(phase: HookPhase, lines: readonly string[], context: HookContext): Promise<void> {
+    await this.#options.runHooks?.(phase, lines, context)
   }
 
   /** After the routes were set, hooks included. */

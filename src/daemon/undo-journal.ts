@@ -9,7 +9,7 @@
 import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { AppError, ERROR_CODES } from '../base/errors.js'
 import { networkNamespace } from '../platform/network-namespace.js'
-import { tryProcessStart } from '../platform/processes.js'
+import { isProcessAlive, type ProcessId, processId } from '../platform/processes.js'
 import type { RunPaths } from '../platform/run-directory.js'
 import { toPlatformError } from '../platform/system-error.js'
 import type { LastingChange } from './system-change.js'
@@ -22,13 +22,13 @@ export interface JournalOwner {
   readonly mode: 'tunnel' | 'device'
   /** Absolute path; empty if there is none. */
   readonly configFile: string
+  /** Who starts the daemon again after a crash (src/daemon/guard.ts): the interface is its own meanwhile. */
+  readonly guard?: ProcessId | undefined
 }
 
-export interface JournalRecord extends JournalOwner {
+/** The process is the daemon, or the command that cleans up after it. */
+export interface JournalRecord extends JournalOwner, ProcessId {
   readonly version: 1
-  readonly pid: number
-  /** Start time of that process: see tryProcessStart. */
-  readonly processStart: string
   /** Network namespace in which the changes were made. */
   readonly namespace: string
   /** In the order they were made. */
@@ -64,7 +64,12 @@ async function tryParseRecord(text: string): Promise<JournalRecord | undefined> 
 }
 
 export function isOwnerAlive(record: JournalRecord): boolean {
-  return tryProcessStart(record.pid) === record.processStart
+  return isProcessAlive(record)
+}
+
+/** The daemon died, and comes back by itself. */
+export function isGuarded({ guard }: JournalRecord): boolean {
+  return guard !== undefined && isProcessAlive(guard)
 }
 
 /** The journal as its owner sees it. */
@@ -83,8 +88,7 @@ export class UndoJournal {
     const record: JournalRecord = {
       version: 1,
       ...owner,
-      pid: process.pid,
-      processStart: tryProcessStart(process.pid) ?? '',
+      ...ownProcess(),
       namespace: networkNamespace(),
       changes: [],
       postDown: [],
@@ -122,8 +126,7 @@ export class UndoJournal {
       renameSync(claim, paths.journal)
       return undefined
     }
-    const start = tryProcessStart(process.pid) ?? ''
-    const journal = new UndoJournal(paths.journal, { ...record, pid: process.pid, processStart: start })
+    const journal = new UndoJournal(paths.journal, { ...record, ...ownProcess() })
     journal.#write()
     rmSync(claim, { force: true })
     return journal
@@ -133,13 +136,13 @@ export class UndoJournal {
     return this.#record
   }
 
-  /** Of a daemon that died, with changes that stay: the next one's from now on. */
+  /** Of a daemon that died: the next one's from now on, and with it the changes that stayed. */
   adopt(owner: JournalOwner): void {
     this.#isInherited = true
-    this.#update({ ...owner, postDown: [] })
+    this.#update({ guard: undefined, ...owner, postDown: [] })
   }
 
-  /** It began with changes of a daemon that died. */
+  /** It was a daemon's that died. */
   get isInherited(): boolean {
     return this.#isInherited
   }
@@ -178,4 +181,8 @@ export class UndoJournal {
       throw toPlatformError(error, `cannot write ${this.#path}`, 'run as root')
     }
   }
+}
+
+function ownProcess(): ProcessId {
+  return processId(process.pid) ?? { pid: process.pid, processStart: '' }
 }

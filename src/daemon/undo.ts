@@ -7,10 +7,11 @@ import { AppError, ERROR_CODES } from '../base/errors.js'
 import { tryFindLink } from '../platform/network.js'
 import { isNamespaceAlive, networkNamespace, tryNamespaceName } from '../platform/network-namespace.js'
 import { type RunPaths, removeFile } from '../platform/run-directory.js'
-import { type HookContext, runHooks } from './hooks.js'
+import { tryFindGuard } from './guard.js'
+import { type HookContext, type HookRunner, runHooks } from './hooks.js'
 import { undoLastingChange } from './host-changes.js'
 import { type LastingChange, outlivesCrash } from './system-change.js'
-import { isOwnerAlive, type JournalRecord, tryReadJournal, UndoJournal } from './undo-journal.js'
+import { isGuarded, isOwnerAlive, type JournalRecord, tryReadJournal, UndoJournal } from './undo-journal.js'
 
 const LINK_POLL_MS = 10
 const LINK_WAIT_MS = 5000
@@ -42,31 +43,33 @@ export async function undoLastingChanges(
   return faults
 }
 
-/** Runs the PostDown hooks once; a failing one does not keep the others from running. */
-export async function runPostDown(journal: UndoJournal, context: HookContext): Promise<string[]> {
-  const faults: string[] = []
+/** Runs the PostDown hooks once. */
+export async function runPostDown(
+  journal: UndoJournal,
+  context: HookContext,
+  run: HookRunner = runHooks,
+): Promise<string[]> {
   const hooks = journal.record.postDown
   journal.setPostDown([])
-  for (const hook of hooks) {
-    try {
-      await runHooks('PostDown', [hook], context)
-    } catch (error) {
-      faults.push(describeFault(error))
-    }
+  try {
+    await run('PostDown', hooks, context)
+    return []
+  } catch (error) {
+    return [describeFault(error)]
   }
-  return faults
 }
 
 export interface Recovery {
   /** What could not be undone. */
   readonly faults: string[]
-  /** With what was kept; undefined if nothing was. */
+  /** With what was kept, or because the interface is its guard's; undefined if it was deleted. */
   readonly kept: UndoJournal | undefined
 }
 
 /**
  * Cleans up after a daemon that died; undefined if there is nothing to clean up. `isComingBack`: what outlives a
- * crash stays, because the tunnel is to come up again. Throws AppError if that daemon lives.
+ * crash stays, because the tunnel is to come up again. Throws AppError if that daemon lives, or is to be started
+ * again by a guard that is not ours.
  */
 export async function recover(
   paths: RunPaths,
@@ -76,6 +79,8 @@ export async function recover(
   const record = await tryReadJournal(paths.journal)
   if (record === undefined) return undefined
   if (isOwnerAlive(record)) throw alreadyRunning(record)
+  const isOurGuards = isGuarded(record) && record.guard?.pid === tryFindGuard(process.env)?.pid
+  if (isGuarded(record) && !isOurGuards) throw comingBack(record)
   const isElsewhere = requireSameNamespace(record)
   const journal = await UndoJournal.tryTakeOver(paths)
   if (journal === undefined) return undefined
@@ -86,9 +91,15 @@ export async function recover(
   removeFile(paths.apiSocket)
   removeFile(paths.uapiSocket)
   if (!isElsewhere) faults.push(...(await runPostDown(journal, context)))
-  if (isElsewhere || journal.record.changes.length === 0) journal.delete()
-  const isKeeping = !isElsewhere && faults.length === 0 && journal.record.changes.length > 0
-  return { faults, kept: isKeeping ? journal : undefined }
+  const isKeeping = !isElsewhere && (journal.record.changes.length > 0 || isOurGuards)
+  if (!isKeeping) journal.delete()
+  return { faults, kept: isKeeping && faults.length === 0 ? journal : undefined }
+}
+
+function comingBack({ interface: name }: JournalRecord): AppError {
+  return new AppError(ERROR_CODES.alreadyRunning, `${name} crashed and is being started again`, {
+    hint: `to end it: overlay down ${name}`,
+  })
 }
 
 export function alreadyRunning(record: JournalRecord): AppError {

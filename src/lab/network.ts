@@ -55,8 +55,15 @@ export class LabNode {
     await this.overlay('down', this.interfaceName)
   }
 
-  /** Its daemon ends as by a fault; what it did to the machine stays until the next `up`. */
+  /** Its daemon ends as by a fault, and its guard with it: what it did to the machine stays until the next `up`. */
   async kill(): Promise<void> {
+    const { pid, guardPid } = await this.status()
+    if (guardPid !== null) process.kill(guardPid, 'SIGKILL')
+    process.kill(pid, 'SIGKILL')
+  }
+
+  /** Its daemon ends as by a fault; its guard starts it again. */
+  async crash(): Promise<void> {
     process.kill((await this.status()).pid, 'SIGKILL')
   }
 
@@ -79,10 +86,15 @@ export class LabNode {
   }
 
   async status(): Promise<InterfaceStatus> {
-    const text = await this.overlay('status', this.interfaceName, '--json')
-    const [status] = (JSON.parse(text) as { interfaces: InterfaceStatus[] }).interfaces
+    const status = await this.tryStatus()
     if (status !== undefined) return status
     throw new AppError(ERROR_CODES.notRunning, `${this.name} is not up`)
+  }
+
+  /** Undefined while no daemon is up. */
+  async tryStatus(): Promise<InterfaceStatus | undefined> {
+    const { code, stdout } = await this.try('status', this.interfaceName, '--json')
+    return code === 0 ? (JSON.parse(stdout) as { interfaces: InterfaceStatus[] }).interfaces[0] : undefined
   }
 
   async why(to: string): Promise<WhyReport> {

@@ -86,9 +86,25 @@ function killGroup(child: ChildProcess): void {
   }
 }
 
+/** A process for ever: a number is used again some day, number and start time together never are. */
+export interface ProcessId {
+  readonly pid: number
+  /** See tryProcessStart. */
+  readonly processStart: string
+}
+
+/** Undefined if there is no such process. */
+export function processId(pid: number): ProcessId | undefined {
+  const processStart = tryProcessStart(pid)
+  return processStart === undefined ? undefined : { pid, processStart }
+}
+
+export function isProcessAlive({ pid, processStart }: ProcessId): boolean {
+  return tryProcessStart(pid) === processStart
+}
+
 /**
- * When a process started, in clock ticks since boot; undefined if there is none. A number of a
- * process is used again some day, number and start time together never are.
+ * When a process started, in clock ticks since boot; undefined if there is none.
  */
 export function tryProcessStart(pid: number): string | undefined {
   try {

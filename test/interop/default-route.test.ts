@@ -125,14 +125,14 @@ async function killSwitch(lab: Lab, pair: Pair): Promise<void> {
   await left.up()
   expect(await ping(left.host, '203.0.113.1', 3)).toBe(3)
   expect(await ping(left.host, '198.51.100.254', 1, { waitS: 1 }), 'past the tunnel').toBe(0)
-  for (const pid of left.host.daemonPids()) process.kill(pid, 'SIGKILL')
+  for (const pid of left.host.backgroundPids()) process.kill(pid, 'SIGKILL')
   const away = ['198.51.100.2', '192.0.2.254']
   for (const address of away) {
     expect(await ping(left.host, address, 1, { waitS: 1 }), `${address}, daemon gone`).toBe(0)
   }
   await left.up()
   expect(await ping(left.host, '203.0.113.1', 3), 'back').toBe(3)
-  for (const pid of left.host.daemonPids()) process.kill(pid, 'SIGKILL')
+  for (const pid of left.host.backgroundPids()) process.kill(pid, 'SIGKILL')
   appendFileSync(left.file, 'Hub = nowhere\n')
   expect((await left.host.tryRun([overlayCommand, 'up', left.file])).code).not.toBe(0)
   expect(await ping(left.host, '192.0.2.254', 1, { waitS: 1 }), 'after a start that failed').toBe(0)

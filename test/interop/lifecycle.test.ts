@@ -55,8 +55,9 @@ function overlay({ host }: Side, ...words: string[]): Promise<RunResult> {
   return host.tryRun([overlayCommand, ...words])
 }
 
+/** And its guard, first. */
 function killDaemon({ host }: Side, signal: NodeJS.Signals): void {
-  const pids = host.daemonPids()
+  const pids = [...host.guardPids(), ...host.daemonPids()]
   expect(pids.length).toBeGreaterThan(0)
   for (const pid of pids) process.kill(pid, signal)
 }
@@ -175,7 +176,7 @@ async function keepsSecrets(lab: Lab): Promise<void> {
   const hexKey = Buffer.from(privateKey, 'base64').toString('hex')
   const log = `/var/log/overlay/${scene.left.interfaceName}.log`
   const files = scene.left.host
-    .daemonPids()
+    .backgroundPids()
     .flatMap((pid) => [`/proc/${pid}/cmdline`, `/proc/${pid}/environ`])
   expect(files.length).toBeGreaterThan(0)
   for (const file of [...files, ...(existsSync(log) ? [log] : [])]) {

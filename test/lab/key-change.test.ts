@@ -77,10 +77,7 @@ requirement('a tunnel key that changes', ['ip', 'nft', 'conntrack', 'ping', 'wg'
 
   test('links anew at once, also after the node was killed right after a change', async () => {
     const changed = await untilChanged(await wg(a, 'public-key'))
-    const status = JSON.parse(await a.overlay('status', a.interfaceName, '--json')) as {
-      interfaces: { pid: number }[]
-    }
-    process.kill(status.interfaces[0]?.pid ?? 0, 'SIGKILL')
+    await a.kill()
     await until('the daemon is gone', async () =>
       (await a.try('status', a.interfaceName)).stdout.includes('daemon died'),
     )

@@ -245,10 +245,7 @@ requirement(
       })
 
       test('a node that is killed leaves nothing behind once it was taken down, and comes up again', async () => {
-        const status = JSON.parse(await b.overlay('status', b.interfaceName, '--json')) as {
-          interfaces: { pid: number }[]
-        }
-        process.kill(status.interfaces[0]?.pid ?? 0, 'SIGKILL')
+        await b.kill()
         await until('the daemon is gone', async () =>
           (await b.try('status', b.interfaceName)).stdout.includes('daemon died'),
         )
@@ -258,6 +255,18 @@ requirement(
         await b.up()
         await b.untilKnown('alice')
         expect((await b.ping('alice', '--count', '2')).code).toBe(0)
+      })
+
+      test('a node whose daemon crashes comes back by itself', async () => {
+        const { pid } = await b.status()
+        await b.crash()
+        await until('another daemon is up', async () => {
+          const status = await b.tryStatus()
+          return status?.state === 'running' && status.pid !== pid
+        })
+        await b.untilKnown('alice')
+        expect((await b.ping('alice', '--count', '2')).code).toBe(0)
+        expect((await a.ping('bob', '--count', '2')).code).toBe(0)
       })
 
       test('a node that is removed is out within a second, for everybody', async () => {

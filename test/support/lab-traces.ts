@@ -6,7 +6,7 @@
  */
 
 import { execFileSync } from 'node:child_process'
-import { existsSync, readdirSync, rmSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 
 const DIRECTORIES = ['/var/run/wireguard', '/run/overlay', '/var/log/overlay', '/var/lib/overlay']
@@ -36,6 +36,15 @@ export function nextInterfaceName(): string {
 export function pidsIn(namespace: string): number[] {
   const text = execFileSync('ip', ['netns', 'pids', namespace], { encoding: 'utf8' })
   return text.split('\n').filter(Boolean).map(Number)
+}
+
+/** Empty if it ended meanwhile. */
+export function nameOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/comm`, 'utf8').trim()
+  } catch {
+    return ''
+  }
 }
 
 /** Ends all processes of the namespace and removes it with everything in it. */

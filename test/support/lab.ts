@@ -10,9 +10,17 @@ import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { nextInterfaceName, nextLabName, pidsIn, removeFilesOf, removeNamespace } from './lab-traces.js'
+import {
+  nameOf,
+  nextInterfaceName,
+  nextLabName,
+  pidsIn,
+  removeFilesOf,
+  removeNamespace,
+} from './lab-traces.js'
 import { BackgroundProcess, type Command, execute, type RunOptions, type RunResult } from './processes.js'
 
+const GUARD_NAME = 'overlay-guard'
 const POLL_INTERVAL_MS = 25
 /** Reached only by what never comes, however slow the machine. */
 const DEADLINE_MS = 60_000
@@ -67,10 +75,18 @@ export class Host {
     return process
   }
 
-  /** Processes in this namespace that put themselves into the background. */
-  daemonPids(): number[] {
+  /** Processes in this namespace that put themselves into the background: daemons and their guards. */
+  backgroundPids(): number[] {
     const started = new Set([...this.#background].map((process) => process.pid))
     return pidsIn(this.name).filter((pid) => !started.has(pid))
+  }
+
+  daemonPids(): number[] {
+    return this.backgroundPids().filter((pid) => nameOf(pid) !== GUARD_NAME)
+  }
+
+  guardPids(): number[] {
+    return this.backgroundPids().filter((pid) => nameOf(pid) === GUARD_NAME)
   }
 }
 

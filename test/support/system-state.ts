@@ -33,7 +33,7 @@ export async function systemState(host: Host, interfaceName: string): Promise<Re
     const names = existsSync(directory) ? readdirSync(directory) : []
     state[directory] = names.filter((name) => name.includes(interfaceName)).join(' ')
   }
-  state.processes = String(host.daemonPids().length)
+  state.processes = String(host.backgroundPids().length)
   return state
 }
 

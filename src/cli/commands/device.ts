@@ -25,7 +25,12 @@ export const device: Command = {
       throw new UsageError(`"${word}" cannot be the name of an interface`, { hint: NAME_HINT })
     }
     const { isVerbose, isJson } = input.output
-    const request = { interfaceName: interfaceNameOf(word), configFile: undefined, isVerbose }
+    const request = {
+      interfaceName: interfaceNameOf(word),
+      configFile: undefined,
+      hasFileAccess: false,
+      isVerbose,
+    }
     if (input.has('foreground')) {
       const { runDaemon } = await import('../../daemon/composition.js')
       const nothing = (): void => undefined

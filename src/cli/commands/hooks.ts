@@ -12,7 +12,7 @@ export const hooks: Command = {
   examples: [['sudo overlay hooks wg0 PostUp', 'as configs/overlay@.service does it']],
   async run({ words, output }) {
     const { HOOK_PHASES, runHooks } = await import('../../daemon/hooks.js')
-    const { standardErrorLog } = await import('../../daemon/log-file.js')
+    const { openCommandLog } = await import('../../daemon/guard.js')
     const { parseTunnelFile } = await import('../../daemon/tunnel-file.js')
     const { createLogger } = await import('../../base/log.js')
     const { wallNowMs } = await import('../../platform/clock.js')
@@ -24,10 +24,12 @@ export const hooks: Command = {
     const { file, interfaceName } = findTunnel(target)
     const { preUp, postUp, preDown, postDown } = parseTunnelFile(file).config.interface
     const lines = { PreUp: preUp, PostUp: postUp, PreDown: preDown, PostDown: postDown }[phase]
-    const logFile = standardErrorLog()
+    const logFile = openCommandLog(interfaceName, process.env)
     const level = output.isVerbose ? 'debug' : 'info'
     const log = createLogger({ level, write: (line) => logFile.writeLine(line), wallNowMs })
-    await runHooks(phase, lines, { interfaceName, log, logFile })
+    const ended = new AbortController()
+    process.once('SIGTERM', () => ended.abort())
+    await runHooks(phase, lines, { interfaceName, log, logFile, signal: ended.signal })
     return 0
   },
 }

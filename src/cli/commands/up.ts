@@ -21,26 +21,30 @@ export const up: Command = {
   ],
   async run(input) {
     const target = findTunnel(input.words[0] ?? onlyTunnel())
-    const warnings = await checkFile(target.file)
+    const { warnings, hasFileAccess } = await checkFile(target.file)
     if (!input.output.isJson) for (const warning of warnings) printNote(`warning: ${warning}`)
     if (input.has('reload')) await reload(target, input)
     else if (input.has('foreground')) await runInForeground(target, input)
-    else await start(target, input)
+    else await start(target, hasFileAccess, input)
     return 0
   },
 }
 
 /** All faults of the file come out here, before anything is touched. */
-async function checkFile(file: string): Promise<string[]> {
-  const { findExposedFiles, parseTunnelFile } = await import('../../daemon/tunnel-file.js')
+async function checkFile(file: string): Promise<{ warnings: string[]; hasFileAccess: boolean }> {
+  const { areFilesOthers, findExposedFiles, parseTunnelFile } = await import('../../daemon/tunnel-file.js')
   const { config, warnings } = parseTunnelFile(file)
-  return [...warnings.map(formatIssue), ...findExposedFiles(file, config)]
+  return {
+    warnings: [...warnings.map(formatIssue), ...findExposedFiles(file, config)],
+    hasFileAccess: areFilesOthers(file, config),
+  }
 }
 
-async function start(target: TunnelTarget, input: CommandInput): Promise<void> {
+async function start(target: TunnelTarget, hasFileAccess: boolean, input: CommandInput): Promise<void> {
   const { startInBackground } = await import('../background.js')
   const { interfaceName, file } = target
-  await startInBackground({ interfaceName, configFile: file, isVerbose: input.output.isVerbose })
+  const { isVerbose } = input.output
+  await startInBackground({ interfaceName, configFile: file, hasFileAccess, isVerbose })
   if (input.output.isJson) printJson({ interface: interfaceName, state: 'running', configFile: file })
   else printLine(`${interfaceName} is up`)
 }

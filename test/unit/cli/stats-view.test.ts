@@ -7,6 +7,7 @@ const STATUS: InterfaceStatus = {
   mode: 'tunnel',
   state: 'running',
   pid: 1,
+  guardPid: null,
   version: '0',
   configFile: null,
   logFile: null,

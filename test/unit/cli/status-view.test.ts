@@ -25,6 +25,7 @@ const STATUS: InterfaceStatus = {
   mode: 'tunnel',
   state: 'running',
   pid: 1,
+  guardPid: null,
   version: '0',
   configFile: '/etc/overlay/wg0.conf',
   logFile: null,

@@ -37,6 +37,7 @@ const FRAME: StatusFrame = {
   mode: 'tunnel',
   state: 'running',
   pid: 1,
+  guardPid: null,
   version: '0',
   configFile: '/etc/overlay/wg0.conf',
   logFile: null,

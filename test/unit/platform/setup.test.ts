@@ -41,12 +41,16 @@ function start() {
 }
 
 const BUILT = () => join(checkout, 'build/Release/overlay.node')
+const PRODUCTS = ['overlay.node', 'overlay-guard']
 
-/** The addon of this checkout, newer than every source. */
+/** The addon and the guard of this checkout, newer than every source. */
 function installBuilt(): void {
   mkdirSync(join(checkout, 'build/Release'), { recursive: true })
-  cpSync(join(ROOT, 'build/Release/overlay.node'), BUILT())
-  utimesSync(BUILT(), soonS, soonS)
+  for (const name of PRODUCTS) {
+    const copy = join(checkout, 'build/Release', name)
+    cpSync(join(ROOT, 'build/Release', name), copy)
+    utimesSync(copy, soonS, soonS)
+  }
 }
 
 /** What the fakes were asked to do, in order. */
@@ -72,7 +76,9 @@ function installFakeTools(options: { waitsFor?: string; fails?: string } = {}): 
     appendFileSync('log', 'node-gyp ' + process.argv[2] + '\\n')
     const pause = new Int32Array(new SharedArrayBuffer(4))
     for (let i = 0; i < 2000 && !existsSync(awaited); i++) Atomics.wait(pause, 0, 0, 5)
-    cpSync(${JSON.stringify(join(ROOT, 'build/Release/overlay.node'))}, 'build/Release/overlay.node')
+    for (const name of ${JSON.stringify(PRODUCTS)}) {
+      cpSync(${JSON.stringify(join(ROOT, 'build/Release'))} + '/' + name, 'build/Release/' + name)
+    }
     appendFileSync('log', 'end\\n')`,
   )
   for (const program of ['g++', 'make', 'python3']) write(`fakes/${program}`, '')
@@ -123,6 +129,15 @@ describe('bin/setup.mjs', () => {
     expect(setup('addon')).toEqual({ code: 0, text: '' })
     utimesSync(join(checkout, 'native/core/result.h'), soonS + 1, soonS + 1)
     expect(setup('addon').code).toBe(1)
+  })
+
+  it('builds what is missing', () => {
+    installBuilt()
+    rmSync(join(checkout, 'build/Release/overlay-guard'))
+    installFakeTools()
+    expect(setup('addon').code).toBe(0)
+    expect(log()).toEqual(['node-gyp configure', 'end'])
+    expect(setup('addon')).toEqual({ code: 0, text: '' })
   })
 
   it('builds anew what was built for another machine', () => {

@@ -1,0 +1,104 @@
+/**
+ * The parent of a daemon in the background, as the daemon sees it. The guard (native/guard/main.cc) keeps all of
+ * root's privileges and the daemon few, so it is the guard that runs the administrator's hooks; and it starts the
+ * daemon again after a crash.
+ *
+ * Lines over an inherited socket. To the guard: "ready", "hooks PHASE", "cancel"; from it: "done EXITCODE".
+ */
+
+import { Socket } from 'node:net'
+import { AppError, ERROR_CODES } from '../base/errors.js'
+import { type ProcessId, processId } from '../platform/processes.js'
+import { type HookRunner, MAX_SHOWN_BYTES, runHooks } from './hooks.js'
+import { type LogFile, openDaemonLog, standardErrorLog } from './log-file.js'
+
+/** File descriptor of the socket in the daemon. */
+const GUARD_FD = 4
+
+/** The guard that this process, a daemon or a helper of it, belongs to. */
+export function tryFindGuard(environment: NodeJS.ProcessEnv): ProcessId | undefined {
+  return processId(Number(environment.OVERLAY_GUARD))
+}
+
+/** For a command: a guard has no output, so what it runs writes into the log of its daemon, where it is read. */
+export function openCommandLog(interfaceName: string, environment: NodeJS.ProcessEnv): LogFile {
+  return tryFindGuard(environment) === undefined ? standardErrorLog() : openDaemonLog(interfaceName)
+}
+
+/** How the daemon before this one ended; undefined if this is the first. */
+export function previousEnd(environment: NodeJS.ProcessEnv): string | undefined {
+  return environment.OVERLAY_RESTARTED
+}
+
+export class Guard {
+  readonly process: ProcessId
+  readonly #socket: Socket
+  /** Text of an incomplete line. */
+  #received = ''
+  #onDone: ((exitCode: number) => void) | undefined
+
+  private constructor(guard: ProcessId, socket: Socket) {
+    this.process = guard
+    this.#socket = socket
+    socket.setEncoding('utf8').unref()
+    socket.on('error', () => undefined) // 'close' follows
+    socket.on('data', (text: string) => this.#handleData(text))
+    socket.on('close', () => this.#onDone?.(EXIT_GUARD_GONE))
+  }
+
+  /** For the daemon, once; undefined if nobody guards it. */
+  static tryConnect(environment: NodeJS.ProcessEnv): Guard | undefined {
+    const guard = tryFindGuard(environment)
+    if (guard === undefined || guard.pid !== process.ppid) return undefined
+    return new Guard(guard, new Socket({ fd: GUARD_FD, readable: true, writable: true }))
+  }
+
+  /** From now on the end of this process is a crash, unless it ends with code 0. */
+  reportReady(): void {
+    this.#socket.write('ready\n')
+  }
+
+  /** As runHooks, but the lines are those of the file as it is now. Without a guard, this process runs them. */
+  readonly runHooks: HookRunner = async (phase, lines, context) => {
+    if (lines.length === 0) return
+    const { log, logFile, signal } = context
+    if (!this.#socket.writable) return await runHooks(phase, lines, context)
+    log.info('hooks.run', { phase })
+    const start = logFile.position()
+    const exitCode = await this.#ask(phase, signal)
+    if (exitCode === 0) return
+    const output = logFile.readFrom(start, MAX_SHOWN_BYTES)
+    throw new AppError(ERROR_CODES.command, `the ${phase} hooks failed`, {
+      hint: output === '' ? `their helper ended with exit code ${exitCode}` : `they printed: ${output}`,
+    })
+  }
+
+  /** One at a time. */
+  async #ask(phase: string, signal: AbortSignal | undefined): Promise<number> {
+    const cancel = (): void => void this.#socket.write('cancel\n')
+    this.#socket.ref()
+    try {
+      return await new Promise<number>((resolve) => {
+        this.#onDone = resolve
+        this.#socket.write(`hooks ${phase}\n`)
+        if (signal?.aborted === true) cancel()
+        signal?.addEventListener('abort', cancel)
+      })
+    } finally {
+      signal?.removeEventListener('abort', cancel)
+      this.#onDone = undefined
+      this.#socket.unref()
+    }
+  }
+
+  #handleData(text: string): void {
+    const lines = (this.#received + text).split('\n')
+    this.#received = lines.pop() ?? ''
+    for (const line of lines) {
+      const [word, exitCode] = line.split(' ')
+      if (word === 'done') this.#onDone?.(Number(exitCode))
+    }
+  }
+}
+
+const EXIT_GUARD_GONE = 1
