@@ -22,6 +22,7 @@ export function scanConfig(text: string): readonly ConfigLine[] {
     return [fault(0, `the file is longer than ${MAX_FILE_LENGTH} characters`, 'is it a tunnel file?')]
   }
   const lines = (text.startsWith(BYTE_ORDER_MARK) ? text.slice(1) : text).split('\n')
+  if (looksLikeUtf16(text)) return [fault(0, 'the file is UTF-16', 'save it as UTF-8')]
   const binary = lines.findIndex((line) => line.includes('\0'))
   if (binary >= 0) return [fault(binary + 1, 'the file is no text file: it holds a zero byte', '')]
   const scanned: ConfigLine[] = []
@@ -30,6 +31,11 @@ export function scanConfig(text: string): readonly ConfigLine[] {
     if (parsed !== undefined) scanned.push(parsed)
   }
   return scanned
+}
+
+/** Of text that was read as UTF-8: its byte order mark is no UTF-8, or every other byte is zero. */
+function looksLikeUtf16(text: string): boolean {
+  return /^(\ufffd\ufffd|[^\0]\0[^\0]\0|\0[^\0]\0[^\0])/.test(text)
 }
 
 function scanLine(text: string, line: number): ConfigLine | undefined {

@@ -8,6 +8,7 @@
 import { isZero } from '../base/bytes.js'
 import { ConfigError, type ConfigIssue } from '../base/errors.js'
 import { type PrivateKey, tryParseKeyBase64 } from '../wireguard/keys.js'
+import { type AmneziaSetting, isAmneziaKey, isPlainWireGuard } from './amnezia.js'
 import { type ConfigLine, scanConfig } from './lines.js'
 import { nearest } from './nearest.js'
 import {
@@ -77,6 +78,7 @@ class ConfigReader {
   readonly #interface: Section<InterfaceDraft> = openInterface()
   readonly #peers: Section<PeerDraft>[] = []
   readonly #file: string
+  readonly #amnezia: AmneziaSetting[] = []
   #overlay: Section<OverlayDraft> | undefined
   #current: 'none' | 'unknown' | 'interface' | 'peer' | 'overlay' = 'none'
 
@@ -100,9 +102,22 @@ class ConfigReader {
     if (needsPrivateKey && !hasKey && !draft.postUp.some(setsPrivateKey)) {
       this.#findings.fault(0, 'there is no private key', 'add PrivateKey or PrivateKeyFile to [Interface]')
     }
+    this.#reportAmnezia()
     const config = resolveConfig(this.#interface, this.#peers, this.#overlay, this.#findings)
     if (this.#issues.length > 0) throw new ConfigError(limitIssues(this.#issues, this.#file))
     return { config, warnings: limitIssues(this.#warnings, this.#file) }
+  }
+
+  #reportAmnezia(): void {
+    const [first] = this.#amnezia
+    if (first === undefined) return
+    if (isPlainWireGuard(this.#amnezia)) {
+      const hint = 'its peers understand plain WireGuard, and overlay sends that'
+      this.#findings.warning(first.line, 'the file is of AmneziaWG', hint)
+    } else {
+      const hint = 'overlay speaks WireGuard: ask for a file without S1 to S4 and H1 to H4'
+      this.#findings.fault(first.line, 'the file is of AmneziaWG, which changes the messages', hint)
+    }
   }
 
   #openSection(line: number, name: string): void {
@@ -126,7 +141,8 @@ class ConfigReader {
     const peer = this.#peers.at(-1)
     if (this.#current === 'interface') {
       const setting = findSetting(INTERFACE_SETTINGS, key)
-      if (setting === undefined) this.#reportUnknownKey(INTERFACE_SETTINGS, PEER_SETTINGS, line, key)
+      if (setting === undefined && isAmneziaKey(key)) this.#amnezia.push({ line, key, value })
+      else if (setting === undefined) this.#reportUnknownKey(INTERFACE_SETTINGS, PEER_SETTINGS, line, key)
       else this.#apply(this.#interface, setting, line, value)
     } else if (this.#current === 'peer' && peer !== undefined) {
       const setting = findSetting(PEER_SETTINGS, key)
@@ -150,6 +166,8 @@ class ConfigReader {
       return
     }
     section.keyLines.set(name, earlier ?? line)
+    const remark = setting.remark?.(value)
+    if (remark !== undefined) this.#findings.warning(line, remark.message, remark.hint)
     for (const wrong of setting.apply(section.draft, value, line)) {
       if (value === '') this.#findings.fault(line, `${name} has no value`, `allowed: ${allowed}`)
       else if (setting.isKey) {

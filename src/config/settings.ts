@@ -7,7 +7,12 @@
 
 import { isZero } from '../base/bytes.js'
 import { DNS_LABEL } from '../net/dns-label.js'
-import { type HostEndpoint, tryParseHostEndpoint } from '../net/endpoint.js'
+import {
+  formatHostEndpoint,
+  type HostEndpoint,
+  tryParseBareEndpoint,
+  tryParseHostEndpoint,
+} from '../net/endpoint.js'
 import type { IpAddress } from '../net/ip.js'
 import { RANGE_WORDS, tryParseRange } from '../net/network-range.js'
 import { type Prefix, tryParsePrefix } from '../net/prefix.js'
@@ -26,6 +31,8 @@ export interface Setting<Draft> {
   readonly isKey: boolean
   /** Takes the value into the draft; gives the parts of it that are wrong. */
   readonly apply: (draft: Draft, value: string, line: number) => readonly string[]
+  /** A warning about a value that is taken. */
+  readonly remark?: (value: string) => { readonly message: string; readonly hint: string } | undefined
 }
 
 /** A prefix as written, with host bits, and where. */
@@ -143,10 +150,17 @@ export const PEER_SETTINGS: readonly Setting<PeerDraft>[] = [
   list('AllowedIPs', PREFIX, ',', (draft, item, line) =>
     pushPrefix(draft.allowedIps, tryParsePrefix(compact(item)), line),
   ),
-  one('Endpoint', 'host:port, 192.0.2.1:port or [2001:db8::1]:port', (draft, value) => {
-    draft.endpoint = tryParseHostEndpoint(compact(value))
-    return draft.endpoint !== undefined
-  }),
+  {
+    ...one<PeerDraft>('Endpoint', 'host:port, 192.0.2.1:port or [2001:db8::1]:port', (draft, value) => {
+      draft.endpoint = tryParseHostEndpoint(compact(value)) ?? tryParseBareEndpoint(compact(value))
+      return draft.endpoint !== undefined
+    }),
+    remark: (value) => {
+      const bare = tryParseBareEndpoint(compact(value))
+      if (bare === undefined) return undefined
+      return { message: 'Endpoint has no brackets', hint: `it is taken as ${formatHostEndpoint(bare)}` }
+    },
+  },
   one('PersistentKeepalive', 'off, or seconds from 1 to 65535', (draft, value) => {
     const seconds = /^off$/i.test(value) ? 0 : tryParseInteger(compact(value), 0, 0xffff)
     draft.persistentKeepaliveS = seconds ?? 0

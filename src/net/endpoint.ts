@@ -36,6 +36,12 @@ export function tryParseHostEndpoint(text: string): HostEndpoint | undefined {
   return /^[A-Za-z0-9_]([A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*)?\.?$/.test(host) ? { host, port } : undefined
 }
 
+/** `v6:port`, as `wg` takes it: what stands behind the last colon is the port. */
+export function tryParseBareEndpoint(text: string): HostEndpoint | undefined {
+  const [, address, port] = /^([^[\]]*:[^[\]]*):(\d{1,5})$/.exec(text) ?? []
+  return address === undefined ? undefined : tryParseHostEndpoint(`[${address}]:${port}`)
+}
+
 export function formatHostEndpoint(endpoint: HostEndpoint): string {
   return endpoint.host.includes(':')
     ? `[${endpoint.host}]:${endpoint.port}`

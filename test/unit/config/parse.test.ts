@@ -54,6 +54,45 @@ describe('a tunnel file', () => {
     expect(other?.endpoint).toEqual({ host: 'fe80::1%eth0', port: 1 })
   })
 
+  it('may be UTF-8 only', () => {
+    for (const bytes of [
+      Buffer.from(`\ufeff${FULL_FILE}`, 'utf16le'),
+      Buffer.from(FULL_FILE, 'utf16le'),
+      Buffer.from(`\ufeff${FULL_FILE}`, 'utf16le').swap16(),
+    ]) {
+      expect(faultOf(bytes.toString('utf8'))).toBe('0: the file is UTF-16 (save it as UTF-8)')
+    }
+  })
+
+  it('may have an IPv6 endpoint without brackets, as wg takes it', () => {
+    const { config, warnings } = parseConfigWithWarnings(inPeer('Endpoint = 2001:db8::1:51821'), 'wg0.conf')
+    expect(config.peers[0]?.endpoint).toEqual({ host: '2001:db8::1', port: 51821 })
+    expect(warnings.map(({ message, hint }) => [message, hint])).toEqual([
+      ['Endpoint has no brackets', 'it is taken as [2001:db8::1]:51821'],
+    ])
+    for (const wrong of ['2001:db8::1', '2001:db8::1:70000', 'a:b:1', '1.2.3.4:5:6', '[2001:db8::1:51821']) {
+      expect(faultOf(inPeer(`Endpoint = ${wrong}`)), wrong).toContain('Endpoint cannot be')
+    }
+  })
+
+  describe('of AmneziaWG', () => {
+    const amnezia = (lines: string): string =>
+      `[Interface]\nPrivateKey = ${sampleKey(1)}\n${lines}\n${inPeer('AllowedIPs = 10.0.0.1')}`
+
+    it('is named as such in one line if it changes messages', () => {
+      const text = amnezia(
+        'Jc = 6\nJmin = 10\nS1 = 65\nS4 = 12\nH1 = 1487709344-2131140817\nI1 = <b 0x08>\nI2 =',
+      )
+      expect(faultOf(text)).toMatch(/^3: the file is of AmneziaWG/)
+    })
+
+    it('is taken if it does not', () => {
+      const text = amnezia('Jc = 3\nJmin = 10\nJmax = 50\nS1 = 0\nS2 = 0\nH1 = 1\nH2 = 2\nH3 = 3\nH4 = 4')
+      const { warnings } = parseConfigWithWarnings(text, 'wg0.conf')
+      expect(warnings.map(({ line, message }) => [line, message])).toEqual([[3, 'the file is of AmneziaWG']])
+    })
+  })
+
   it('means the same with CRLF, a byte order mark, other letter case and no last line end', () => {
     const odd = `\ufeff${FULL_FILE.replace('[Interface]', '[ INTERFACE ]').replace('MTU', 'mtu').trimEnd()}`
     expect(parseConfig(odd.replaceAll('\n', '\r\n'), 'a')).toEqual(parseConfig(FULL_FILE, 'b'))
@@ -150,7 +189,7 @@ describe('faults', () => {
     ['[Interface]\nFwMark = 0x100000000', '2: FwMark cannot be "0x100000000"'],
     [inPeer('AllowedIPs = 10.0.0.0/8,'), '3: AllowedIPs cannot be ""'],
     [inPeer('Endpoint = [::1]:0'), '3: Endpoint cannot be "[::1]:0"'],
-    [inPeer('Endpoint = fe80::1:51820'), '3: Endpoint cannot be "fe80::1:51820"'],
+    [inPeer('Endpoint = fe80::1:518200'), '3: Endpoint cannot be "fe80::1:518200"'],
     [inPeer('PersistentKeepalive = 65536'), '3: PersistentKeepalive cannot be "65536"'],
     [inPeer('Name = not ok'), '3: Name cannot be "not ok"'],
     [inPeer(inPeer('')), `4: PublicKey ${sampleKey(2)} is on line 2 already`],
