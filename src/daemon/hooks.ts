@@ -10,6 +10,8 @@ export const MAX_SHOWN_BYTES = 2048
 
 export interface HookContext {
   readonly interfaceName: string
+  /** Absolute path; empty if there is none. */
+  readonly configFile: string
   readonly log: Logger
   readonly logFile: LogFile
   readonly signal?: AbortSignal
@@ -43,7 +45,8 @@ export const runHooks: HookRunner = async (phase, lines, context) => {
     const start = context.logFile.position()
     try {
       const line = template.replaceAll('%i', context.interfaceName)
-      await runShellLine(line, context.logFile.fd, context.signal)
+      const environment = { INTERFACE: context.interfaceName, CONFIG_FILE: context.configFile } // wg-quick(8)
+      await runShellLine(line, { outputFd: context.logFile.fd, environment, signal: context.signal })
     } catch (error) {
       if (!(error instanceof AppError)) throw error
       const output = context.logFile.readFrom(start, MAX_SHOWN_BYTES)

@@ -132,7 +132,7 @@ function planDefaultRoute(everywhere: Prefix, config: TunnelConfig, facts: HostF
   const priority = policy.priority[family]
   const changes: SystemChange[] = []
   if (facts.hasFirewall) changes.push(planFirewall(family, config, policy.table))
-  if (family === 4) {
+  if (family === 4 && facts.srcValidMark !== '1') {
     changes.push({ kind: 'sysctl', name: SRC_VALID_MARK, value: '1', previous: facts.srcValidMark })
   }
   changes.push(

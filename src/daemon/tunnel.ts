@@ -288,8 +288,8 @@ export class Tunnel implements Service {
   }
 
   #hookContext(signal?: AbortSignal): HookContext {
-    const { interfaceName, log, logFile } = this.#options
-    return { interfaceName, log, logFile, ...(signal !== undefined && { signal }) }
+    const { interfaceName, configFile, log, logFile } = this.#options
+    return { interfaceName, configFile, log, logFile, ...(signal !== undefined && { signal }) }
   }
 }
 

@@ -73,7 +73,7 @@ export interface Recovery {
  */
 export async function recover(
   paths: RunPaths,
-  context: HookContext,
+  context: Omit<HookContext, 'configFile'>,
   isComingBack = false,
 ): Promise<Recovery | undefined> {
   const record = await tryReadJournal(paths.journal)
@@ -90,7 +90,8 @@ export async function recover(
   if (!isElsewhere) faults.push(...(await waitForLinkGone(record.interface)))
   removeFile(paths.apiSocket)
   removeFile(paths.uapiSocket)
-  if (!isElsewhere) faults.push(...(await runPostDown(journal, context)))
+  if (!isElsewhere)
+    faults.push(...(await runPostDown(journal, { ...context, configFile: record.configFile })))
   const isKeeping = !isElsewhere && (journal.record.changes.length > 0 || isOurGuards)
   if (!isKeeping) journal.delete()
   return { faults, kept: isKeeping && faults.length === 0 ? journal : undefined }

@@ -47,16 +47,26 @@ export async function runProgram(path: string, args: readonly string[], input = 
   throw new AppError(ERROR_CODES.command, `\`${[path, ...args].join(' ')}\` ${failure}`, { hint: detail })
 }
 
+export interface ShellOptions {
+  readonly outputFd: number
+  /** In addition to our own. */
+  readonly environment?: Readonly<Record<string, string>>
+  readonly signal?: AbortSignal | undefined
+}
+
 /**
- * Runs one shell line, as wg-quick does it: by bash, and the first command that fails ends it. Its output goes to the file descriptor `outputFd`, not
- * to a pipe: what it leaves running in the background keeps a place to write to. Throws AppError
+ * Runs one shell line, as wg-quick does it: by bash, and the first command that
+ * fails ends it. Its output goes to a file descriptor, not to a pipe: what it leaves running in the background keeps a
+ * place to write to. Throws AppError
  * saying how it ended, without the line: that may hold a secret.
  */
-export async function runShellLine(line: string, outputFd: number, signal?: AbortSignal): Promise<void> {
+export async function runShellLine(line: string, options: ShellOptions): Promise<void> {
+  const { outputFd, environment, signal } = options
   const bash = tryFindProgram('bash')
   const strictness = bash === undefined ? ['-e'] : ['-e', '-o', 'pipefail']
   const child = spawn(bash ?? '/bin/sh', [...strictness, '-c', line], {
     stdio: ['ignore', outputFd, outputFd],
+    env: { ...process.env, ...environment },
     detached: true,
   })
   const abort = (): void => killGroup(child)

@@ -15,7 +15,9 @@ export function readSysctl(name: string): string {
   }
 }
 
+/** Where it is so already nothing is written: in containers /proc/sys is often read-only. */
 export function writeSysctl(name: string, value: string): void {
+  if (readSysctl(name) === value) return
   try {
     writeFileSync(pathOf(name), value)
   } catch (error) {

@@ -29,7 +29,7 @@ export const hooks: Command = {
     const log = createLogger({ level, write: (line) => logFile.writeLine(line), wallNowMs })
     const ended = new AbortController()
     process.once('SIGTERM', () => ended.abort())
-    await runHooks(phase, lines, { interfaceName, log, logFile, signal: ended.signal })
+    await runHooks(phase, lines, { interfaceName, configFile: file, log, logFile, signal: ended.signal })
     return 0
   },
 }

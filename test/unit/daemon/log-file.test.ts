@@ -52,10 +52,19 @@ describe('the log file', () => {
 describe('hooks', () => {
   const quiet = createLogger({ level: 'error', write: () => undefined, wallNowMs: () => 0 })
 
+  it('know interface and file, as those of wg-quick', async () => {
+    const logFile = openLogFile([join(directory, 'wg7.log')])
+    const context = { interfaceName: 'wg7', configFile: '/etc/overlay/wg7.conf', log: quiet, logFile }
+    await runHooks('PreUp', ['echo $INTERFACE $CONFIG_FILE'], context)
+    expect(logFile.readFrom(0, 1000)).toBe('wg7 /etc/overlay/wg7.conf')
+    logFile.close()
+  })
+
   it('run in order with the name of the interface, their output in the log', async () => {
     const logFile = openLogFile([join(directory, 'wg7.log')])
     await runHooks('PostUp', ['echo one %i', 'echo two %i >&2'], {
       interfaceName: 'wg7',
+      configFile: '/etc/overlay/wg7.conf',
       log: quiet,
       logFile,
     })
@@ -66,7 +75,12 @@ describe('hooks', () => {
   it('stop at the first that fails, which is named by number and by what it printed, not by its text', async () => {
     const logFile = openLogFile([join(directory, 'wg7.log')])
     const lines = ['true', 'secret=x; echo no such thing; exit 3', 'echo never']
-    const run = runHooks('PreUp', lines, { interfaceName: 'wg7', log: quiet, logFile })
+    const run = runHooks('PreUp', lines, {
+      interfaceName: 'wg7',
+      configFile: '/etc/overlay/wg7.conf',
+      log: quiet,
+      logFile,
+    })
     const error = await run.catch((caught: unknown) => caught)
     expect(error).toBeInstanceOf(AppError)
     expect(error).toMatchObject({
@@ -81,7 +95,12 @@ describe('hooks', () => {
     'fail with "%s"',
     async (line) => {
       const logFile = openLogFile([join(directory, 'wg7.log')])
-      const run = runHooks('PostUp', [line], { interfaceName: 'wg7', log: quiet, logFile })
+      const run = runHooks('PostUp', [line], {
+        interfaceName: 'wg7',
+        configFile: '/etc/overlay/wg7.conf',
+        log: quiet,
+        logFile,
+      })
       await expect(run).rejects.toThrow('ended with exit code 1')
       logFile.close()
     },
@@ -90,7 +109,13 @@ describe('hooks', () => {
   it('are ended when the start is given up', async () => {
     const logFile = openLogFile([join(directory, 'wg7.log')])
     const abort = new AbortController()
-    const context = { interfaceName: 'wg7', log: quiet, logFile, signal: abort.signal }
+    const context = {
+      interfaceName: 'wg7',
+      configFile: '/etc/overlay/wg7.conf',
+      log: quiet,
+      logFile,
+      signal: abort.signal,
+    }
     const run = runHooks('PreUp', ['sleep 1000'], context)
     abort.abort()
     await expect(run).rejects.toThrow('was ended by SIGTERM')

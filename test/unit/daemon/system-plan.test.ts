@@ -73,6 +73,12 @@ describe('the plan of a tunnel', () => {
     ])
   })
 
+  it('writes no setting of the kernel that is so already', () => {
+    const tunnel = config('Address = 10.0.0.1/24', '0.0.0.0/0')
+    const kinds = planSystem(tunnel, { ...FACTS, policy: POLICY, srcValidMark: '1' }).map(({ kind }) => kind)
+    expect(kinds).not.toContain('sysctl')
+  })
+
   it('closes everything else first where a kill switch is asked for, with a default route only', () => {
     const tunnel = { ...config('Address = 10.0.0.1/24', '0.0.0.0/0'), killSwitch: true as const }
     const plan = planSystem(tunnel, { ...FACTS, policy: POLICY })
