@@ -28,6 +28,7 @@ export interface BackgroundRequest {
   /** The daemon may use files that are not its user's. */
   readonly hasFileAccess: boolean
   readonly isVerbose: boolean
+  readonly hasDns: boolean
 }
 
 /** Resolves when the interface is ready; throws what kept it from becoming so. */
@@ -43,9 +44,10 @@ export async function startInBackground(request: BackgroundRequest): Promise<voi
 }
 
 function guardArguments(request: BackgroundRequest): string[] {
-  const { interfaceName, configFile, hasFileAccess, isVerbose } = request
+  const { interfaceName, configFile, hasFileAccess, isVerbose, hasDns } = request
   const overlay = [process.execPath, LAUNCHER]
-  const daemon = [BACKGROUND_WORD, interfaceName, configFile ?? '', isVerbose ? 'debug' : 'info']
+  const words = [interfaceName, configFile ?? '', isVerbose ? 'debug' : 'info', hasDns ? 'dns' : 'no-dns']
+  const daemon = [BACKGROUND_WORD, ...words]
   const start = [...(hasFileAccess ? ['--file-access'] : []), '--', ...overlay, ...daemon]
   // What was set on a bare device by `wg` nobody could set again: it is not started twice.
   if (configFile === undefined) return ['--once', ...start]
@@ -91,7 +93,7 @@ const NOBODY_WAITS: StartReporter = { send: () => undefined, close: async () => 
 
 /** The daemon's end. `words`: what startInBackground wrote after BACKGROUND_WORD. */
 export async function runInBackground(words: readonly string[]): Promise<void> {
-  const [interfaceName = '', configFile = '', level = 'info'] = words
+  const [interfaceName = '', configFile = '', level = 'info', dns = 'dns'] = words
   const { runDaemon } = await import('../daemon/composition.js')
   const abandoned = new AbortController()
   const isFirst = previousEnd(process.env) === undefined
@@ -102,6 +104,7 @@ export async function runInBackground(words: readonly string[]): Promise<void> {
       configFile: configFile === '' ? undefined : configFile,
       isForeground: false,
       isVerbose: level === 'debug',
+      hasDns: dns === 'dns',
       signal: abandoned.signal,
       onWarning: (text) => reporter.send({ kind: 'warning', text }),
       onReady: () => {

@@ -44,6 +44,7 @@ function formatInterface(status: InterfaceStatus, paint: Paint): string {
     ['listen port', String(status.listenPort)],
     ['addresses', list(status.addresses)],
     ['MTU', String(status.mtu)],
+    ...status.faults.map((fault): [string, string] => ['warning', fault]),
   ]
   if (status.network !== null) rows.push(...networkRows(status.network))
   const drops = Object.entries(status.drops).map(([reason, count]) => `${count} ${inWords(reason)}`)

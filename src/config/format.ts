@@ -38,6 +38,7 @@ function overlayLines(overlay: OverlayConfig): string[] {
   if (overlay.proxy !== undefined) lines.push(`Proxy = ${overlay.proxy}`)
   if (overlay.proxyCa !== undefined) lines.push(`ProxyCA = ${overlay.proxyCa}`)
   if (overlay.range !== undefined) lines.push(`Range = ${formatPrefix(overlay.range)}`)
+  if (overlay.hasNames === false) lines.push('Names = off')
   if (overlay.keyLifetimeS !== undefined) lines.push(`KeyLifetime = ${formatTime(overlay.keyLifetimeS)}`)
   return lines
 }

@@ -6,7 +6,7 @@
 
 import { DEFAULT_MTU, MAX_OVERHEAD_BYTES } from '../wireguard/constants.js'
 
-const IPV6_MIN_MTU = 1280 // RFC 8200 section 5
+export const IPV6_MIN_MTU = 1280 // RFC 8200 section 5
 /** Of the loopback interface; no larger packet fits into a datagram. */
 const MAX_PATH_MTU = 65536
 

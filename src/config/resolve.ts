@@ -26,7 +26,14 @@ export interface Findings {
 }
 
 /** Of [Overlay]; the others must stand. */
-const OPTIONAL: ReadonlySet<string> = new Set(['Proxy', 'ProxyCA', 'Range', 'KillSwitch', 'KeyLifetime'])
+const OPTIONAL: ReadonlySet<string> = new Set([
+  'Proxy',
+  'ProxyCA',
+  'Range',
+  'Names',
+  'KillSwitch',
+  'KeyLifetime',
+])
 
 export function openInterface(): Section<InterfaceDraft> {
   const draft: InterfaceDraft = {
@@ -71,6 +78,7 @@ export function openOverlay(line: number): Section<OverlayDraft> {
     range: undefined,
     keyLifetimeS: undefined,
     killSwitch: false,
+    hasNames: true,
   }
   return { line, keyLines: new Map(), draft }
 }
@@ -95,7 +103,7 @@ export function resolveConfig(
 /** Undefined if something is missing; it is reported then, unless its line was already. */
 function resolveOverlay(section: Section<OverlayDraft>, findings: Findings): OverlayConfig | undefined {
   const { line, keyLines, draft } = section
-  const { hub, hubKey, network, name, identityFile, proxy, proxyCa, range, keyLifetimeS } = draft
+  const { hub, hubKey, network, name, identityFile, proxy, proxyCa, range, keyLifetimeS, hasNames } = draft
   const missing = OVERLAY_SETTINGS.map((setting) => setting.name).filter(
     (setting) => !OPTIONAL.has(setting) && !keyLines.has(setting),
   )
@@ -116,6 +124,7 @@ function resolveOverlay(section: Section<OverlayDraft>, findings: Findings): Ove
     ...(proxy !== undefined && { proxy }),
     ...(proxyCa !== undefined && { proxyCa }),
     ...(range !== undefined && { range }),
+    ...(!hasNames && { hasNames }),
     ...(keyLifetimeS !== undefined && { keyLifetimeS }),
   }
 }

@@ -68,6 +68,7 @@ export interface PeerDraft {
 
 export interface OverlayDraft {
   killSwitch: boolean
+  hasNames: boolean
   hub: HostEndpoint | undefined
   hubKey: PublicKey | undefined
   network: string | undefined
@@ -170,7 +171,7 @@ export const PEER_SETTINGS: readonly Setting<PeerDraft>[] = [
 
 const LABEL_WORDS = 'up to 63 lower case letters, digits and dashes'
 
-/** Written by `overlay join`; Proxy, ProxyCA, Range, KillSwitch and KeyLifetime may be left out. */
+/** Written by `overlay join`; Proxy, ProxyCA, Range, Names, KillSwitch and KeyLifetime may be left out. */
 export const OVERLAY_SETTINGS: readonly Setting<OverlayDraft>[] = [
   one('Hub', 'host:port, 192.0.2.1:port or [2001:db8::1]:port', (draft, value) => {
     draft.hub = tryParseHostEndpoint(compact(value))
@@ -211,6 +212,10 @@ export const OVERLAY_SETTINGS: readonly Setting<OverlayDraft>[] = [
   one('Range', RANGE_WORDS, (draft, value) => {
     draft.range = tryParseRange(compact(value))
     return draft.range !== undefined
+  }),
+  one('Names', 'on or off', (draft, value) => {
+    draft.hasNames = !/^off$/i.test(value)
+    return /^(on|off)$/i.test(value)
   }),
   one('KillSwitch', 'yes or no', (draft, value) => {
     draft.killSwitch = /^yes$/i.test(value)

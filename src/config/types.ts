@@ -27,6 +27,8 @@ export interface OverlayConfig {
   readonly network: string
   /** This node's own. */
   readonly name: string
+  /** False: this machine does not ask the node for names. */
+  readonly hasNames?: false
   /** Path of the file with the seed of the identity key. */
   readonly identityFile: string
   /** Of an HTTP proxy for hub and relays; may hold a password. */

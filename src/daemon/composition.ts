@@ -37,6 +37,8 @@ export interface DaemonRequest {
   readonly interfaceName: string
   /** Undefined for a bare device. */
   readonly configFile: string | undefined
+  /** False: the machine's resolver stays as it is. */
+  readonly hasDns: boolean
   /** Log to the standard error instead of a file. */
   readonly isForeground: boolean
   readonly isVerbose: boolean
@@ -134,6 +136,8 @@ function createService(parts: Parts, context: ServiceContext): Service {
         warn,
       }),
     journal: context.journal,
+    bootNowMs,
+    hasDns: request.hasDns,
     log,
     logFile,
     warn,

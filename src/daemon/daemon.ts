@@ -217,6 +217,7 @@ export class Daemon {
         logFile: logFile.path === '' ? null : logFile.path,
         mtu: device?.mtu ?? 0,
         isUp: device?.isUp ?? false,
+        faults: this.#service.faults(),
         addresses: device === undefined ? [] : addressesOf(device),
         drops: { ...device?.engine.drops(), ...this.#service.membership?.drops() },
         carried: device?.engine.carried() ?? { rxBytes: 0, rxMessages: 0, txBytes: 0, txMessages: 0 },

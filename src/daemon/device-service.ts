@@ -25,6 +25,10 @@ export class DeviceService implements Service {
     return new Map()
   }
 
+  faults(): readonly string[] {
+    return []
+  }
+
   async start(): Promise<void> {
     this.#device = await this.#openDevice()
   }

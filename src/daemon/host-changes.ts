@@ -5,7 +5,6 @@
 
 import { PlatformError } from '../base/errors.js'
 import { formatPrefix, type Prefix, tryParsePrefix } from '../net/prefix.js'
-import { setDns, unsetDns } from '../platform/dns.js'
 import { addFirewall, removeFirewall } from '../platform/firewall.js'
 import { addKillSwitch, removeKillSwitch } from '../platform/kill-switch.js'
 import {
@@ -21,10 +20,11 @@ import {
   setLinkUp,
 } from '../platform/network.js'
 import { networkNamespace } from '../platform/network-namespace.js'
-import { hookResolver, unhookResolver } from '../platform/resolver-hook.js'
+import type { ResolverEntry } from '../platform/resolv-conf.js'
+import { addResolverEntry, removeResolverEntry } from '../platform/resolver.js'
 import { listRunNames, runPaths } from '../platform/run-directory.js'
 import { writeSysctl } from '../platform/sysctl.js'
-import type { InterfaceChange, LastingChange } from './system-change.js'
+import type { InterfaceChange, LastingChange, ResolverChange } from './system-change.js'
 import { tryReadJournal } from './undo-journal.js'
 
 export interface LiveInterface {
@@ -79,13 +79,11 @@ export async function applyLastingChange(change: LastingChange, interfaceName: s
       await addFirewall({ ...change, interfaceName })
       return
     case 'dns':
-      await setDns({ ...change, interfaceName })
+    case 'names':
+      await addResolverEntry(resolverEntryOf(change, interfaceName))
       return
     case 'killSwitch':
       await addKillSwitch(interfaceName, change.mark)
-      return
-    case 'names':
-      await hookResolver({ ...change, interfaceName })
       return
   }
 }
@@ -106,15 +104,20 @@ export async function undoLastingChange(change: LastingChange, interfaceName: st
       await removeFirewall(change.family, interfaceName)
       return
     case 'dns':
-      await unsetDns(interfaceName)
+    case 'names':
+      await removeResolverEntry(resolverEntryOf(change, interfaceName))
       return
     case 'killSwitch':
       await removeKillSwitch(interfaceName)
       return
-    case 'names':
-      unhookResolver(interfaceName)
-      return
   }
+}
+
+export function resolverEntryOf(change: ResolverChange, interfaceName: string): ResolverEntry {
+  const { kind } = change
+  const { servers, searchDomains } =
+    kind === 'dns' ? change : { servers: [change.server], searchDomains: [change.domain] }
+  return { kind, interfaceName, servers, searchDomains }
 }
 
 export interface EarlierValueQuery {

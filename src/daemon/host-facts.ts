@@ -1,12 +1,12 @@
 /** Asks the host what the plan of a tunnel depends on. */
 
-import { mtuFromPaths } from '../config/mtu.js'
+import { IPV6_MIN_MTU, mtuFromPaths } from '../config/mtu.js'
 import type { TunnelConfig } from '../config/types.js'
 import type { Endpoint } from '../net/endpoint.js'
 import type { IpAddress } from '../net/ip.js'
 import { hasFirewall } from '../platform/firewall.js'
 import { listRoutes, listRules, routeTo } from '../platform/network.js'
-import { readSysctl } from '../platform/sysctl.js'
+import { isIpv6Off, readSysctl } from '../platform/sysctl.js'
 import { tryFindEarlierValue } from './host-changes.js'
 import {
   choosePolicyRouting,
@@ -17,6 +17,8 @@ import {
 } from './system-plan.js'
 
 export interface FactsRequest {
+  readonly interfaceName: string
+  readonly hasDns: boolean
   readonly config: TunnelConfig
   /** Where the peers are, as far as known. */
   readonly endpoints: readonly Endpoint[]
@@ -28,13 +30,21 @@ export async function readHostFacts(request: FactsRequest): Promise<HostFacts> {
   const { config } = request
   const policy = needsPolicyRouting(config) ? (request.policy ?? choosePolicy(config)) : undefined
   const mark = policy?.table ?? config.interface.fwMark
+  const mtu = config.interface.mtu ?? mtuFromRoutes(request.endpoints, mark)
   return {
+    hasDns: request.hasDns,
     policy,
-    mtu: config.interface.mtu ?? mtuFromRoutes(request.endpoints, mark),
+    mtu,
+    ipv6Fault: describeIpv6Fault(request.interfaceName, mtu),
     // Asks the journals of all interfaces: a tunnel that needs no answer must not fail for one of them.
     srcValidMark: policy === undefined ? '' : await readSrcValidMark(),
     hasFirewall: hasFirewall(),
   }
+}
+
+function describeIpv6Fault(interfaceName: string, mtu: number): string | undefined {
+  if (isIpv6Off(interfaceName)) return 'IPv6 is switched off on this machine'
+  return mtu < IPV6_MIN_MTU ? `an MTU of ${mtu} is less than the ${IPV6_MIN_MTU} that IPv6 needs` : undefined
 }
 
 async function readSrcValidMark(): Promise<string> {

@@ -170,6 +170,8 @@ export interface InterfaceStatus {
   readonly fwmark: number
   readonly mtu: number
   readonly isUp: boolean
+  /** What is not as it should be, though the interface is up, in words. */
+  readonly faults: readonly string[]
   readonly addresses: readonly string[]
   readonly peers: readonly PeerStatus[]
   /** Packets and datagrams dropped since start, by reason. */
@@ -313,6 +315,7 @@ export const interfaceStatus: z.ZodType<InterfaceStatus> = z.object({
   fwmark: count,
   mtu: count,
   isUp: z.boolean(),
+  faults: z.array(z.string()),
   addresses: z.array(z.string()),
   peers: z.array(peerStatus),
   drops: z.record(z.string(), count),

@@ -11,6 +11,8 @@ export interface Service {
   readonly membership: Membership | undefined
   /** From the file and the network, by base64 public key. */
   peerNames(): ReadonlyMap<string, string>
+  /** What is not as it should be, though it is up, in words. */
+  faults(): readonly string[]
   /** Ends early, with an error, when `signal` aborts. */
   start(signal: AbortSignal): Promise<void>
   reload(signal: AbortSignal): Promise<ReloadResult>

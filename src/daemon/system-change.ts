@@ -48,6 +48,13 @@ interface NamesChange {
   readonly domain: string
 }
 
+/** How this machine resolves names. It works without: a change of these that cannot be made keeps nothing from coming up. */
+export type ResolverChange = DnsChange | NamesChange
+
+export function isResolverChange(change: SystemChange): change is ResolverChange {
+  return change.kind === 'dns' || change.kind === 'names'
+}
+
 /** The packet filter table of src/platform/kill-switch.ts. It stays when the daemon dies, until somebody says `down`. */
 interface KillSwitchChange {
   readonly kind: 'killSwitch'

@@ -33,12 +33,16 @@ export interface PolicyRouting {
 
 /** What the plan must know about the host. */
 export interface HostFacts {
+  /** Whether the resolver may be changed. */
+  readonly hasDns: boolean
   readonly mtu: number
   /** Undefined where no default route asks for it. */
   readonly policy: PolicyRouting | undefined
   /** Value of SRC_VALID_MARK before any tunnel changed it; empty where no default route asks for it. */
   readonly srcValidMark: string
   readonly hasFirewall: boolean
+  /** Why addresses and routes of IPv6 are left out, in words; undefined if they work. */
+  readonly ipv6Fault: string | undefined
 }
 
 /** Whether traffic to everywhere goes through the tunnel, by routes that we are to make. */
@@ -72,14 +76,26 @@ function priorityAhead(priorities: readonly number[]): number {
   return Math.max(2, lowest - 1)
 }
 
-export function planSystem(config: TunnelConfig, facts: HostFacts): SystemChange[] {
+export function planSystem(whole: TunnelConfig, facts: HostFacts): SystemChange[] {
+  const config = facts.ipv6Fault === undefined ? whole : withoutIpv6(whole)
   const changes: SystemChange[] = planKillSwitch(config, facts)
   for (const address of config.interface.addresses) {
     changes.push({ kind: 'address', prefix: formatPrefix(address) })
   }
   changes.push({ kind: 'mtu', mtu: facts.mtu }, { kind: 'linkUp' })
-  changes.push(...planDns(config), ...planRoutes(config, facts), ...planNames(config))
+  if (facts.hasDns) changes.push(...planDns(config))
+  changes.push(...planRoutes(config, facts))
+  if (facts.hasDns) changes.push(...planNames(config))
   return changes
+}
+
+/** As it is, if nothing were left. */
+function withoutIpv6(config: TunnelConfig): TunnelConfig {
+  const isV4 = (prefix: Prefix): boolean => prefix.address.family === 4
+  const addresses = config.interface.addresses.filter(isV4)
+  if (addresses.length === 0) return config
+  const peers = config.peers.map((peer) => ({ ...peer, allowedIps: peer.allowedIps.filter(isV4) }))
+  return { ...config, interface: { ...config.interface, addresses }, peers }
 }
 
 /** First to come and last to go. */
@@ -90,7 +106,7 @@ function planKillSwitch({ killSwitch }: TunnelConfig, { policy }: HostFacts): Sy
 /** The node answers for its network's domain on its own address. */
 function planNames({ overlay, interface: { addresses } }: TunnelConfig): SystemChange[] {
   const own = addresses.find(({ address }) => address.family === 4)
-  if (overlay === undefined || own === undefined) return []
+  if (overlay === undefined || overlay.hasNames === false || own === undefined) return []
   return [{ kind: 'names', server: formatIp(own.address), domain: zoneDomain(overlay.network) }]
 }
 

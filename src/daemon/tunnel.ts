@@ -13,6 +13,8 @@ import type { TunnelConfig } from '../config/types.js'
 import type { HostEndpoint } from '../net/endpoint.js'
 import { formatIp } from '../net/ip.js'
 import { tryFindLink } from '../platform/network.js'
+import type { ResolverEntry } from '../platform/resolv-conf.js'
+import { hasResolverEntry } from '../platform/resolver.js'
 import { formatKeyBase64 } from '../wireguard/keys.js'
 import { resolveEndpoints } from './endpoint-resolver.js'
 import { describeEndpointRoute } from './endpoint-routes.js'
@@ -20,6 +22,7 @@ import type { HookContext, HookPhase, HookRunner } from './hooks.js'
 import {
   applyInterfaceChange,
   applyLastingChange,
+  resolverEntryOf,
   undoInterfaceChange,
   undoLastingChange,
 } from './host-changes.js'
@@ -28,12 +31,15 @@ import type { LiveDevice } from './live-device.js'
 import type { ReloadResult } from './local-api-schema.js'
 import type { LogFile } from './log-file.js'
 import type { Membership } from './network/membership.js'
+import { ResolverKeeper } from './resolver-keeper.js'
 import { saveConfig } from './save-config.js'
 import type { Service } from './service.js'
 import {
   isLasting,
+  isResolverChange,
   type LastingChange,
   outlivesCrash,
+  type ResolverChange,
   type SystemChange,
   transitionOf,
 } from './system-change.js'
@@ -51,8 +57,11 @@ export interface TunnelOptions {
   /** Takes part in the network that the file names; undefined if it names none. */
   readonly openMembership: (config: TunnelConfig, device: LiveDevice) => Membership | undefined
   readonly journal: UndoJournal
+  readonly bootNowMs: () => number
   readonly log: Logger
   readonly logFile: LogFile
+  /** False: the machine's resolver stays as it is, whatever the file says. */
+  readonly hasDns: boolean
   /** Undefined if the service manager does. */
   readonly runHooks: HookRunner | undefined
   /** Something is not as it should be, but the tunnel works. */
@@ -67,10 +76,16 @@ export class Tunnel implements Service {
   #policy: PolicyRouting | undefined
   #changes: readonly SystemChange[] = []
   #membership: Membership | undefined
+  readonly #keeper: ResolverKeeper
+  /** What the host cannot do for the tunnel, in words. */
+  #hostFaults: readonly string[] = []
+  /** Of the resolver, by what could not be changed. */
+  readonly #resolverFaults = new Map<string, string>()
   #isComplete = false
 
   constructor(options: TunnelOptions) {
     this.#options = options
+    this.#keeper = new ResolverKeeper({ log: options.log, bootNowMs: options.bootNowMs })
   }
 
   get device(): LiveDevice | undefined {
@@ -94,6 +109,11 @@ export class Tunnel implements Service {
     return new Map(all.map(({ name, key }) => [formatKeyBase64(key), name]))
   }
 
+  faults(): string[] {
+    const { fault } = this.#keeper
+    return [...this.#hostFaults, ...this.#resolverFaults.values(), ...(fault === undefined ? [] : [fault])]
+  }
+
   async start(signal: AbortSignal): Promise<void> {
     const { journal, load, openDevice } = this.#options
     const hooks = this.#hookContext(signal)
@@ -113,7 +133,7 @@ export class Tunnel implements Service {
     const facts = await this.#readFacts(config, endpoints)
     device.engine.configure({ ...toDeviceUpdate(config, endpoints), fwmark: markOf(config, facts) })
     await this.#moveTo(planSystem(config, facts), signal)
-    this.#warnAboutFilters(facts)
+    this.#warnAboutHost(config, facts)
     journal.setPostDown(postDown)
     await this.#runHooks('PostUp', postUp, hooks)
     requireGoingOn(signal)
@@ -147,6 +167,7 @@ export class Tunnel implements Service {
     }
     this.#config = next
     this.#endpoints = endpoints
+    this.#warnAboutHost(next, facts)
     this.#warnAboutEndpoints(device)
     journal.setPostDown(this.#hooksOf(next).postDown)
     log.info('reload', { peers: update.peers.length, systemChanges })
@@ -157,6 +178,7 @@ export class Tunnel implements Service {
   async stop(): Promise<string[]> {
     const { journal, interfaceName } = this.#options
     const faults: string[] = []
+    this.#keeper.stop()
     const left = this.#membership?.stop()
     const isThere = tryFindLink(interfaceName)?.index === this.#device?.tun.linkIndex
     if (this.#isComplete && isThere) faults.push(...(await this.#stopPolitely()))
@@ -191,7 +213,14 @@ export class Tunnel implements Service {
 
   async #readFacts(config: TunnelConfig, endpoints: ResolvedEndpoints): Promise<HostFacts> {
     const policy = this.#policy
-    const facts = await readHostFacts({ config, endpoints: [...endpoints.values()], policy })
+    const { interfaceName, hasDns } = this.#options
+    const facts = await readHostFacts({
+      interfaceName,
+      hasDns,
+      config,
+      endpoints: [...endpoints.values()],
+      policy,
+    })
     this.#policy = facts.policy
     return facts
   }
@@ -221,10 +250,39 @@ export class Tunnel implements Service {
     }
     for (const change of apply) {
       requireGoingOn(signal)
-      await this.#apply(change)
-      this.#changes = [...this.#changes, change]
+      if (await this.#tryApply(change)) this.#changes = [...this.#changes, change]
     }
+    const entries = this.#changes.filter(isResolverChange).map((change) => this.#entryOf(change))
+    this.#keeper.keep(entries.filter(hasResolverEntry))
     return undo.length + apply.length
+  }
+
+  #entryOf(change: ResolverChange): ResolverEntry {
+    return resolverEntryOf(change, this.#options.interfaceName)
+  }
+
+  /** False if it could not be made, and the tunnel does without. */
+  async #tryApply(change: SystemChange): Promise<boolean> {
+    if (!isResolverChange(change)) {
+      await this.#apply(change)
+      return true
+    }
+    this.#resolverFaults.delete(change.kind)
+    try {
+      await this.#apply(change)
+      return true
+    } catch (error) {
+      if (!(error instanceof AppError)) throw error
+      this.#options.journal.remove(change)
+      const what =
+        change.kind === 'dns'
+          ? 'the DNS servers of the file are not used'
+          : 'names of the network do not resolve'
+      const fault = `${what}: ${describeFault(error)}`
+      this.#resolverFaults.set(change.kind, fault)
+      this.#options.warn(fault)
+      return false
+    }
   }
 
   async #apply(change: SystemChange): Promise<void> {
@@ -262,7 +320,11 @@ export class Tunnel implements Service {
     return this.#device
   }
 
-  #warnAboutFilters(facts: HostFacts): void {
+  #warnAboutHost(config: TunnelConfig, facts: HostFacts): void {
+    const hasIpv6 = config.interface.addresses.some(({ address }) => address.family === 6)
+    const left = `${facts.ipv6Fault}: IPv6 addresses and routes are left out`
+    this.#hostFaults = hasIpv6 && facts.ipv6Fault !== undefined ? [left] : []
+    for (const fault of this.#hostFaults) this.#options.warn(fault)
     if (facts.policy === undefined || facts.hasFirewall || !isReversePathStrict()) return
     this.#options.warn(
       'strict reverse path filtering is on and the program nft is missing: answers through the default ' +

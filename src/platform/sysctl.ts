@@ -15,6 +15,15 @@ export function readSysctl(name: string): string {
   }
 }
 
+/** By the kernel's start or by a setting. */
+export function isIpv6Off(interfaceName: string): boolean {
+  try {
+    return readFileSync(pathOf(`net.ipv6.conf.${interfaceName}.disable_ipv6`), 'utf8').trim() !== '0'
+  } catch {
+    return true
+  }
+}
+
 /** Where it is so already nothing is written: in containers /proc/sys is often read-only. */
 export function writeSysctl(name: string, value: string): void {
   if (readSysctl(name) === value) return

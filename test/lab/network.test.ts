@@ -142,6 +142,7 @@ requirement(
       test('names lead to addresses, and back', async () => {
         const { stdout } = await a.site.host.run(['getent', 'ahosts', 'bob.lab.overlay'])
         expect(stdout).toContain(await b.address())
+        expect((await a.site.host.run(['getent', 'ahosts', 'bob'])).stdout).toContain(await b.address())
         const back = await a.site.host.run(['getent', 'hosts', await b.address()])
         expect(back.stdout).toContain('bob.lab.overlay')
         expect((await a.site.host.run(['getent', 'hosts', 'nobody.lab.overlay'])).code).toBe(2)

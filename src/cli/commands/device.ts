@@ -29,6 +29,7 @@ export const device: Command = {
       interfaceName: interfaceNameOf(word),
       configFile: undefined,
       hasFileAccess: false,
+      hasDns: false,
       isVerbose,
     }
     if (input.has('foreground')) {

@@ -64,10 +64,17 @@ export const join: Command = {
         isBusyTold = true
       },
     })
+    if (!output.isJson) for (const text of await conflictsOf(file)) printNote(`warning: ${text}`)
     if (output.isJson) printJson(result)
     else printResult(result, value('file') ?? result.interface)
     return 0
   },
+}
+
+async function conflictsOf(file: string): Promise<string[]> {
+  const { parseTunnelFile } = await import('../../daemon/tunnel-file.js')
+  const { findRangeConflicts } = await import('../../daemon/range-conflicts.js')
+  return findRangeConflicts(parseTunnelFile(file).config)
 }
 
 /** `target`: what `overlay up` calls it. */

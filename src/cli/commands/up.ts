@@ -13,6 +13,7 @@ export const up: Command = {
   about: 'bring a tunnel up; target is a file or the name of one in /etc/overlay or /etc/wireguard',
   options: {
     foreground: { about: 'stay, and log to the error output (for service managers)', alias: 'f' },
+    'no-dns': { about: 'leave this machine’s resolver as it is, whatever the file says' },
     reload: { about: 'apply the changed file to the running tunnel; peers stay connected' },
   },
   examples: [
@@ -21,7 +22,7 @@ export const up: Command = {
   ],
   async run(input) {
     const target = findTunnel(input.words[0] ?? onlyTunnel())
-    const { warnings, hasFileAccess } = await checkFile(target.file)
+    const { warnings, hasFileAccess } = await checkFile(target, input.has('reload'))
     if (!input.output.isJson) for (const warning of warnings) printNote(`warning: ${warning}`)
     if (input.has('reload')) await reload(target, input)
     else if (input.has('foreground')) await runInForeground(target, input)
@@ -31,11 +32,18 @@ export const up: Command = {
 }
 
 /** All faults of the file come out here, before anything is touched. */
-async function checkFile(file: string): Promise<{ warnings: string[]; hasFileAccess: boolean }> {
+async function checkFile(
+  { file, interfaceName }: TunnelTarget,
+  isReload: boolean,
+): Promise<{ warnings: string[]; hasFileAccess: boolean }> {
   const { areFilesOthers, findExposedFiles, parseTunnelFile } = await import('../../daemon/tunnel-file.js')
+  const { findRangeConflicts } = await import('../../daemon/range-conflicts.js')
+  const { tryFindLink } = await import('../../platform/network.js')
   const { config, warnings } = parseTunnelFile(file)
+  // What is up already is itself what uses them.
+  const conflicts = isReload || tryFindLink(interfaceName) !== undefined ? [] : findRangeConflicts(config)
   return {
-    warnings: [...warnings.map(formatIssue), ...findExposedFiles(file, config)],
+    warnings: [...warnings.map(formatIssue), ...findExposedFiles(file, config), ...conflicts],
     hasFileAccess: areFilesOthers(file, config),
   }
 }
@@ -44,7 +52,8 @@ async function start(target: TunnelTarget, hasFileAccess: boolean, input: Comman
   const { startInBackground } = await import('../background.js')
   const { interfaceName, file } = target
   const { isVerbose } = input.output
-  await startInBackground({ interfaceName, configFile: file, hasFileAccess, isVerbose })
+  const hasDns = !input.has('no-dns')
+  await startInBackground({ interfaceName, configFile: file, hasFileAccess, isVerbose, hasDns })
   if (input.output.isJson) printJson({ interface: interfaceName, state: 'running', configFile: file })
   else printLine(`${interfaceName} is up`)
 }
@@ -54,6 +63,7 @@ async function runInForeground(target: TunnelTarget, input: CommandInput): Promi
   await runDaemon({
     interfaceName: target.interfaceName,
     configFile: target.file,
+    hasDns: !input.has('no-dns'),
     isForeground: true,
     isVerbose: input.output.isVerbose,
     onReady: () => undefined,

@@ -49,8 +49,8 @@ export interface MembershipOptions {
   readonly interfaceName: string
   /** Path of the tunnel file, for what a person has to type. */
   readonly configFile: string
-  /** Of this node in the network; undefined if the file gives none. */
-  readonly ownAddress: { readonly v4: IpAddress; readonly v6: IpAddress } | undefined
+  /** Of this node in the network, where it answers for names; undefined if it does not. */
+  readonly nameServerAddress: { readonly v4: IpAddress; readonly v6: IpAddress } | undefined
   readonly identity: Identity
   readonly keys: KeyRotation
   /** Of the interface. */
@@ -232,13 +232,13 @@ export class Membership {
       },
       onRoutes: () => this.#driver.handleRoutesChanged(),
     })
-    const { ownAddress, log } = this.#options
-    if (ownAddress !== undefined) {
-      const own = { name: config.name, v4: ownAddress.v4, v6: ownAddress.v6 }
+    const { nameServerAddress: address, log } = this.#options
+    if (address !== undefined) {
+      const own = { name: config.name, v4: address.v4, v6: address.v6 }
       const others = (): NamedNode[] =>
         this.nodes.map(({ name, v4, v6 }) => ({ name, v4: v4.address, v6: v6.address }))
       const zone = { network: config.network, nodes: () => [own, ...others()] }
-      this.#names = new NameServer(ownAddress.v4, zone, log)
+      this.#names = new NameServer(address.v4, zone, log)
       this.#names.start()
     }
     this.#hub.start()

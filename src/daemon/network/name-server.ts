@@ -7,7 +7,7 @@ import { createSocket, type RemoteInfo, type Socket } from 'node:dgram'
 import type { Logger } from '../../base/log.js'
 import { answerDns, type DnsQuery, failDns, type Zone } from '../../names/zone.js'
 import { formatIp, type IpAddress } from '../../net/ip.js'
-import { otherNameServers } from '../../platform/resolver-hook.js'
+import { otherNameServers } from '../../platform/resolver.js'
 
 const DNS_PORT = 53
 const FORWARD_TIMEOUT_MS = 4000
@@ -58,7 +58,7 @@ export class NameServer {
 
   /** To the first server that there is; whoever asks asks again if it is silent, and then the next. */
   #forward(query: DnsQuery, from: RemoteInfo): void {
-    const [server] = otherNameServers(this.#address)
+    const [server] = otherNameServers()
     if (server === undefined || this.#forwarded.size >= MAX_FORWARDED) {
       this.#answer(failDns(query), from)
       return

@@ -63,7 +63,7 @@ export function openMembership(request: MembershipRequest): Membership | undefin
     config: overlay,
     interfaceName,
     configFile,
-    ownAddress: ownAddressOf(config),
+    nameServerAddress: overlay.hasNames === false ? undefined : ownAddressOf(config),
     identity,
     keys,
     mtu: () => device.mtu,

@@ -16,6 +16,7 @@ const STATUS: InterfaceStatus = {
   fwmark: 0,
   mtu: 1420,
   isUp: true,
+  faults: [],
   addresses: [],
   peers: [],
   drops: { sourceNotAllowed: 3, unheardOf: 1, handshakeMac1Invalid: 12 },

@@ -34,6 +34,7 @@ const STATUS: InterfaceStatus = {
   fwmark: 0,
   mtu: 1420,
   isUp: true,
+  faults: [],
   addresses: [],
   peers: [PEER],
   drops: { sourceNotAllowed: 3 },

@@ -40,6 +40,16 @@ describe('KillSwitch', () => {
   })
 })
 
+describe('Names', () => {
+  it('are on unless they are switched off, and stay so in the text', () => {
+    const off = parseConfig(`${FILE}Names = off\n`, 'test')
+    expect(off.overlay?.hasNames).toBe(false)
+    expect(parseConfig(formatConfig(off), 'test')).toEqual(off)
+    expect(parseConfig(`${FILE}Names = on\n`, 'test')).toEqual(parseConfig(FILE, 'test'))
+    expect(() => parseConfig(`${FILE}Names = no\n`, 'test')).toThrow('on or off')
+  })
+})
+
 describe('KeyLifetime', () => {
   it.each([
     ['30d', 30 * 86_400],

@@ -43,6 +43,7 @@ const FRAME: StatusFrame = {
   logFile: null,
   mtu: 1420,
   isUp: true,
+  faults: [],
   addresses: ['10.0.0.1/24'],
   drops: { replayed: 3 },
   carried: { rxBytes: 0, rxMessages: 0, txBytes: 0, txMessages: 0 },

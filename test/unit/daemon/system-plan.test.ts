@@ -9,7 +9,14 @@ import {
 } from '../../../src/daemon/system-plan.js'
 
 const KEY = 'OwdegSTyhlw7Dbpg8VJUBKXF9CxoQp2gAOdwgqtPVBI='
-const FACTS: HostFacts = { mtu: 1420, policy: undefined, srcValidMark: '0', hasFirewall: true }
+const FACTS: HostFacts = {
+  hasDns: true,
+  mtu: 1420,
+  policy: undefined,
+  srcValidMark: '0',
+  hasFirewall: true,
+  ipv6Fault: undefined,
+}
 const POLICY = { table: 51_820, priority: { 4: 32_765, 6: 100 } }
 
 function config(lines: string, allowedIps: string): TunnelConfig {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import { formatResolvConf } from '../../../src/platform/dns.js'
 import { firewallTableName, formatFirewall } from '../../../src/platform/firewall.js'
 import { tryProcessStart } from '../../../src/platform/processes.js'
+import { formatRecord } from '../../../src/platform/resolver.js'
 
 describe('the packet filter script', () => {
   const script = formatFirewall({
@@ -38,8 +38,9 @@ describe('the packet filter script', () => {
 
 describe('the record of name servers', () => {
   it('lists servers, then search domains on one line', () => {
-    const settings = { interfaceName: 'wg0', servers: ['10.0.0.53', 'fd00::53'], searchDomains: ['a', 'b'] }
-    expect(formatResolvConf(settings)).toBe('nameserver 10.0.0.53\nnameserver fd00::53\nsearch a b\n')
+    const servers = ['10.0.0.53', 'fd00::53']
+    const entry = { kind: 'dns', interfaceName: 'wg0', servers, searchDomains: ['a', 'b'] } as const
+    expect(formatRecord(entry)).toBe('nameserver 10.0.0.53\nnameserver fd00::53\nsearch a b\n')
   })
 })
 
