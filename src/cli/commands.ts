@@ -16,6 +16,7 @@ import { relay } from './commands/relay.js'
 import { status } from './commands/status.js'
 import { trust } from './commands/trust.js'
 import { up } from './commands/up.js'
+import { wait } from './commands/wait.js'
 import { why } from './commands/why.js'
 
 export const COMMANDS: readonly CommandEntry[] = [
@@ -31,6 +32,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   device,
   lab,
   ping,
+  wait,
   why,
   trust,
   netcheck,

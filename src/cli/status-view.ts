@@ -1,4 +1,7 @@
-/** `overlay status` as text for people. Pure; colour only if asked for. */
+/**
+ * `overlay status` as text for people: a line for each node, or all there is to say of it. Pure; colour only if
+ * asked for.
+ */
 
 import type {
   InterfaceStatus,
@@ -8,7 +11,7 @@ import type {
   StatusReport,
 } from '../daemon/local-api-schema.js'
 import { formatShortKey, type PublicKey, tryParseKeyBase64 } from '../wireguard/keys.js'
-import { formatAge, formatBytes } from './units.js'
+import { formatAge, formatBytes, formatTable } from './units.js'
 
 const COLOURS = { bold: 1, red: 31, green: 32, yellow: 33, dim: 2 } as const
 type Style = keyof typeof COLOURS
@@ -21,11 +24,15 @@ const STATE_STYLES: Readonly<Record<PeerStatus['state'], Style>> = {
   idle: 'dim',
 }
 
-export function formatStatus(report: StatusReport, hasColour: boolean): string {
-  const paint: Paint = hasColour
-    ? (style, text) => `\u001b[${COLOURS[style]}m${text}\u001b[0m`
-    : (_style, text) => text
-  const blocks = report.interfaces.map((status) => formatInterface(status, paint))
+export interface ViewOptions {
+  readonly hasColour: boolean
+  /** All there is to say of each node. */
+  readonly isVerbose: boolean
+}
+
+export function formatStatus(report: StatusReport, { hasColour, isVerbose }: ViewOptions): string {
+  const paint = painter(hasColour)
+  const blocks = report.interfaces.map((status) => formatInterface(status, paint, isVerbose))
   for (const { interface: name, hint } of report.crashed) {
     blocks.push(`${paint('bold', name)}  ${paint('red', 'its daemon died')}: ${hint}`)
   }
@@ -35,7 +42,16 @@ export function formatStatus(report: StatusReport, hasColour: boolean): string {
   return blocks.length === 0 ? 'no interface is up' : blocks.join('\n\n')
 }
 
-function formatInterface(status: InterfaceStatus, paint: Paint): string {
+/** All there is to say of one. */
+export function formatNode(peer: PeerStatus, hasColour: boolean): string {
+  return formatPeer(peer, painter(hasColour))
+}
+
+function painter(hasColour: boolean): Paint {
+  return hasColour ? (style, text) => `\u001b[${COLOURS[style]}m${text}\u001b[0m` : (_style, text) => text
+}
+
+function formatInterface(status: InterfaceStatus, paint: Paint, isVerbose: boolean): string {
   const state = status.state === 'running' ? (status.isUp ? 'up' : 'link is down') : status.state
   const style: Style = state === 'up' ? 'green' : 'yellow'
   const source = status.mode === 'device' ? 'bare device' : (status.configFile ?? '')
@@ -50,8 +66,42 @@ function formatInterface(status: InterfaceStatus, paint: Paint): string {
   const drops = Object.entries(status.drops).map(([reason, count]) => `${count} ${inWords(reason)}`)
   if (drops.length > 0) rows.push(['dropped', drops.join(', ')])
   const head = `${paint('bold', status.interface)}  ${paint(style, state)}  ${paint('dim', source)}`
-  const peers = status.peers.map((peer) => formatPeer(peer, paint))
-  return [`${head.trimEnd()}\n${formatRows(rows, '  ')}`, ...peers].join('\n\n')
+  const own = `${head.trimEnd()}\n${formatRows(rows, '  ')}`
+  if (isVerbose) return [own, ...status.peers.map((peer) => formatPeer(peer, paint))].join('\n\n')
+  return status.peers.length === 0 ? own : `${own}\n\n${formatPeerLines(status.peers, paint)}`
+}
+
+/** Name, first address, state, round trip, traffic, and what is wrong. */
+function formatPeerLines(peers: readonly PeerStatus[], paint: Paint): string {
+  const rows = peers.map((peer) => {
+    const { path, rxBytes, txBytes } = peer
+    const rtt = path?.rttMs == null || peer.state !== 'connected' ? '' : `${path.rttMs} ms`
+    const traffic = `${formatBytes(rxBytes)} in, ${formatBytes(txBytes)} out`
+    const address = peer.allowedIps[0]?.replace(/\/(32|128)$/, '') ?? ''
+    return [peer.name ?? peer.publicKey, address, stateOf(peer), rtt, traffic, remarkOf(peer)]
+  })
+  const lines = formatTable(rows).split('\n')
+  // Colour comes last: its codes have no width.
+  return lines
+    .map((line, i) => {
+      const peer = peers[i] as PeerStatus
+      const state = stateOf(peer)
+      return `  ${line.replace(`  ${state}`, `  ${paint(STATE_STYLES[peer.state], state)}`)}`
+    })
+    .join('\n')
+}
+
+function stateOf({ path, state }: PeerStatus): string {
+  if (state === 'connected') return path?.kind ?? 'direct'
+  if (path !== null && !path.isOnline) return 'offline'
+  return { handshaking: 'connecting', unreachable: 'no answer', idle: 'idle' }[state]
+}
+
+/** What a person has to know beside the state. */
+function remarkOf({ endpoint, endpointFault, path, summary, state }: PeerStatus): string {
+  if (endpointFault !== '') return endpointFault
+  if (state !== 'connected' && summary.includes('clock')) return summary
+  return path === null && endpoint === null ? 'no endpoint known' : ''
 }
 
 function networkRows(network: NetworkStatus): [string, string][] {
@@ -84,7 +134,7 @@ function describePath({ kind, rttMs, loss, sinceS, isOnline }: PathStatus): stri
   if (rttMs !== null) parts.push(`${rttMs} ms`)
   if (loss >= 0.01) parts.push(`${Math.round(loss * 100)} % lost`)
   parts.push(`since ${formatAge(sinceS)}`)
-  if (!isOnline) parts.push('the hub does not see it')
+  if (!isOnline) parts.push('offline: it is not connected to the hub')
   return parts.join(', ')
 }
 

@@ -28,6 +28,7 @@ export interface DialRequest {
 
 const MAX_ANSWER_BYTES = 8192
 const SUCCESS = /^HTTP\/1\.[01] 2\d\d/
+const PROXY_REFUSAL = 'the proxy refuses'
 
 /** Code of the error of an attempt that was told to stop. */
 export const GIVEN_UP = 'ABORT_ERR'
@@ -62,6 +63,26 @@ async function open(
   return socket
 }
 
+/** Whether the text of an error tells that a proxy said no: trying again, or otherwise, changes nothing. */
+export function isProxyRefusal(reason: string): boolean {
+  return reason.includes(PROXY_REFUSAL)
+}
+
+/** `head`: of the proxy's answer. */
+function describeRefusal(status: string, head: string, hasCredentials: boolean): string {
+  const schemes = [...head.matchAll(/^proxy-authenticate:\s*([A-Za-z][\w-]*)/gim)].map(
+    ([, scheme = '']) => scheme,
+  )
+  if (!/^HTTP\/1\.[01] 407\b/.test(status)) return `it answers ${status.slice(0, 100)}`
+  if (schemes.length > 0 && !schemes.some((scheme) => scheme.toLowerCase() === 'basic')) {
+    const wanted = [...new Set(schemes)].slice(0, 4).join(' or ')
+    return `it wants ${wanted} (407), and overlay speaks Basic only; a proxy on this machine can sign in for it, such as px or cntlm`
+  }
+  return hasCredentials
+    ? 'it does not take the user or the password (407)'
+    : 'it wants a user and a password (407): put them into the environment, https_proxy=http://USER:PASSWORD@HOST:PORT'
+}
+
 async function connectThrough(socket: Socket, proxy: HttpProxy, { to, signal }: DialRequest): Promise<void> {
   const target = `${to.host.includes(':') ? `[${to.host}]` : to.host}:${to.port}`
   const lines = [`CONNECT ${target} HTTP/1.1`, `Host: ${target}`]
@@ -77,9 +98,11 @@ async function connectThrough(socket: Socket, proxy: HttpProxy, { to, signal }: 
       if (end < 0 && answer.length < MAX_ANSWER_BYTES) return
       socket.removeAllListeners('data')
       socket.pause()
-      const [status = ''] = answer.toString('latin1').split('\r\n', 1)
-      if (end < 0 || !SUCCESS.test(status)) fail(new Error(`the proxy answers: ${status.slice(0, 100)}`))
-      else {
+      const head = answer.toString('latin1', 0, end < 0 ? answer.length : end)
+      const [status = ''] = head.split('\r\n', 1)
+      if (end < 0 || !SUCCESS.test(status)) {
+        fail(new Error(`${PROXY_REFUSAL}: ${describeRefusal(status, head, proxy.credentials !== '')}`))
+      } else {
         const rest = answer.subarray(end + 4)
         if (rest.length > 0) socket.unshift(rest)
         done()

@@ -2,6 +2,7 @@
 
 import { AppError, ERROR_CODES } from '../../base/errors.js'
 import type { InterfaceStatus, StatusReport } from '../../daemon/local-api-schema.js'
+import { listRunNames } from '../../platform/run-directory.js'
 import type { Command, CommandInput } from '../command.js'
 import { printJson, printLine } from '../output.js'
 import type { RunningInterface } from '../running.js'
@@ -16,24 +17,53 @@ const CLEAR_SCREEN_END = '\u001b[K\u001b[J'
 export const status: Command = {
   name: 'status',
   positionals: '[target]',
-  about: 'show interfaces, peers, traffic and what was dropped',
+  about: 'show interfaces and nodes; target is an interface, a file, or a node for all there is to say of it',
   options: {
     watch: { about: 'show it again every second, until Ctrl-C', alias: 'w' },
     stats: { about: 'what was carried, and what was dropped and why' },
   },
   examples: [
-    ['sudo overlay status', 'all interfaces'],
+    ['sudo overlay status', 'all interfaces, a line for each node'],
+    ['sudo overlay status planner', 'all there is to say of a node; of all nodes: --verbose'],
     ['sudo overlay status wg0 --json', 'one interface, for programs'],
     ['sudo overlay status wg0 --stats', 'counters of one interface'],
   ],
   async run(input) {
-    if (!input.has('watch')) return print(await gather(input.words[0]), input)
+    const show = await chooseView(input)
+    if (!input.has('watch')) return await show()
     while (!process.stdout.destroyed) {
-      await print(await gather(input.words[0]), input)
+      await show()
       await new Promise((resolve) => setTimeout(resolve, WATCH_INTERVAL_MS))
     }
     return 0
   },
+}
+
+/** Gives what shows it once, and then the exit code. */
+async function chooseView(input: CommandInput): Promise<() => Promise<number>> {
+  const [word] = input.words
+  if (word !== undefined && !isInterface(word)) {
+    const { tryFindNode } = await import('../find-node.js')
+    if ((await tryFindNode(word, undefined)) !== undefined) return async () => await printNode(word, input)
+  }
+  return async () => await print(await gather(word), input)
+}
+
+function isInterface(word: string): boolean {
+  return word.includes('/') || word.endsWith('.conf') || listRunNames().includes(word)
+}
+
+async function printNode(word: string, { output }: CommandInput): Promise<number> {
+  const { findNode } = await import('../find-node.js')
+  const { formatNode } = await import('../status-view.js')
+  const { peer } = await findNode(word, undefined)
+  if (output.isJson) printJson(peer)
+  else printLine(formatNode(peer, hasColour()))
+  return 0
+}
+
+function hasColour(): boolean {
+  return process.stdout.isTTY && process.env.NO_COLOR === undefined
 }
 
 /** Gives the exit code. */
@@ -54,7 +84,7 @@ async function describe(report: StatusReport, input: CommandInput): Promise<stri
     return formatStats(report)
   }
   const { formatStatus } = await import('../status-view.js')
-  return formatStatus(report, process.stdout.isTTY && process.env.NO_COLOR === undefined)
+  return formatStatus(report, { hasColour: hasColour(), isVerbose: input.output.isVerbose })
 }
 
 /** Line over line, so that nothing flickers and what was scrolled away stays. */

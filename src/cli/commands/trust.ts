@@ -41,12 +41,48 @@ export const trust: Command = {
 }
 
 async function list({ value, output }: CommandInput): Promise<void> {
+  const report = await askReport(value('interface') ?? (await onlyNetwork()))
+  if (output.isJson) printJson(report)
+  else printLine(formatReport(report))
+}
+
+async function askReport(interfaceName: string): Promise<TrustReport> {
   const { trustReport } = await import('../../daemon/local-api-schema.js')
   const { callInterface } = await import('../running.js')
   const request = { method: 'GET', path: '/v1/trust', answer: trustReport, timeoutMs: TIMEOUT_MS } as const
-  const report = await callInterface(value('interface'), request)
-  if (output.isJson) printJson(report)
-  else printLine(formatReport(report))
+  return await callInterface(interfaceName, request)
+}
+
+/** Interfaces that are part of a network. */
+async function networks(): Promise<string[]> {
+  const { askStatuses } = await import('../find-node.js')
+  const statuses = await askStatuses()
+  return statuses.filter(({ network }) => network !== null).map((status) => status.interface)
+}
+
+async function onlyNetwork(): Promise<string> {
+  const names = await networks()
+  const [name] = names
+  if (name === undefined)
+    throw new UsageError('no interface is part of a network', { hint: 'see: overlay join --help' })
+  if (names.length === 1) return name
+  throw new UsageError('which network?', { hint: `choose one: --interface ${names.join(' | ')}` })
+}
+
+/** Who waits for a yes is no peer yet: the reports know it too. */
+async function findTrusted(
+  word: string,
+  interfaceName: string | undefined,
+): Promise<{ interfaceName: string; name: string }> {
+  const { tryFindNode } = await import('../find-node.js')
+  const known = await tryFindNode(word, interfaceName)
+  if (known?.peer.name != null) return { interfaceName: known.interfaceName, name: known.peer.name }
+  const candidates = interfaceName === undefined ? await networks() : [interfaceName]
+  const reports = await Promise.all(candidates.map(async (name) => ({ name, report: await askReport(name) })))
+  const found = reports.filter(({ report }) => report.nodes.some(({ node }) => node === word))
+  const [first] = found
+  if (first !== undefined && found.length === 1) return { interfaceName: first.name, name: word }
+  return { interfaceName: await onlyNetwork(), name: word }
 }
 
 function formatReport({ node, identity, isConsentNeeded, nodes }: TrustReport): string {
@@ -59,9 +95,10 @@ function formatReport({ node, identity, isConsentNeeded, nodes }: TrustReport): 
 async function decide(input: CommandInput, node: string): Promise<void> {
   const { trustEntry } = await import('../../daemon/local-api-schema.js')
   const { callInterface } = await import('../running.js')
-  const body = { node, isRevoked: input.has('revoke') }
+  const { interfaceName, name } = await findTrusted(node, input.value('interface'))
+  const body = { node: name, isRevoked: input.has('revoke') }
   const request = { method: 'POST', path: '/v1/trust', body, answer: trustEntry } as const
-  const entry = await callInterface(input.value('interface'), { ...request, timeoutMs: TIMEOUT_MS })
+  const entry = await callInterface(interfaceName, { ...request, timeoutMs: TIMEOUT_MS })
   if (input.output.isJson) {
     printJson(entry)
     return

@@ -20,17 +20,15 @@ export const why: Command = {
   examples: [['sudo overlay why planner', 'what was tried, what came of it, and what would help']],
   async run({ words, value, output }) {
     const { whyReports } = await import('../../daemon/local-api-schema.js')
+    const { findNode } = await import('../find-node.js')
     const { callInterface } = await import('../running.js')
+    const [word = ''] = words
+    const { interfaceName, peer } = await findNode(word, value('interface'))
     const request = { method: 'GET', path: '/v1/why', answer: whyReports, timeoutMs: TIMEOUT_MS } as const
-    const reports = await callInterface(value('interface'), request)
-    const [name = ''] = words
-    const report = reports.find(({ node }) => node === name)
-    if (report === undefined) {
-      const known = reports.map(({ node }) => node).join(', ')
-      throw new UsageError(`there is no node ${name}`, {
-        hint: `there are: ${known === '' ? 'none yet' : known}`,
-      })
-    }
+    const reports = await callInterface(interfaceName, request)
+    const report = reports.find(({ node }) => node === (peer.name ?? peer.publicKey))
+    if (report === undefined)
+      throw new UsageError(`nothing is known of ${word} yet`, { hint: 'try once more' })
     if (output.isJson) printJson(report)
     else printLine(formatWhy(report, output.isVerbose))
     return 0

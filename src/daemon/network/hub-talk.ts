@@ -10,6 +10,7 @@ import { signTunnelKey } from '../../control/tunnel-key.js'
 import { formatHostEndpoint } from '../../net/endpoint.js'
 import type { HttpProxy } from '../../net/http-proxy.js'
 import { bootNowMs, wallNowMs } from '../../platform/clock.js'
+import { isProxyRefusal } from '../../platform/dial.js'
 import { nodeCrypto } from '../../wireguard/crypto-node.js'
 import type { PublicKey } from '../../wireguard/keys.js'
 import { HubLink } from './hub-link.js'
@@ -43,7 +44,9 @@ export class TalkError extends AppError {
       ? `the hub ${formatHostEndpoint(hub)} does not answer: ${reason}`
       : `cannot reach the hub ${formatHostEndpoint(hub)}: ${reason}`
     super(ERROR_CODES.timeout, message, {
-      hint: 'check that it runs (overlay hub status, on its machine) and that this machine reaches its port',
+      hint: isProxyRefusal(reason)
+        ? ''
+        : 'check that it runs (overlay hub status, on its machine) and that this machine reaches its port',
     })
     this.wasConnected = wasConnected
   }
@@ -78,14 +81,19 @@ export async function talkToHub(request: Talk): Promise<HubMessage> {
         resolve(message)
       },
       onState: (state) => {
-        if (state.kind === 'broken') reason = state.reason
+        if (state.kind === 'broken') {
+          reason = state.reason
+          if (isProxyRefusal(reason)) giveUp()
+        }
         if (state.kind === 'connected') wasConnected = true
       },
     })
-    const timer = setTimeout(() => {
+    const giveUp = (): void => {
+      clearTimeout(timer)
       link.stop()
       reject(new TalkError(hub, reason, wasConnected))
-    }, TIMEOUT_MS)
+    }
+    const timer = setTimeout(giveUp, TIMEOUT_MS)
     link.start()
   })
 }

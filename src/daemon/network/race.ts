@@ -1,6 +1,9 @@
 /** Several ways to one goal, begun one after the other: the first that gets there wins, the others end. */
 
-import { GIVEN_UP } from '../../platform/dial.js'
+import { GIVEN_UP, isProxyRefusal } from '../../platform/dial.js'
+
+/** A network with a proxy lets nothing else out, as a rule: the other ways get this long when it says no. */
+const REFUSED_PATIENCE_MS = 2000
 
 export interface Attempt<T> {
   readonly name: string
@@ -22,14 +25,19 @@ export async function race<T>(
   const abort = new AbortController()
   const signal = AbortSignal.any([abort.signal, options.signal, AbortSignal.timeout(options.timeoutMs)])
   const failures: Error[] = []
+  const namesByReason = new Map<string, readonly string[]>()
   const starts: (() => void)[] = []
   let isWon = false
+  let lastCall: NodeJS.Timeout | undefined
   try {
     return await new Promise<Winner<T>>((resolve, reject) => {
       const fail = (name: string, error: unknown): void => {
         const reason = error instanceof Error ? error.message : String(error)
-        failures.push(new Error(`${name}: ${reason}`, { cause: error }))
-        if (failures.length === attempts.length) reject(new AggregateError(failures, describe(failures)))
+        failures.push(new Error(reason, { cause: error }))
+        const names = namesByReason.get(reason) ?? []
+        namesByReason.set(reason, [...names, name])
+        if (isProxyRefusal(reason)) lastCall ??= setTimeout(() => abort.abort(), REFUSED_PATIENCE_MS)
+        if (failures.length === attempts.length) reject(new AggregateError(failures, describe(namesByReason)))
         else starts.shift()?.()
       }
       for (const { name, delayMs, run } of attempts) {
@@ -61,6 +69,7 @@ export async function race<T>(
     })
   } finally {
     isWon = true
+    clearTimeout(lastCall)
     abort.abort()
   }
 }
@@ -87,6 +96,6 @@ export function wasAnswered(error: unknown): boolean {
   })
 }
 
-function describe(failures: readonly Error[]): string {
-  return failures.map((failure) => failure.message).join('; ')
+function describe(namesByReason: ReadonlyMap<string, readonly string[]>): string {
+  return [...namesByReason].map(([reason, names]) => `${names.join(', ')}: ${reason}`).join('; ')
 }

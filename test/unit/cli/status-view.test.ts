@@ -43,9 +43,11 @@ const STATUS: InterfaceStatus = {
   network: null,
 }
 
+const ALL = { hasColour: false, isVerbose: true }
+
 describe('status for people', () => {
   it('tells all there is, with an unnamed peer by its short key', () => {
-    expect(formatStatus({ interfaces: [STATUS], crashed: [], unresponsive: [] }, false)).toBe(
+    expect(formatStatus({ interfaces: [STATUS], crashed: [], unresponsive: [] }, ALL)).toBe(
       [
         'wg0  up  /etc/overlay/wg0.conf',
         '  public key   none: no private key is set',
@@ -64,10 +66,43 @@ describe('status for people', () => {
     )
   })
 
+  it('has a line for each node unless more is asked for', () => {
+    const path = { kind: 'punched', rttMs: 21.4, loss: 0, sinceS: 5, isOnline: true } as const
+    const node = { ...PEER, rxBytes: 1024, txBytes: 2048 }
+    const peers: PeerStatus[] = [
+      { ...node, name: 'planner', state: 'connected', allowedIps: ['100.64.0.3/32', 'fd00::3/128'], path },
+      {
+        ...node,
+        name: 'coder',
+        allowedIps: ['100.64.0.44/32'],
+        path: { ...path, kind: 'relay', rttMs: null },
+      },
+      { ...node, name: 'db', state: 'unreachable', path: { ...path, isOnline: false } },
+      { ...node, name: 'old', state: 'unreachable' },
+      { ...PEER, endpointFault: 'its route leads into wg0 itself' },
+    ]
+    const text = formatStatus(
+      { interfaces: [{ ...STATUS, peers }], crashed: [], unresponsive: [] },
+      { hasColour: false, isVerbose: false },
+    )
+    expect(
+      text
+        .split('\n\n')[1]
+        ?.split('\n')
+        .map((line) => line.replaceAll(/ {2,}/g, ' | ')),
+    ).toEqual([
+      ' | planner | 100.64.0.3 | punched | 21.4 ms | 1.00 KiB in, 2.00 KiB out',
+      ' | coder | 100.64.0.44 | idle | 1.00 KiB in, 2.00 KiB out',
+      ' | db | 10.0.0.2 | offline | 1.00 KiB in, 2.00 KiB out',
+      ' | old | 10.0.0.2 | no answer | 1.00 KiB in, 2.00 KiB out | no endpoint known',
+      ` | ${PEER.publicKey} | 10.0.0.2 | idle | 2.00 KiB in, 0 B out | its route leads into wg0 itself`,
+    ])
+  })
+
   it('names peers that have a name', () => {
     const peers = [{ ...PEER, name: 'laptop' }]
     expect(
-      formatStatus({ interfaces: [{ ...STATUS, peers }], crashed: [], unresponsive: [] }, false),
+      formatStatus({ interfaces: [{ ...STATUS, peers }], crashed: [], unresponsive: [] }, ALL),
     ).toContain('\n  laptop  ')
   })
 
@@ -88,7 +123,7 @@ describe('status for people', () => {
     const textOf = (waiting: string[]): string =>
       formatStatus(
         { interfaces: [{ ...STATUS, network: { ...network, waiting } }], crashed: [], unresponsive: [] },
-        false,
+        ALL,
       )
     expect(textOf(['bob', 'carol'])).toContain('\n  asks         bob, carol; see: overlay trust\n')
     expect(textOf([])).not.toContain('asks')
@@ -100,20 +135,18 @@ describe('status for people', () => {
       crashed: [{ interface: 'wg1', hint: 'overlay down wg1' }],
       unresponsive: [],
     }
-    expect(formatStatus(report, false)).not.toContain('\u001b')
-    expect(formatStatus(report, true)).toContain('\u001b[32mup\u001b[0m')
+    expect(formatStatus(report, ALL)).not.toContain('\u001b')
+    expect(formatStatus(report, { ...ALL, hasColour: true })).toContain('\u001b[32mup\u001b[0m')
   })
 
   it('tells of daemons that died, and of nothing at all', () => {
     const crashed = [{ interface: 'wg1', hint: 'clean up with: overlay down wg1' }]
-    expect(formatStatus({ interfaces: [], crashed, unresponsive: [] }, false)).toBe(
+    expect(formatStatus({ interfaces: [], crashed, unresponsive: [] }, ALL)).toBe(
       'wg1  its daemon died: clean up with: overlay down wg1',
     )
     const unresponsive = [{ interface: 'wg2', message: 'process 9: no answer' }]
-    expect(formatStatus({ interfaces: [], crashed: [], unresponsive }, false)).toBe(
-      'wg2  process 9: no answer',
-    )
-    expect(formatStatus({ interfaces: [], crashed: [], unresponsive: [] }, false)).toBe('no interface is up')
+    expect(formatStatus({ interfaces: [], crashed: [], unresponsive }, ALL)).toBe('wg2  process 9: no answer')
+    expect(formatStatus({ interfaces: [], crashed: [], unresponsive: [] }, ALL)).toBe('no interface is up')
   })
 })
 

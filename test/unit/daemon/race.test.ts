@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { type Attempt, race, wasAnswered } from '../../../src/daemon/network/race.js'
 
 const options = { timeoutMs: 10_000, signal: new AbortController().signal, dispose: () => undefined }
@@ -54,6 +54,25 @@ describe('a race', () => {
     expect(b.signal()).toBeDefined()
     b.win('from b')
     expect((await running).name).toBe('b')
+  })
+
+  it('is soon over when a proxy says no, and names each reason once', async () => {
+    vi.useFakeTimers()
+    try {
+      const [direct, one, two] = [attempt('direct', 0), attempt('one', 0), attempt('two', 0)]
+      const failure = race([direct, one, two], options).catch(String)
+      for (const way of [one, two]) way.lose('the proxy refuses: it wants NTLM (407)')
+      await vi.advanceTimersByTimeAsync(1999)
+      expect(direct.signal()?.aborted).toBe(false)
+      await vi.advanceTimersByTimeAsync(1)
+      expect(direct.signal()?.aborted).toBe(true)
+      direct.lose('given up')
+      expect(await failure).toBe(
+        'AggregateError: one, two: the proxy refuses: it wants NTLM (407); direct: given up',
+      )
+    } finally {
+      vi.useRealTimers()
+    }
   })
 
   it.each([
