@@ -2,6 +2,7 @@
 
 import { UsageError } from '../base/errors.js'
 import { tryParseInteger } from '../config/values.js'
+import { formatHostEndpoint, tryParseHostEndpoint } from '../net/endpoint.js'
 import { RANGE_WORDS, tryParseRange } from '../net/network-range.js'
 import { formatPrefix, maskPrefix, type Prefix, tryParsePrefix } from '../net/prefix.js'
 import type { CommandInput } from './command.js'
@@ -12,6 +13,17 @@ export function portOf(input: CommandInput, option: string, otherwise: number): 
   const port = tryParseInteger(text, 1, 65534)
   if (port !== undefined) return port
   throw new UsageError(`--${option} cannot be "${text}"`, { hint: 'write a number from 1 to 65534' })
+}
+
+/** A host name or an address, the latter without brackets; undefined if the option is not given. */
+export function hostOf(input: Pick<CommandInput, 'value'>, option: string): string | undefined {
+  const text = input.value(option)
+  if (text === undefined) return undefined
+  const host = text.replace(/^\[(.*)\]$/, '$1')
+  if (tryParseHostEndpoint(formatHostEndpoint({ host, port: 1 })) !== undefined) return host
+  throw new UsageError(`--${option} cannot be "${text}"`, {
+    hint: 'write a host name or an address alone; the port goes into --port',
+  })
 }
 
 /** Undefined if `--range` is not given. */

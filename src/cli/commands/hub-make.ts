@@ -2,9 +2,10 @@
 
 import { networkInterfaces } from 'node:os'
 import { UsageError } from '../../base/errors.js'
+import { formatHostEndpoint } from '../../net/endpoint.js'
 import type { Command } from '../command.js'
 import { hubCommandOf, hubPathsOf, requireHubStopped } from '../hub-client.js'
-import { DEFAULT_RATE_LIMIT, listOf, portOf, rangeOf, rateLimitOf } from '../options.js'
+import { DEFAULT_RATE_LIMIT, hostOf, listOf, portOf, rangeOf, rateLimitOf } from '../options.js'
 import { printJson, printLine, printNote } from '../output.js'
 import { FRONT_COMMAND } from './hub-front.js'
 import { parseRelay } from './hub-relays.js'
@@ -31,7 +32,7 @@ export const init: Command = {
     const { initHub, usedOf } = await import('../../daemon/hub-init.js')
     const [name = 'overlay'] = input.words
     const settings = {
-      address: input.value('address') ?? guessAddress(),
+      address: hostOf(input, 'address') ?? guessAddress(),
       port: portOf(input, 'port', DEFAULT_PORT),
       stunPort: portOf(input, 'stun-port', DEFAULT_STUN_PORT),
       stunAddresses: listOf(input.value('stun-address')),
@@ -45,7 +46,7 @@ export const init: Command = {
     if (used.length > 0) printNote(`warning: this machine uses addresses in it too: ${used.join(', ')}`)
     if (input.output.isJson) printJson({ network: name, range: prefix4, ...settings, state: paths.directory })
     else {
-      const place = `nodes reach it at ${settings.address}:${settings.port} and get addresses in ${prefix4}`
+      const place = `nodes reach it at ${formatHostEndpoint({ host: settings.address, port: settings.port })} and get addresses in ${prefix4}`
       printLine(`hub of the network ${name}; ${place}; now: ${await hubCommandOf(input)} start`)
     }
     return 0
