@@ -11,7 +11,7 @@ import type { HubEffect } from '../hub/effects.js'
 import { Hub } from '../hub/hub.js'
 import { type ChannelListener, listenForChannels } from '../hub/io/control-channel.js'
 import { ControlServer } from '../hub/io/control-server.js'
-import { openSqliteStore } from '../hub/io/sqlite-store.js'
+import { keepReserve, openWithReserve } from '../hub/io/store-reserve.js'
 import { Registry, type RegistryOptions } from '../hub/registry.js'
 import type { Store } from '../hub/store.js'
 import type { StoreFailure } from '../hub/store-writer.js'
@@ -64,8 +64,9 @@ export async function runHub(request: HubRequest): Promise<void> {
     write: (line) => standardErrorLog().writeLine(line),
     wallNowMs,
   })
-  const store = await openSqliteStore(paths.store)
-  const stack: (() => unknown)[] = [() => store.close()]
+  const store = await openWithReserve(paths.store)
+  keepReserve(paths.store)
+  const stack: (() => unknown)[] = [() => keepReserve(paths.store), () => store.close()]
   try {
     const host = new HubHost(request, { settings, keyring, store, log })
     stack.push(() => host.stop())
