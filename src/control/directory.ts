@@ -81,6 +81,16 @@ interface DirectoryBeat {
   readonly type: 'beat'
   /** Seconds since 1970, by the hub's clock. */
   readonly atS: number
+  /** The key of the hub's sessions changes. */
+  readonly change?: KeyChange | undefined
+}
+
+/** As nodes hear it, too. */
+export interface KeyChange {
+  /** The next key of sessions, in base64. */
+  readonly key: string
+  /** Seconds since 1970, until which the one before counts as well. */
+  readonly untilS: number
 }
 
 /** What a hub says to a relay; a refusal is as nodes hear it. */
@@ -115,7 +125,11 @@ export const relayReport: z.ZodObject<{ type: z.ZodLiteral<'heard'>; epoch: z.Zo
 
 export const relayMessage: z.ZodType<RelayMessage> = z.discriminatedUnion('type', [
   z.object({ type: z.literal('relayWelcome'), network: z.string().max(63), ticketKey: key }),
-  z.object({ type: z.literal('beat'), atS: count }),
+  z.object({
+    type: z.literal('beat'),
+    atS: count,
+    change: z.object({ key, untilS: count }).optional(),
+  }),
   z.object({
     type: z.literal('directory'),
     epoch: count,

@@ -5,9 +5,9 @@
  * The file is replaced whole, so that a crash leaves the hub with the keys of before or of after a change.
  */
 
-import { formatBase64, tryParseBase64 } from '../base/bytes.js'
+import { equalBytes, formatBase64, tryParseBase64 } from '../base/bytes.js'
 import { type Identity, identityFromSeed } from '../control/identity.js'
-import { createSuccession, SUCCESSION_BYTES } from '../control/succession.js'
+import { createSuccession, SUCCESSION_BYTES, tryOpenSuccession } from '../control/succession.js'
 import type { Crypto, DhPrivateKey } from '../wireguard/crypto.js'
 import { kdf1 } from '../wireguard/kdf.js'
 
@@ -54,6 +54,13 @@ export function rotateHubKeys(crypto: Crypto, keys: HubKeys, next: Uint8Array, u
     untilS,
   })
   return { seed: next, previous: { seed: keys.seed, untilS }, succession }
+}
+
+/** Whether the keys of `later` came next after those of `earlier`: the proof for relays tells. */
+export function isNextKey(crypto: Crypto, earlier: HubKeys, later: HubKeys): boolean {
+  if (later.succession === undefined) return false
+  const next = tryOpenSuccession(signingKey(crypto, earlier.seed).publicKey, later.succession)
+  return next !== undefined && equalBytes(next.key, signingKey(crypto, later.seed).publicKey)
 }
 
 /** The seed before is forgotten; the proof stays, for relays that were away. */

@@ -5,6 +5,8 @@
  * join tokens that were used since could be used again. So tokens are revoked unless somebody keeps them, and
  * the nodes are named to whoever restores. Epochs do not fall: they follow the wall clock (revocations.ts).
  *
+ * A key that followed that of the backup, and is there still, stays: nodes that heard of it take no other.
+ *
  * INVARIANT: the key is written last; a restore that broke off has left no hub, and can be repeated.
  */
 
@@ -26,7 +28,9 @@ import type { NodeRecord, Store } from '../hub/store.js'
 import { wallNowMs } from '../platform/clock.js'
 import { replaceFile } from '../platform/replace-file.js'
 import { toPlatformError } from '../platform/system-error.js'
+import { nodeCrypto } from '../wireguard/crypto-node.js'
 import { type HubBackup, parseBackup } from './backup-file.js'
+import { isNextKey, tryParseHubKeys } from './hub-keys.js'
 import { type HubPaths, type HubSettings, STORE_ENDS, tryParseHubSettings } from './hub-state.js'
 
 const FILE_MODE = 0o600
@@ -50,6 +54,8 @@ export interface RestoreResult {
   readonly tokens: number
   /** Where the files of before are; undefined if there were none. */
   readonly asideIn: string | undefined
+  /** The key that was there is a later one than that of the backup, and stays. */
+  readonly isKeyLater: boolean
 }
 
 /** The hub does not run. Throws AppError. */
@@ -58,7 +64,8 @@ export async function restoreHub(paths: HubPaths, request: RestoreRequest): Prom
   const settings = tryParseHubSettings(textOf(backup, paths.settings))
   if (settings === undefined) throw useless(`the backup holds no settings that this program knows`)
   for (const path of [paths.key, paths.certificate]) textOf(backup, path)
-  if (!request.isForced) await requireRoom(paths, backup)
+  const laterKey = findLaterKey(paths, backup)
+  if (!request.isForced) await requireRoom(paths, backup, laterKey)
   try {
     makeDirectory(paths.directory)
     const draft = `${paths.store}.tmp`
@@ -66,10 +73,12 @@ export async function restoreHub(paths: HubPaths, request: RestoreRequest): Prom
     const asideIn = putAside(paths)
     renameSync(draft, paths.store)
     for (const name of Object.keys(backup.files).sort(keyLast(basename(paths.key)))) {
-      replaceFile(join(paths.directory, name), backup.files[name] ?? '', `cannot write ${name}`)
+      const text = name === basename(paths.key) ? (laterKey ?? backup.files[name]) : backup.files[name]
+      replaceFile(join(paths.directory, name), text ?? '', `cannot write ${name}`)
     }
     giveToOwner(paths, backup)
-    return { network: backup.network, settings, createdAt: backup.createdAt, nodes, tokens, asideIn }
+    const { network, createdAt } = backup
+    return { network, settings, createdAt, nodes, tokens, asideIn, isKeyLater: laterKey !== undefined }
   } catch (error) {
     if (error instanceof AppError) throw error
     throw toPlatformError(error, `cannot write to ${paths.directory}`, 'run as root, for example with sudo')
@@ -97,11 +106,11 @@ function useless(message: string): AppError {
 }
 
 /** Nothing that works, and nothing of another network, is replaced by accident. */
-async function requireRoom(paths: HubPaths, backup: HubBackup): Promise<void> {
+async function requireRoom(paths: HubPaths, backup: HubBackup, laterKey: string | undefined): Promise<void> {
   const { directory } = paths
   const hint = 'choose another directory with --state; or put it aside with --force'
   const key = existsSync(paths.key) ? readFileSync(paths.key, 'utf8') : undefined
-  if (key !== undefined && key !== textOf(backup, paths.key)) {
+  if (key !== undefined && key !== (laterKey ?? textOf(backup, paths.key))) {
     throw new AppError(ERROR_CODES.alreadyRunning, `there is another hub in ${directory}`, { hint })
   }
   if (key === undefined || !(await isSound(paths.store))) return
@@ -109,6 +118,14 @@ async function requireRoom(paths: HubPaths, backup: HubBackup): Promise<void> {
   throw new AppError(ERROR_CODES.alreadyRunning, message, {
     hint: 'start it: overlay hub start; or go back to the backup all the same with --force',
   })
+}
+
+/** What the file with the key holds, if it is of the same hub and came after that of the backup. */
+function findLaterKey(paths: HubPaths, backup: HubBackup): string | undefined {
+  if (!existsSync(paths.key)) return undefined
+  const text = readFileSync(paths.key, 'utf8')
+  const [earlier, later] = [textOf(backup, paths.key), text].map(tryParseHubKeys)
+  return earlier && later && isNextKey(nodeCrypto, earlier, later) ? text : undefined
 }
 
 async function isSound(path: string): Promise<boolean> {

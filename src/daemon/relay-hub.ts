@@ -7,9 +7,11 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { formatBase64, formatHex } from '../base/bytes.js'
+import { AppError, ERROR_CODES } from '../base/errors.js'
 import type { Logger } from '../base/log.js'
 import {
   type DirectoryMessage,
+  type KeyChange,
   type RelayMessage,
   relayMessage,
   type StoredDirectory,
@@ -22,6 +24,7 @@ import { replaceFile } from '../platform/replace-file.js'
 import { HubDirectory } from '../relay/hub-directory.js'
 import type { Crypto, RandomBytes } from '../wireguard/crypto.js'
 import type { PublicKey } from '../wireguard/keys.js'
+import { HubKeys, type StoredHubKey, storedHubKey } from './network/hub-keys.js'
 import { ControlLink } from './network/hub-link.js'
 
 /** Many changes at once make one write. */
@@ -31,6 +34,7 @@ const SWEEP_INTERVAL_MS = 60_000
 
 export interface RelayHubOptions {
   readonly hub: HostEndpoint
+  /** As the command line has it. */
   readonly hubKey: PublicKey
   /** The relay's own. */
   readonly identity: Identity
@@ -62,6 +66,8 @@ export class RelayHub {
   readonly #options: RelayHubOptions
   readonly #link: ControlLink<RelayMessage | Refusal>
   readonly #path: string
+  readonly #keyPath: string
+  readonly #hubKeys: HubKeys
   #network = ''
   #ticketKey = ''
   #directory: HubDirectory | undefined
@@ -69,14 +75,23 @@ export class RelayHub {
   #sweepTimer: NodeJS.Timeout | undefined
   #fault = ''
 
+  /** Throws AppError if the hub has changed its key and what was kept of that cannot be read. */
   constructor(options: RelayHubOptions) {
     this.#options = options
-    const { identity, hubKey, directory } = options
-    this.#path = join(directory, `${formatHex(hubKey.subarray(0, 8))}.directory.json`)
+    const { identity, hubKey, directory, wallNowMs } = options
+    const name = formatHex(hubKey.subarray(0, 8))
+    this.#path = join(directory, `${name}.directory.json`)
+    this.#keyPath = join(directory, `${name}.hub-key.json`)
+    this.#hubKeys = new HubKeys({
+      fileKey: hubKey,
+      stored: readHubKey(this.#keyPath),
+      save: (stored) => replaceFile(this.#keyPath, JSON.stringify(stored), `cannot write ${this.#keyPath}`),
+      wallNowMs,
+    })
     this.#link = new ControlLink(
       {
         ...options,
-        hubKeys: () => [hubKey],
+        hubKeys: () => this.#hubKeys.all,
         proxy: undefined,
         onMessage: (message) => this.#handleMessage(message),
         onState: (state) => {
@@ -143,10 +158,20 @@ export class RelayHub {
         break
       case 'beat':
         this.#directory?.handleBeat(message.atS)
+        if (message.change !== undefined) this.#learnKey(message.change)
         break
       case 'refused':
         this.#fault = `${message.message} (${message.hint})`
         log.warn('hub.refused', { message: message.message, hint: message.hint })
+    }
+  }
+
+  #learnKey(change: KeyChange): void {
+    const { log } = this.#options
+    try {
+      if (this.#hubKeys.learn(change)) log.warn('hub.key_changed', {})
+    } catch (error) {
+      log.error('hub.key_unsaved', { reason: String(error) }) // with the next beat once more
     }
   }
 
@@ -202,5 +227,18 @@ export class RelayHub {
     } catch (error) {
       this.#options.log.warn('directory.unsaved', { reason: String(error) })
     }
+  }
+}
+
+/** Undefined if the hub has not changed its key. Throws AppError. */
+function readHubKey(path: string): StoredHubKey | undefined {
+  try {
+    return storedHubKey.parse(JSON.parse(readFileSync(path, 'utf8')))
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
+    throw new AppError(ERROR_CODES.config, `cannot read ${path}, which holds the key of the hub`, {
+      hint: `type: rm ${path}, and start with the key that this prints on the hub: overlay hub status`,
+      cause: error,
+    })
   }
 }

@@ -223,6 +223,7 @@ export class Hub {
   keysChanged(effects: HubEffect[]): void {
     const sessions = [...this.#byIdentity.values(), ...this.#approval.arrivals]
     for (const { id } of sessions) this.#tellKeyChange(id, effects)
+    this.relays.tellKeyChange(effects)
     this.renewTickets(effects)
   }
 

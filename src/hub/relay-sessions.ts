@@ -4,7 +4,7 @@
  */
 
 import { tryParseBase64 } from '../base/bytes.js'
-import type { DirectoryMessage, RelayHello } from '../control/directory.js'
+import type { DirectoryMessage, KeyChange, RelayHello } from '../control/directory.js'
 import { type Identity, isSignedBy, tryParseIdentity } from '../control/identity.js'
 import { type NodeMessage, PROOF_LABEL, type Refusal, type RelayInfo } from '../control/messages.js'
 import type { DirectoryFeed } from './directory-feed.js'
@@ -17,8 +17,8 @@ const UNKNOWN_PAUSE_S = 3
 export interface RelaySessionsOptions {
   readonly registry: Registry
   readonly feed: DirectoryFeed
-  /** What signs tickets now. */
-  readonly keys: () => { readonly identity: Identity }
+  /** What signs tickets now, and the change of keys that is under way. */
+  readonly keys: () => { readonly identity: Identity; readonly change: KeyChange | undefined }
   readonly relays: () => readonly RelayInfo[]
   /** Boot clock. */
   readonly nowMs: () => number
@@ -94,7 +94,19 @@ export class RelaySessions {
     if (session === undefined) return
     session.heardAtMs = this.#options.nowMs()
     if (message.type === 'heard') session.epoch = message.epoch
-    effects.push({ kind: 'tellRelay', session: id, message: { type: 'beat', atS: this.#options.feed.atS } })
+    this.#beat(id, effects)
+  }
+
+  /** The keys of the hub change. */
+  tellKeyChange(effects: HubEffect[]): void {
+    for (const id of this.#byId.keys()) this.#beat(id, effects)
+  }
+
+  #beat(id: SessionId, effects: HubEffect[]): void {
+    const { feed, keys } = this.#options
+    const { change } = keys()
+    const next = change && { change: { key: change.key, untilS: change.untilS } }
+    effects.push({ kind: 'tellRelay', session: id, message: { type: 'beat', atS: feed.atS, ...next } })
   }
 
   handleClosed(id: SessionId): void {

@@ -63,7 +63,7 @@ export const restore: Command = {
 }
 
 function describe(
-  { network, createdAt, nodes, tokens, asideIn }: RestoreResult,
+  { network, createdAt, nodes, tokens, asideIn, isKeyLater }: RestoreResult,
   keepsTokens: boolean,
   command: string,
 ): string[] {
@@ -76,6 +76,11 @@ function describe(
         : `${tokens} join tokens of then are revoked, because some may have been used since`,
     )
   }
+  lines.push(
+    isKeyLater
+      ? 'its keys were changed since then, and stay as they are'
+      : `if its keys were changed after that (${command} rotate-key), nodes refuse it: restore a later backup, or let them join again with a new token: overlay join --new-key`,
+  )
   lines.push('nodes that joined since then have to join again, with a new token')
   if (nodes.length === 0) return lines
   lines.push(

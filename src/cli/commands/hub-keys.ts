@@ -27,9 +27,7 @@ export const rotateKey: Command = {
     else {
       printLine(`the keys are changed; the old ones count until ${answer.until}`)
       printLine('tokens and backups of before hold the old keys: make new ones')
-      printLine(
-        'other relays have until then, too: start them anew with the line that overlay hub status prints',
-      )
+      printLine('other relays learn them by themselves, if they have a session with the hub before that')
     }
     return 0
   },

@@ -1,10 +1,19 @@
 /**
- * The keys that a node knows its hub by: that of its file, or the one that followed it, as the hub said in a session
+ * The keys that a node or a relay knows its hub by: that of its file or command line, or the one that followed it, as the hub said in a session
  * that the key before had proven. It is on disk before it is used. Pure.
  */
 
-import type { HubKeyMessage } from '../../control/messages.js'
+import { z } from 'zod'
+import type { KeyChange } from '../../control/directory.js'
 import { formatKeyBase64, type PublicKey, tryParseKeyBase64 } from '../../wireguard/keys.js'
+
+const base64Key = z.string().length(44)
+export const storedHubKey: z.ZodType<StoredHubKey> = z.object({
+  fileKey: z.string(),
+  key: base64Key,
+  previous: base64Key,
+  untilS: z.number().int().min(0),
+})
 
 /** Keys in base64. */
 export interface StoredHubKey {
@@ -45,7 +54,7 @@ export class HubKeys {
   }
 
   /** True if that was news. Throws AppError: it could not be written, and nothing has changed. */
-  learn({ key, untilS }: HubKeyMessage): boolean {
+  learn({ key, untilS }: KeyChange): boolean {
     const current = this.#stored?.key ?? this.#fileKey
     if (key === current || tryParseKeyBase64<PublicKey>(key) === undefined) return false
     const isPrevious = key === this.#stored?.previous

@@ -17,7 +17,7 @@ import { hubMessage, MAX_CONSENTS, nodeInfo, type Welcome } from '../../control/
 import type { StoredNetmap } from '../../control/netmap.js'
 import { replaceFile } from '../../platform/replace-file.js'
 import { toPlatformError } from '../../platform/system-error.js'
-import type { StoredHubKey } from './hub-keys.js'
+import { type StoredHubKey, storedHubKey } from './hub-keys.js'
 import type { StoredTrust } from './trust.js'
 
 const STATE_DIRECTORY = '/var/lib/overlay'
@@ -54,13 +54,6 @@ const storedNetwork: z.ZodType<{
   welcome: hubMessage,
   netmap: z.object({ nodes: z.array(nodeInfo) }),
   removedAtS: seconds.optional(),
-})
-
-const storedHubKey: z.ZodType<StoredHubKey> = z.object({
-  fileKey: z.string(),
-  key: z.string().length(44),
-  previous: z.string().length(44),
-  untilS: seconds,
 })
 
 const storedTrust: z.ZodType<StoredTrust> = z.object({

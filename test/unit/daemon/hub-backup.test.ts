@@ -16,6 +16,7 @@ import { join } from 'node:path'
 import { afterAll, beforeEach, describe, expect, it } from 'vitest'
 import { backupHub } from '../../../src/daemon/hub-backup.js'
 import { initHub } from '../../../src/daemon/hub-init.js'
+import { HubKeyring } from '../../../src/daemon/hub-keyring.js'
 import { restoreHub } from '../../../src/daemon/hub-restore.js'
 import { type HubPaths, hubPaths, readHubSecrets, readHubSettings } from '../../../src/daemon/hub-state.js'
 import { loadSqlite } from '../../../src/hub/io/sqlite-driver.js'
@@ -170,6 +171,25 @@ describe('a restored hub', () => {
     const { asideIn } = await restoreHub(other, { path: file, keepsTokens: false, isForced: true })
     expect((await contentOf(other)).network).toMatchObject({ name: 'home' })
     expect(asideIn).toContain(other.directory)
+  })
+
+  it('keeps a key that came after it, and needs no force for that', async () => {
+    await backupHub(hub, file, false)
+    const before = keyOf(hub)
+    new HubKeyring(hub, nodeCrypto, () => WALL_MS).rotate(60)
+    const after = keyOf(hub)
+    expect(after).not.toEqual(before)
+    truncateSync(hub.store)
+    expect(await restoreHub(hub, { ...AS_IS, path: file })).toMatchObject({ isKeyLater: true })
+    expect(keyOf(hub)).toEqual(after)
+    expect((await contentOf(hub)).nodes).toHaveLength(2)
+    expect(await restoreHub(hub, { ...AS_IS, path: file, isForced: true })).toMatchObject({
+      isKeyLater: true,
+    })
+    expect(keyOf(hub)).toEqual(after)
+    const elsewhere = hubPaths(newDirectory())
+    expect(await restoreHub(elsewhere, { ...AS_IS, path: file })).toMatchObject({ isKeyLater: false })
+    expect(keyOf(elsewhere)).toEqual(before)
   })
 
   it('can be restored again when that broke off, at whatever step', async () => {

@@ -79,6 +79,21 @@ describe('a relay with a session at the hub', () => {
     expect(world.hub.relays.presenceOf(RELAY.text).isConnected).toBe(false)
   })
 
+  it('hears at once that the hub changes its key, and with every answer while that lasts', () => {
+    world.say(50, hello())
+    told(50)
+    const change = { key: formatBase64(countingBytes(32, 7)), untilS: 2_000_000_000 }
+    world.change = { type: 'hubKey', ...change }
+    world.hub.keysChanged(world.sent)
+    const atS = Math.floor(world.nowMs / 1000)
+    expect(told(50)).toEqual([{ type: 'beat', atS, change }])
+    world.say(50, { type: 'heard', epoch: 1 })
+    expect(told(50)).toEqual([{ type: 'beat', atS, change }])
+    world.change = undefined
+    world.say(50, { type: 'heard', epoch: 1 })
+    expect(told(50)).toEqual([{ type: 'beat', atS }])
+  })
+
   it('ends its older session, and a hub that was set back goes on from the epoch that it has heard', () => {
     world.say(50, hello())
     const { epoch } = world.registry.revocations

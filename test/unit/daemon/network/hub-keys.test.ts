@@ -23,14 +23,14 @@ describe('the key that a node knows its hub by', () => {
     saved = undefined
     const keys = open()
     expect(keys.all).toEqual([A])
-    expect(keys.learn({ type: 'hubKey', key: text(B), untilS: 10 })).toBe(true)
+    expect(keys.learn({ key: text(B), untilS: 10 })).toBe(true)
     expect(keys.all).toEqual([B, A])
-    expect(keys.learn({ type: 'hubKey', key: text(B), untilS: 10 })).toBe(false)
+    expect(keys.learn({ key: text(B), untilS: 10 })).toBe(false)
     expect(open().all).toEqual([B, A])
     nowMs = 10_000
     expect(keys.all).toEqual([B])
     expect(open().all).toEqual([B])
-    expect(keys.learn({ type: 'hubKey', key: text(C), untilS: 20 })).toBe(true)
+    expect(keys.learn({ key: text(C), untilS: 20 })).toBe(true)
     expect(open().all).toEqual([C, B])
   })
 
@@ -44,7 +44,7 @@ describe('the key that a node knows its hub by', () => {
       throw new Error('full')
     }
     const keys = new HubKeys({ fileKey: A, stored: undefined, save, wallNowMs: () => 0 })
-    expect(() => keys.learn({ type: 'hubKey', key: text(B), untilS: 10 })).toThrow('full')
+    expect(() => keys.learn({ key: text(B), untilS: 10 })).toThrow('full')
     expect(keys.all).toEqual([A])
   })
 
@@ -52,7 +52,7 @@ describe('the key that a node knows its hub by', () => {
     saved = { fileKey: text(A), key: text(B), previous: text(A), untilS: 10 }
     nowMs = 0
     const keys = open()
-    expect(keys.learn({ type: 'hubKey', key: text(A), untilS: 99 })).toBe(false)
+    expect(keys.learn({ key: text(A), untilS: 99 })).toBe(false)
     expect(keys.all).toEqual([B, A])
   })
 })
