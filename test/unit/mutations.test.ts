@@ -3,11 +3,13 @@
 import { readFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
+import { encode } from 'dns-packet'
 import { describe, expect, it } from 'vitest'
 import { concatBytes, formatBase64, tryParseBase64 } from '../../src/base/bytes.js'
 import { AppError } from '../../src/base/errors.js'
 import { parseConfigWithWarnings } from '../../src/config/parse.js'
 import { UapiRequestParser } from '../../src/config/uapi-request.js'
+import { type RelayMessage, relayMessage } from '../../src/control/directory.js'
 import { formatJoinToken, parseJoinToken } from '../../src/control/join-token.js'
 import {
   encodeMessage,
@@ -20,9 +22,11 @@ import {
 import { Netmap } from '../../src/control/netmap.js'
 import { Pins } from '../../src/control/pins.js'
 import { createTicket, tryOpenTicket } from '../../src/control/ticket.js'
+import { formatBackup, parseBackup } from '../../src/daemon/backup-file.js'
 import { createCertificate } from '../../src/hub/io/certificate.js'
 import { FrontDoor } from '../../src/hub/io/front-door.js'
 import { answerStun } from '../../src/hub/stun-answer.js'
+import { answerDns, failDns } from '../../src/names/zone.js'
 import type { Endpoint } from '../../src/net/endpoint.js'
 import { encodeDisco, tryDecodeDisco } from '../../src/paths/disco.js'
 import { PortMapper } from '../../src/paths/port-mapper.js'
@@ -39,6 +43,13 @@ import {
   responsePort,
 } from '../../src/paths/stun.js'
 import { mappingServices, readMappingOutcome, tryReadLocation } from '../../src/paths/upnp.js'
+import { decodeDirect, decodeTrain, encodeFrame, FRAME, FRAME_HEADER_BYTES } from '../../src/relay/frames.js'
+import {
+  decodeSessionFrame,
+  encodeSessionFrame,
+  isControlMessage,
+  type SessionFrame,
+} from '../../src/relay/session-frames.js'
 import { nobleCrypto } from '../../src/wireguard/crypto-noble.js'
 import { nodeCrypto } from '../../src/wireguard/crypto-node.js'
 import { helloOf, infoOf, prefixOf, previousKeyOf, testNode, WALL_MS } from '../support/control.js'
@@ -73,15 +84,104 @@ const HUB_MESSAGES: readonly HubMessage[] = [
   { type: 'refused', code: 'elsewhere', message: 'm', hint: 'h', retryAfterS: 5 },
 ]
 
+const RELAY_MESSAGES: readonly RelayMessage[] = [
+  { type: 'relayWelcome', network: 'home', ticketKey: IDENTITY.text },
+  {
+    type: 'directory',
+    epoch: 7,
+    atS: 8,
+    isFirst: true,
+    needsConsent: true,
+    changed: [{ identity: ALICE.identity.text, tags: [0, 3] }],
+    removed: [testNode(3).identity.text],
+    agreed: [[ALICE.identity.text, testNode(3).identity.text]],
+    parted: [],
+  },
+  { type: 'beat', atS: 9, change: { key: RELAY.key, untilS: 10 } },
+]
+const IDENTITY_BYTES = ALICE.identity.publicKey
+const INITIATION = concatBytes(Uint8Array.of(1, 0, 0, 0), countingBytes(144))
+const SESSION_FRAMES: readonly SessionFrame[] = [
+  { kind: 'proof', identity: IDENTITY_BYTES, signature: countingBytes(64), ticket: countingBytes(112) },
+  { kind: 'welcome', megabits: 100, observed: endpoint('192.0.2.1', 51_820) },
+  { kind: 'refused', reason: 'ticket' },
+  { kind: 'ping', payload: countingBytes(8) },
+  { kind: 'open', number: 71, identity: IDENTITY_BYTES },
+  { kind: 'closed', number: 71, reason: 'idle' },
+  { kind: 'message', number: 902, message: INITIATION },
+  { kind: 'limited', dropped: 12 },
+]
+
 describe('inputs that are almost right', () => {
   it.each([
     ['a node', NODE_MESSAGES, nodeMessage],
     ['a hub', HUB_MESSAGES, hubMessage],
+    ['a hub to a relay', RELAY_MESSAGES, relayMessage],
   ] as const)('as messages of %s are none, or can be said again', (_who, messages, schema) => {
+    type Any = NodeMessage | HubMessage | RelayMessage
     forMutatedBytes(messages.map(encodeMessage), (bytes) => {
-      const message = tryDecodeMessage<NodeMessage | HubMessage>(schema, bytes)
+      const message = tryDecodeMessage<Any>(schema, bytes)
       if (message === undefined) return
-      expect(tryDecodeMessage<NodeMessage | HubMessage>(schema, encodeMessage(message))).toEqual(message)
+      expect(tryDecodeMessage<Any>(schema, encodeMessage(message))).toEqual(message)
+    })
+  })
+
+  it('are no frames of a relay session, or can be said again', () => {
+    forMutatedBytes(SESSION_FRAMES.map(encodeSessionFrame), (bytes) => {
+      const frame = decodeSessionFrame(bytes)
+      if (frame === undefined) return
+      expect(decodeSessionFrame(encodeSessionFrame(frame))).toEqual(frame)
+      if (frame.kind === 'message') isControlMessage(frame.message)
+    })
+  })
+
+  it('are no trains of a relay, or of segments within what came', () => {
+    const messages = [1, 2, 3].map((last) => concatBytes(Uint8Array.of(4, 0, 0, 0), countingBytes(60, last)))
+    const numbered = concatBytes(Uint8Array.of(0, 0, 0, 71), Uint8Array.of(0, 64), ...messages)
+    const frames = [
+      encodeFrame(FRAME.data, concatBytes(Uint8Array.of(0, 0, 0, 71), messages[0] ?? new Uint8Array())),
+      encodeFrame(FRAME.batch, numbered),
+      encodeFrame(FRAME.direct, numbered.subarray(4)),
+    ]
+    forMutatedBytes(frames, (bytes) => {
+      const frame = { type: bytes[0] ?? 0, bytes }
+      if (bytes.length < FRAME_HEADER_BYTES) return
+      for (const train of [decodeTrain(frame), decodeDirect(frame)]) {
+        if (train === undefined) continue
+        expect(train.segmentBytes).toBeGreaterThan(0)
+        expect(train.messages.length).toBeLessThanOrEqual(bytes.length)
+      }
+    })
+  })
+
+  it('are no backups', () => {
+    const store = countingBytes(64)
+    const files = { 'hub.key': 'secret', 'hub.json': '{}' }
+    const text = formatBackup({ createdAt: '2030-01-01T00:00:00.000Z', network: 'home', files, store })
+    forMutatedTexts([text], (input) => {
+      try {
+        // White space around or within the JSON says nothing.
+        expect(formatBackup(parseBackup(input, 'f'))).toBe(text)
+      } catch (error) {
+        expect(error).toBeInstanceOf(AppError)
+      }
+    })
+  })
+
+  it('as questions for names are answered, passed on, or nothing', () => {
+    const zone = { network: 'home', nodes: () => [{ name: 'bob', v4: ip('100.64.0.2'), v6: ip('fd00::2') }] }
+    const questions = (['A', 'AAAA', 'PTR', 'TXT'] as const).map((type) =>
+      encode({
+        type: 'query',
+        id: 7,
+        flags: 256,
+        questions: [{ type, name: type === 'PTR' ? '2.0.64.100.in-addr.arpa' : 'bob.home.overlay' }],
+      }),
+    )
+    forMutatedBytes(questions, (bytes) => {
+      const outcome = answerDns(Buffer.from(bytes), zone)
+      expect(['answer', 'forward', 'ignore']).toContain(outcome.kind)
+      failDns(Buffer.from(bytes))
     })
   })
 
