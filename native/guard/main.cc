@@ -9,7 +9,8 @@
 // The daemon has two sockets of ours. 3: on which it reports its first start to the command (src/daemon/
 // start-report.ts). 4: lines to and from the guard (src/daemon/guard.ts). Its requests: "ready", "hooks PHASE",
 // "cancel"; the answer to "hooks" is "done EXITCODE". Environment: OVERLAY_GUARD is the guard's process number;
-// OVERLAY_RESTARTED says how the daemon before this one ended, if there was one.
+// OVERLAY_RESTARTED says how the daemon before this one ended, if there was one. For UNDO, OVERLAY_ENDING says that no
+// daemon follows.
 //
 // A daemon that ends by itself with code 0, or was never up, is not started again. SIGTERM ends both.
 #include <fcntl.h>
@@ -17,6 +18,7 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -50,6 +52,8 @@ constexpr int kUsage = 2;
 constexpr size_t kMaxRequest = 64;
 // Hooks may take their time; so may what undoes them.
 constexpr int64_t kUndoLimitMs = 120'000;
+// For hooks that nobody waits for. Their helper ends them by force well before this (src/platform/processes.ts).
+constexpr int64_t kGiveUpLimitMs = 10'000;
 constexpr int64_t kNever = INT64_MAX;
 
 struct Options {
@@ -96,6 +100,12 @@ std::string describeEnd(int status) {
   _exit(WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FAILURE);
 }
 
+// What the command was started with, a lock of a script for example, is not to be held as long as the daemon lives.
+void closeDescriptorsFrom(int first) {
+  if (syscall(SYS_close_range, static_cast<unsigned>(first), ~0u, 0u) == 0) return;
+  for (int fd = first; fd < static_cast<int>(sysconf(_SC_OPEN_MAX)); fd++) close(fd);
+}
+
 class Guard {
  public:
   explicit Guard(Options options) : options_(std::move(options)) {}
@@ -105,7 +115,10 @@ class Guard {
     fcntl(kReportFd, F_SETFD, FD_CLOEXEC);
     setenv("OVERLAY_GUARD", std::to_string(getpid()).c_str(), 1);
     startDaemon();
-    close(kReportFd);  // the command must see its end when the daemon goes
+    // The command must see its end when the daemon goes. The number stays taken: a socket that got it would be handed
+    // to the next daemon.
+    const UniqueFd nothing(open("/dev/null", O_RDWR | O_CLOEXEC));
+    if (dup3(nothing.get(), kReportFd, O_CLOEXEC) < 0) _exit(kCannotExecute);
     for (;;) {
       waitForEvent();
       if (daemon_ == 0 && helper_ == 0 && !isWaiting()) afterEnd();
@@ -161,16 +174,25 @@ class Guard {
     restartAtMs_ = nowMs() + delay_.next(0);
   }
 
-  pid_t startHelper(Words words) {
+  // False if there was no process to be had. `isForDaemon`: ends with this process.
+  bool startHelper(const Words& words, bool isForDaemon) {
     const pid_t pid = fork();
-    if (pid != 0) return pid > 0 ? pid : 0;
+    if (pid > 0) helper_ = pid;
+    if (pid != 0) return pid > 0;
     resetSignals();
+    if (isForDaemon) prctl(PR_SET_PDEATHSIG, SIGTERM);
     execute(words);
+  }
+
+  void endHelper() {
+    if (helper_ == 0) return;
+    kill(helper_, SIGTERM);
+    killHelperAtMs_ = std::min(killHelperAtMs_, nowMs() + kGiveUpLimitMs);
   }
 
   void waitForEvent() {
     pollfd fds[2] = {{signals_.get(), POLLIN, 0}, {channel_.get(), POLLIN, 0}};
-    const int64_t untilMs = std::min(restartAtMs_, killUndoAtMs_);
+    const int64_t untilMs = std::min(restartAtMs_, killHelperAtMs_);
     const int64_t leftMs = untilMs == kNever ? -1 : std::max<int64_t>(untilMs - nowMs(), 0);
     poll(fds, channel_.isOpen() ? 2 : 1, static_cast<int>(leftMs));
     // What the daemon said last is read before its end is noticed.
@@ -180,8 +202,8 @@ class Guard {
       restartAtMs_ = kNever;
       startDaemon();
     }
-    if (nowMs() >= killUndoAtMs_ && helper_ != 0) {
-      killUndoAtMs_ = kNever;
+    if (nowMs() >= killHelperAtMs_ && helper_ != 0) {
+      killHelperAtMs_ = kNever;
       kill(helper_, SIGKILL);
     }
   }
@@ -210,7 +232,7 @@ class Guard {
     if (length < 0 && (errno == EAGAIN || errno == EINTR)) return;
     if (length <= 0) return channel_.reset();
     request_.append(bytes, static_cast<size_t>(length));
-    for (size_t end; (end = request_.find('\n')) != std::string::npos;) {
+    for (size_t end; channel_.isOpen() && (end = request_.find('\n')) != std::string::npos;) {
       handleRequest(request_.substr(0, end));
       request_.erase(0, end + 1);
     }
@@ -223,15 +245,14 @@ class Guard {
       readyAtMs_ = nowMs();
       wasReady_ = true;
     } else if (request == "cancel") {
-      if (helper_ != 0) kill(helper_, SIGTERM);
+      endHelper();
     } else if (request.rfind(kHooks, 0) == 0 && helper_ == 0) {
       const std::string phase = request.substr(kHooks.size());
       const bool isWord = std::all_of(phase.begin(), phase.end(), [](unsigned char c) { return std::isalpha(c); });
       if (!isWord) return channel_.reset();
       Words words = options_.hooks;
       words.push_back(phase);
-      helper_ = startHelper(std::move(words));
-      if (helper_ == 0) answer(kCannotExecute);
+      if (!startHelper(words, true)) answer(kCannotExecute);
     }
   }
 
@@ -242,7 +263,7 @@ class Guard {
 
   void handleHelperEnd(int status) {
     helper_ = 0;
-    killUndoAtMs_ = kNever;
+    killHelperAtMs_ = kNever;
     answer(WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
   }
 
@@ -251,16 +272,18 @@ class Guard {
     end_ = status;
     channel_.reset();
     isUndone_ = WIFEXITED(status) && (WEXITSTATUS(status) == 0 || !wasReady_);
-    if (helper_ != 0) kill(helper_, SIGTERM);  // hooks that nobody waits for
+    endHelper();  // hooks that nobody waits for
   }
 
   // The daemon has gone and nothing else runs.
   void afterEnd() {
     if (!isUndone_) {
       isUndone_ = true;
-      helper_ = startHelper(options_.undo);
-      killUndoAtMs_ = nowMs() + kUndoLimitMs;
-      if (helper_ != 0) return;
+      if (isEnding_ || !wasReady_) setenv("OVERLAY_ENDING", "1", 1);
+      if (startHelper(options_.undo, false)) {
+        killHelperAtMs_ = nowMs() + kUndoLimitMs;
+        return;
+      }
     }
     const bool isOrdered = WIFEXITED(end_) && WEXITSTATUS(end_) == 0;
     if (isEnding_ || isOrdered || !wasReady_) endLike(end_);
@@ -285,7 +308,7 @@ class Guard {
   // Of the daemon there is; 0 until it is up.
   int64_t readyAtMs_ = 0;
   int64_t restartAtMs_ = kNever;
-  int64_t killUndoAtMs_ = kNever;
+  int64_t killHelperAtMs_ = kNever;
 };
 
 // False if the words are not as described above.
@@ -318,6 +341,9 @@ int main(int argc, char** argv) {
     return overlay::kUsage;
   }
   overlay::forbidCoreFiles();
+  // Of the hook of another daemon, if that is where the command runs.
+  for (const char* name : {"OVERLAY_GUARD", "OVERLAY_RESTARTED", "OVERLAY_ENDING"}) unsetenv(name);
+  overlay::closeDescriptorsFrom(overlay::kReportFd + 1);
   if (options.isOnce) overlay::executeDaemon(options);
   return overlay::Guard(std::move(options)).run();
 }

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { tryProcessStart } from '../../../src/platform/processes.js'
 
 const GUARD = fileURLToPath(new URL('../../../build/Release/overlay-guard', import.meta.url))
 
@@ -28,20 +29,24 @@ function events(): string[] {
   }
 }
 
-/** Guards a daemon that is a shell script; `say WORDS` writes an event. Gives how the guard ended. */
-function guardOf(daemon: string): Promise<number | NodeJS.Signals> {
+/**
+ * Guards a daemon that is a shell script; `say WORDS` writes an event. Gives how the guard ended. `starter`: words
+ * before those of the guard.
+ */
+function guardOf(daemon: string, starter: readonly string[] = []): Promise<number | NodeJS.Signals> {
   const prelude = `say() { echo "$@" >> ${directory}/log; }; `
   const script = (text: string): string[] => ['/bin/sh', '-c', `${prelude}${text}`, 'sh']
   const parts = [
     script(`say "start ($OVERLAY_RESTARTED)"; ${daemon}`),
-    script('say undo'),
-    script('say "hooks $1"; case $1 in PostUp) exit 7;; PreUp) exec sleep 60;; esac'),
+    script('say undo $OVERLAY_ENDING'),
+    script(
+      'say "hooks $1"; case $1 in PostUp) exit 7;; PreDown) say "pid $$";; esac; case $1 in Pre*) exec sleep 60;; esac',
+    ),
   ]
-  const child = spawn(
-    GUARD,
-    parts.flatMap((words) => ['--', ...words]),
-    { stdio: ['ignore', 'ignore', 'inherit', 'pipe'] },
-  )
+  const [program = GUARD, ...words] = [...starter, GUARD, ...parts.flatMap((part) => ['--', ...part])]
+  const child = spawn(program, words, {
+    stdio: ['ignore', 'ignore', 'inherit', 'pipe', 'ignore', 'pipe'],
+  })
   guard = child
   return new Promise((resolve) => child.on('exit', (code, signal) => resolve(code ?? signal ?? -1)))
 }
@@ -77,7 +82,7 @@ describe('a guard', () => {
 
   it('undoes what one left that was killed before it was up', async () => {
     expect(await guardOf('kill -9 $$')).toBe('SIGKILL')
-    expect(events()).toEqual(['start ()', 'undo'])
+    expect(events()).toEqual(['start ()', 'undo 1'])
   })
 
   it('ends the daemon when it is ended', async () => {
@@ -116,6 +121,36 @@ describe('a guard', () => {
     },
   )
 
+  it('leaves a daemon that was started again no end of its own socket', async () => {
+    const second = 'say up; read -r answer <&4; say end'
+    const end = guardOf(`case $OVERLAY_RESTARTED in "") echo ready >&4; kill -9 $$;; *) ${second};; esac`)
+    await expect.poll(() => events().at(-1), { timeout: 10_000 }).toBe('up')
+    guard?.kill('SIGKILL')
+    await end
+    await expect.poll(() => events().at(-1), { timeout: 10_000 }).toBe('end')
+  })
+
+  it('leaves no hooks behind that nobody waits for when it is killed', async () => {
+    const end = guardOf('echo hooks PreDown >&4; read -r answer <&4')
+    await expect.poll(() => events().at(-1), { timeout: 10_000 }).toMatch(/^pid /)
+    guard?.kill('SIGKILL')
+    await end
+    const pid = Number(events().at(-1)?.slice('pid '.length))
+    await expect.poll(() => tryProcessStart(pid), { timeout: 10_000 }).toBeUndefined()
+  })
+
+  it('knows nothing of the guard in whose hook the command runs', async () => {
+    const others = ['OVERLAY_GUARD=1', 'OVERLAY_RESTARTED=of another', 'OVERLAY_ENDING=1']
+    const daemon = `case $OVERLAY_RESTARTED in "") echo ready >&4; kill -9 $$;; *) exit 0;; esac`
+    expect(await guardOf(daemon, ['/usr/bin/env', ...others])).toBe(0)
+    expect(events()).toEqual(['start ()', 'undo', 'start (ended by signal 9)'])
+  })
+
+  it('hands nothing on that the command was started with', async () => {
+    expect(await guardOf('test -e /proc/$$/fd/5 && say open; exit 0')).toBe(0)
+    expect(events()).toEqual(['start ()'])
+  })
+
   it('gives the daemon no new privileges and no core files', async () => {
     const show = 'say $(grep NoNewPrivs /proc/self/status) core $(ulimit -c)'
     expect(await guardOf(`${show}; exit 0`)).toBe(0)
@@ -129,5 +164,15 @@ describe('a guard', () => {
     // CAP_NET_BIND_SERVICE is 10, CAP_NET_ADMIN is 12.
     const mask = (2n ** 10n + 2n ** 12n).toString(16).padStart(16, '0')
     expect(events()[1]).toBe(`CapBnd: ${mask} CapPrm: ${mask}`)
+  })
+
+  it.skipIf(process.getuid?.() !== 0).each([
+    ['with inheritable capabilities', ['--inh-caps=+net_raw']],
+    ['that may not lower its bounding set', ['--bounding-set=-setpcap']],
+  ])('leaves it no more when started by a command %s', async (_name, options) => {
+    const show = 'say $(grep -E "Cap(Inh|Prm|Eff)" /proc/self/status | cut -f 2); exit 0'
+    expect(await guardOf(show, ['setpriv', ...options])).toBe(0)
+    const mask = (2n ** 10n + 2n ** 12n).toString(16).padStart(16, '0')
+    expect(events()[1]).toBe(`${'0'.repeat(16)} ${mask} ${mask}`)
   })
 })
