@@ -36,7 +36,18 @@ export async function callApi<T>(request: ApiRequest<T>): Promise<T> {
 async function callOnce<T>(request: ApiRequest<T>): Promise<T> {
   const { status, text } = await exchange(request)
   const body: unknown = JSON.parse(text)
-  if (status === 200) return request.answer.parse(body)
+  if (status === 200) {
+    const answer = request.answer.safeParse(body)
+    if (answer.success) return answer.data
+    throw new AppError(
+      ERROR_CODES.platform,
+      `cannot understand what the daemon on ${request.socket} answers`,
+      {
+        hint: 'it was started by another version of overlay: end it, and start it again',
+        cause: answer.error,
+      },
+    )
+  }
   throw errorFrom(apiFailure.parse(body))
 }
 

@@ -2,7 +2,7 @@
 
 import { AppError, ERROR_CODES, UsageError } from '../base/errors.js'
 import type { InterfaceStatus } from '../daemon/local-api-schema.js'
-import { isOwnerAlive, type JournalRecord, tryReadJournal } from '../daemon/undo-journal.js'
+import { isGuarded, isOwnerAlive, type JournalRecord, tryReadJournal } from '../daemon/undo-journal.js'
 import { tryFindLink } from '../platform/network.js'
 import { listRunNames, type RunPaths, runPaths } from '../platform/run-directory.js'
 import type { ApiRequest } from './api-client.js'
@@ -31,6 +31,23 @@ export async function requireRunning(interfaceName: string): Promise<RunningInte
     hint: isForeign
       ? `there is an interface ${interfaceName}, but overlay does not serve it`
       : `bring it up: overlay up ${interfaceName}`,
+  })
+}
+
+/** What to do about a daemon that died. */
+export function crashHint(record: JournalRecord): string {
+  const { interface: name } = record
+  return isGuarded(record)
+    ? `it is being started again (its log, in /var/log/overlay, says what fails); to end it: sudo overlay down ${name}`
+    : `clean up with: sudo overlay down ${name}`
+}
+
+/** For commands that ask the daemon. Throws NOT_RUNNING. */
+export async function requireAlive(interfaceName: string): Promise<RunningInterface> {
+  const running = await requireRunning(interfaceName)
+  if (running.isAlive) return running
+  throw new AppError(ERROR_CODES.notRunning, `the daemon of ${interfaceName} died`, {
+    hint: crashHint(running.record),
   })
 }
 
@@ -70,7 +87,7 @@ export async function callInterface<T>(
   request: Omit<ApiRequest<T>, 'socket'>,
 ): Promise<T> {
   const { callApi } = await import('./api-client.js')
-  const { paths } = await requireRunning(name ?? onlyRunningName())
+  const { paths } = await requireAlive(name ?? onlyRunningName())
   return await callApi({ ...request, socket: paths.apiSocket })
 }
 

@@ -31,6 +31,7 @@ import { openMembership } from './network/open-membership.js'
 import type { Service } from './service.js'
 import { Tunnel } from './tunnel.js'
 import { loadTunnelFrom } from './tunnel-file.js'
+import { describeFault } from './undo.js'
 import { createWakeUp } from './wake-up.js'
 
 export interface DaemonRequest {
@@ -95,6 +96,10 @@ export async function runDaemon(request: DaemonRequest): Promise<void> {
       ...(signal !== undefined && { signal }),
       createService: (context) => createService(parts, context),
     })
+  } catch (error) {
+    // Of a daemon that was started again nobody else hears why.
+    if (!request.isForeground) log.error('start.failed', { reason: describeFault(error) })
+    throw error
   } finally {
     logFile.close()
   }

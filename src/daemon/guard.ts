@@ -30,6 +30,16 @@ export function previousEnd(environment: NodeJS.ProcessEnv): string | undefined 
   return environment.OVERLAY_RESTARTED
 }
 
+/** No daemon follows the one that is cleaned up after. */
+export function isGuardEnding(environment: NodeJS.ProcessEnv): boolean {
+  return environment.OVERLAY_ENDING !== undefined
+}
+
+/** Of `overlay hooks` for a guard: it has run none, because the file cannot be read or understood (EX_CONFIG). */
+export const EXIT_NO_FILE = 78
+/** Of the guard for a helper that it could not start. */
+const EXIT_NOT_STARTED = 127
+
 export class Guard {
   readonly process: ProcessId
   readonly #socket: Socket
@@ -58,7 +68,10 @@ export class Guard {
     this.#socket.write('ready\n')
   }
 
-  /** As runHooks, but the lines are those of the file as it is now. Without a guard, this process runs them. */
+  /**
+   * As runHooks, but the lines are those of the file as it is now. Without a guard, or when it cannot read them, this
+   * process runs those it knows: what was set up is taken down, though the file is gone.
+   */
   readonly runHooks: HookRunner = async (phase, lines, context) => {
     if (lines.length === 0) return
     const { log, logFile, signal } = context
@@ -67,6 +80,10 @@ export class Guard {
     const start = logFile.position()
     const exitCode = await this.#ask(phase, signal)
     if (exitCode === 0) return
+    if (exitCode === EXIT_NO_FILE || exitCode === EXIT_NOT_STARTED) {
+      log.warn('hooks.withoutGuard', { phase, exitCode })
+      return await runHooks(phase, lines, context)
+    }
     const output = logFile.readFrom(start, MAX_SHOWN_BYTES)
     throw new AppError(ERROR_CODES.command, `the ${phase} hooks failed`, {
       hint: output === '' ? `their helper ended with exit code ${exitCode}` : `they printed: ${output}`,

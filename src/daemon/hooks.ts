@@ -29,6 +29,9 @@ export function areHooksOfService(environment: NodeJS.ProcessEnv): boolean {
   return environment.OVERLAY_HOOKS === 'service'
 }
 
+/** How a guard speaks to its own processes. A hook may be an `overlay` of another interface: it is not meant. */
+const NOT_OF_HOOKS = { OVERLAY_GUARD: undefined, OVERLAY_RESTARTED: undefined, OVERLAY_ENDING: undefined }
+
 /** Runs the lines of a phase; throws AppError if one fails. */
 export type HookRunner = (phase: HookPhase, lines: readonly string[], context: HookContext) => Promise<void>
 
@@ -45,7 +48,11 @@ export const runHooks: HookRunner = async (phase, lines, context) => {
     const start = context.logFile.position()
     try {
       const line = template.replaceAll('%i', context.interfaceName)
-      const environment = { INTERFACE: context.interfaceName, CONFIG_FILE: context.configFile } // wg-quick(8)
+      const environment = {
+        ...NOT_OF_HOOKS,
+        INTERFACE: context.interfaceName,
+        CONFIG_FILE: context.configFile, // both as wg-quick(8)
+      }
       await runShellLine(line, { outputFd: context.logFile.fd, environment, signal: context.signal })
     } catch (error) {
       if (!(error instanceof AppError)) throw error

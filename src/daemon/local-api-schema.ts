@@ -306,7 +306,7 @@ export const interfaceStatus: z.ZodType<InterfaceStatus> = z.object({
   mode: z.enum(['tunnel', 'device']),
   state: z.enum(['starting', 'running', 'stopping']),
   pid: count,
-  guardPid: count.nullable(),
+  guardPid: count.nullable().default(null), // daemons that were started before there were guards
   version: z.string(),
   configFile: z.string().nullable(),
   logFile: z.string().nullable(),

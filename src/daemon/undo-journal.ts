@@ -127,7 +127,12 @@ export class UndoJournal {
       return undefined
     }
     const journal = new UndoJournal(paths.journal, { ...record, ...ownProcess() })
-    journal.#write()
+    try {
+      journal.#write()
+    } catch (error) {
+      renameSync(claim, paths.journal) // no space: whoever comes later finds it
+      throw error
+    }
     rmSync(claim, { force: true })
     return journal
   }

@@ -7,7 +7,7 @@ import { AppError, ERROR_CODES } from '../base/errors.js'
 import { tryFindLink } from '../platform/network.js'
 import { isNamespaceAlive, networkNamespace, tryNamespaceName } from '../platform/network-namespace.js'
 import { type RunPaths, removeFile } from '../platform/run-directory.js'
-import { tryFindGuard } from './guard.js'
+import { isGuardEnding, tryFindGuard } from './guard.js'
 import { type HookContext, type HookRunner, runHooks } from './hooks.js'
 import { undoLastingChange } from './host-changes.js'
 import { type LastingChange, outlivesCrash } from './system-change.js'
@@ -92,7 +92,8 @@ export async function recover(
   removeFile(paths.uapiSocket)
   if (!isElsewhere)
     faults.push(...(await runPostDown(journal, { ...context, configFile: record.configFile })))
-  const isKeeping = !isElsewhere && (journal.record.changes.length > 0 || isOurGuards)
+  const isGuardsOwn = isOurGuards && !isGuardEnding(process.env)
+  const isKeeping = !isElsewhere && (journal.record.changes.length > 0 || isGuardsOwn)
   if (!isKeeping) journal.delete()
   return { faults, kept: isKeeping && faults.length === 0 ? journal : undefined }
 }

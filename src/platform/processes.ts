@@ -49,10 +49,15 @@ export async function runProgram(path: string, args: readonly string[], input = 
 
 export interface ShellOptions {
   readonly outputFd: number
-  /** In addition to our own. */
-  readonly environment?: Readonly<Record<string, string>>
+  /** In addition to our own; undefined takes one of ours away. */
+  readonly environment?: Readonly<Record<string, string | undefined>>
+  /** Aborting it ends the line and all it started, by force if it does not end in `graceMs`. */
   readonly signal?: AbortSignal | undefined
+  readonly graceMs?: number
 }
+
+/** Shorter than the guard's patience with its helper (native/guard/main.cc). */
+const HOOK_GRACE_MS = 5000
 
 /**
  * Runs one shell line, as wg-quick does it: by bash, and the first command that
@@ -61,7 +66,8 @@ export interface ShellOptions {
  * saying how it ended, without the line: that may hold a secret.
  */
 export async function runShellLine(line: string, options: ShellOptions): Promise<void> {
-  const { outputFd, environment, signal } = options
+  const { outputFd, environment, signal, graceMs = HOOK_GRACE_MS } = options
+  if (signal?.aborted === true) throw new AppError(ERROR_CODES.command, 'was given up before it began')
   const bash = tryFindProgram('bash')
   const strictness = bash === undefined ? ['-e'] : ['-e', '-o', 'pipefail']
   const child = spawn(bash ?? '/bin/sh', [...strictness, '-c', line], {
@@ -69,10 +75,15 @@ export async function runShellLine(line: string, options: ShellOptions): Promise
     env: { ...process.env, ...environment },
     detached: true,
   })
-  const abort = (): void => killGroup(child)
+  let force: NodeJS.Timeout | undefined
+  const abort = (): void => {
+    killGroup(child, 'SIGTERM')
+    force = setTimeout(() => killGroup(child, 'SIGKILL'), graceMs)
+  }
   signal?.addEventListener('abort', abort)
   const failure = await endOf(child)
   signal?.removeEventListener('abort', abort)
+  clearTimeout(force)
   if (failure !== undefined) throw new AppError(ERROR_CODES.command, failure)
 }
 
@@ -87,10 +98,10 @@ async function endOf(child: ChildProcess): Promise<string | undefined> {
   })
 }
 
-function killGroup(child: ChildProcess): void {
+function killGroup(child: ChildProcess, signal: NodeJS.Signals): void {
   if (child.pid === undefined || child.exitCode !== null) return
   try {
-    process.kill(-child.pid, 'SIGTERM')
+    process.kill(-child.pid, signal)
   } catch {
     // it ended by itself meanwhile
   }

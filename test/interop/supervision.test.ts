@@ -5,7 +5,7 @@
  *   left (ours) ── eth0 ── right
  */
 
-import { chownSync, copyFileSync, mkdirSync, readFileSync } from 'node:fs'
+import { chownSync, copyFileSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { isStandIn, overlayCommand, pairs, subject, TUNNEL_PROGRAMS } from '../support/implementations.js'
@@ -100,6 +100,7 @@ async function keepsTrying(lab: Lab): Promise<void> {
   await until('a start that failed', () =>
     readFileSync(log, 'utf8').includes('reason="ended with exit code 1"'),
   )
+  expect(readFileSync(log, 'utf8')).toMatch(/start\.failed .*neither a section nor a setting/)
   copyFileSync(spare, left.file)
   await untilOpen(scene)
   await left.down()
@@ -146,6 +147,31 @@ async function withoutGuard(lab: Lab): Promise<void> {
   await expectRestored(scene)
 }
 
+/** The next daemon finds out too that there is no guard any more. */
+async function withoutGuardAfterCrash(lab: Lab): Promise<void> {
+  const scene = await setScene(lab)
+  const { left } = scene
+  await left.up()
+  const first = daemonOf(left)
+  crash(left)
+  await until('another daemon', () => ![0, first].includes(daemonOf(left)))
+  await untilOpen(scene)
+  for (const pid of left.host.guardPids()) process.kill(pid, 'SIGKILL')
+  await left.down()
+  await expectRestored(scene)
+  expect(hookLines(scene).at(-1)).toBe(`PostDown ${left.interfaceName}`)
+}
+
+async function withoutFile(lab: Lab): Promise<void> {
+  const scene = await setScene(lab)
+  const { left } = scene
+  await left.up()
+  rmSync(left.file)
+  await left.down()
+  await expectRestored(scene)
+  expect(hookLines(scene).at(-1)).toBe(`PostDown ${left.interfaceName}`)
+}
+
 function capabilitiesOf(status: string): bigint {
   return BigInt(`0x${/CapEff:\s*(\w+)/.exec(status)?.[1] ?? '0'}`)
 }
@@ -189,6 +215,8 @@ requirement(`a daemon of ${subject.name} in the background`, [...TUNNEL_PROGRAMS
   ours('can be ended while its guard waits', () => withLab(downWhileItWaits))
   ours('leaves nothing whenever after a crash it is ended', () => withLab(downAtAnyMoment))
   ours('goes on when its guard is killed', () => withLab(withoutGuard))
+  ours('ends when told to after a crash and without its guard', () => withLab(withoutGuardAfterCrash))
+  ours('runs the hooks that it came up with when its file is gone', () => withLab(withoutFile))
   ours('has two capabilities, and its hooks have all', () => withLab(fewPrivileges))
   ours('may use files that are not of root, if the tunnel needs them', () => withLab(filesOfSomebody))
 })

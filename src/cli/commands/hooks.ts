@@ -1,8 +1,9 @@
 /** `overlay hooks`: runs the shell lines of a tunnel file, for service managers that keep the daemon to less. */
 
-import { UsageError } from '../../base/errors.js'
+import { AppError, UsageError } from '../../base/errors.js'
+import type { HookPhase } from '../../daemon/hooks.js'
 import type { Command } from '../command.js'
-import { findTunnel } from '../tunnel-name.js'
+import { findTunnel, type TunnelTarget } from '../tunnel-name.js'
 
 export const hooks: Command = {
   name: 'hooks',
@@ -12,8 +13,7 @@ export const hooks: Command = {
   examples: [['sudo overlay hooks wg0 PostUp', 'as configs/overlay@.service does it']],
   async run({ words, output }) {
     const { HOOK_PHASES, runHooks } = await import('../../daemon/hooks.js')
-    const { openCommandLog } = await import('../../daemon/guard.js')
-    const { parseTunnelFile } = await import('../../daemon/tunnel-file.js')
+    const { EXIT_NO_FILE, openCommandLog, tryFindGuard } = await import('../../daemon/guard.js')
     const { createLogger } = await import('../../base/log.js')
     const { wallNowMs } = await import('../../platform/clock.js')
     const [target = '', wanted = ''] = words
@@ -21,9 +21,15 @@ export const hooks: Command = {
     if (phase === undefined) {
       throw new UsageError(`"${wanted}" is no phase`, { hint: `one of ${HOOK_PHASES.join(', ')}` })
     }
-    const { file, interfaceName } = findTunnel(target)
-    const { preUp, postUp, preDown, postDown } = parseTunnelFile(file).config.interface
-    const lines = { PreUp: preUp, PostUp: postUp, PreDown: preDown, PostDown: postDown }[phase]
+    let found: FoundHooks
+    try {
+      found = await findHooks(target, phase)
+    } catch (error) {
+      // Its daemon knows the lines as they were, and is told that these are none.
+      if (error instanceof AppError && tryFindGuard(process.env) !== undefined) return EXIT_NO_FILE
+      throw error
+    }
+    const { file, interfaceName, lines } = found
     const logFile = openCommandLog(interfaceName, process.env)
     const level = output.isVerbose ? 'debug' : 'info'
     const log = createLogger({ level, write: (line) => logFile.writeLine(line), wallNowMs })
@@ -32,4 +38,15 @@ export const hooks: Command = {
     await runHooks(phase, lines, { interfaceName, configFile: file, log, logFile, signal: ended.signal })
     return 0
   },
+}
+
+interface FoundHooks extends TunnelTarget {
+  readonly lines: readonly string[]
+}
+
+async function findHooks(target: string, phase: HookPhase): Promise<FoundHooks> {
+  const { parseTunnelFile } = await import('../../daemon/tunnel-file.js')
+  const found = findTunnel(target)
+  const { preUp, postUp, preDown, postDown } = parseTunnelFile(found.file).config.interface
+  return { ...found, lines: { PreUp: preUp, PostUp: postUp, PreDown: preDown, PostDown: postDown }[phase] }
 }

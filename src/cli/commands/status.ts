@@ -93,8 +93,7 @@ function overLastScreen(text: string): string {
 }
 
 async function gather(target: string | undefined): Promise<StatusReport> {
-  const { listRunning, requireRunning } = await import('../running.js')
-  const { isGuarded } = await import('../../daemon/undo-journal.js')
+  const { crashHint, listRunning, requireRunning } = await import('../running.js')
   const { running: found, unreadable } =
     target === undefined
       ? await listRunning()
@@ -103,9 +102,7 @@ async function gather(target: string | undefined): Promise<StatusReport> {
     .filter((running) => !running.isAlive)
     .map(({ record }) => ({
       interface: record.interface,
-      hint: isGuarded(record)
-        ? `it is being started again; to end it: sudo overlay down ${record.interface}`
-        : `clean up with: sudo overlay down ${record.interface}`,
+      hint: crashHint(record),
     }))
   const alive = found.filter((running) => running.isAlive)
   const answers = await Promise.all(alive.map(target === undefined ? tryAsk : requireAnswer))

@@ -81,9 +81,9 @@ async function findLoops({ file, interfaceName }: TunnelTarget): Promise<string[
 async function reload(target: TunnelTarget, input: CommandInput): Promise<void> {
   const { callApi } = await import('../api-client.js')
   const { reloadResult } = await import('../../daemon/local-api-schema.js')
-  const { requireRunning } = await import('../running.js')
+  const { requireAlive } = await import('../running.js')
   const { interfaceName } = target
-  const { paths } = await requireRunning(interfaceName)
+  const { paths } = await requireAlive(interfaceName)
   const result = await callApi({
     socket: paths.apiSocket,
     method: 'POST',

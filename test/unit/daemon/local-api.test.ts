@@ -60,6 +60,12 @@ describe('the local API', () => {
     expect(error).toMatchObject({ code: 'CONFIG_INVALID', message: 'line 3 is wrong', hint: 'mend it' })
   })
 
+  it('is told apart from one of another version', async () => {
+    const asked = ask('POST', '/v1/stop', z.object({ faults: z.number() }))
+    await expect(asked).rejects.toMatchObject({ message: expect.stringContaining('cannot understand') })
+    await expect(asked).rejects.toMatchObject({ hint: expect.stringContaining('another version') })
+  })
+
   it('calls its own faults by their name and lives on', async () => {
     await expect(ask('GET', '/v1/status', z.unknown())).rejects.toMatchObject({ code: 'INTERNAL' })
     await expect(ask('GET', '/v1/status', z.unknown())).rejects.toMatchObject({ code: 'INTERNAL' })

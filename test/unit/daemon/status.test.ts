@@ -59,6 +59,11 @@ function statusOf(peer: PeerSnapshot, nowMs: number): ReturnType<typeof createSt
 }
 
 describe('the status of an interface', () => {
+  it('is understood of a daemon from before there were guards', () => {
+    const { guardPid, ...status } = statusOf(PEER, 0)
+    expect(interfaceStatus.parse(JSON.parse(JSON.stringify(status)))).toEqual({ ...status, guardPid: null })
+  })
+
   it('is what the schema says', () => {
     const status = statusOf(PEER, 66_999)
     expect(interfaceStatus.parse(JSON.parse(JSON.stringify(status)))).toEqual(status)

@@ -57,6 +57,13 @@ describe('the undo journal', () => {
     expect(create().record.changes).toEqual([])
   })
 
+  it('stays where it is if it cannot be taken over', async () => {
+    orphan(create())
+    mkdirSync(`${paths.journal}.${process.pid}`) // in the way of what is to be written
+    await expect(UndoJournal.tryTakeOver(paths)).rejects.toThrow()
+    expect(await tryReadJournal(paths.journal)).toMatchObject(OWNER)
+  })
+
   it('leaves no other file behind', async () => {
     const journal = create()
     journal.setPostDown(['true'])
