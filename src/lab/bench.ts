@@ -45,6 +45,13 @@ const PAIRS: readonly PairCase[] = [
     more: { foreignFlowsPerS: 200 },
   },
   { pair: ['carrierBlock', 'carrierBlock'], aim: '90 % in 2 s' },
+  { pair: ['addressDependent', 'symmetricRandom'], aim: '90 % in 2 s' },
+  { pair: ['addressDependent', 'addressDependent'], aim: '90 % in 2 s' },
+  {
+    pair: ['addressDependent', 'symmetricRandom'],
+    aim: '90 % in 4 s, unseen by STUN',
+    more: { hasOneAddress: true },
+  },
   { pair: ['symmetricRandom', 'symmetricRandom'], aim: 'relay, 1100 probes at most', more: { tries: 2 } },
 ]
 /** On networks that let all through, or all but this. */

@@ -30,6 +30,8 @@ export interface PairOptions extends InternetOptions {
   readonly mapping?: MappingProtocol | undefined
   /** So many flows of others begin behind the right router all the time. */
   readonly foreignFlowsPerS?: number
+  /** The hub answers STUN at one address. */
+  readonly hasOneAddress?: boolean
 }
 
 /** Waits so long for a direct path in one try. */
@@ -43,7 +45,7 @@ export async function measurePair(
 ): Promise<PairResult> {
   const internet = await Internet.open(options)
   try {
-    const network = await LabNetwork.start(internet)
+    const network = await LabNetwork.start(internet, { hasOneAddress: options.hasOneAddress ?? false })
     const v6 = { hasV6: options.hasV6 ?? false }
     const a = await network.addNode(internet.addSite(left, v6), 'a')
     if (options.mapping !== undefined) internet.startMapping(a.site, options.mapping)
@@ -72,11 +74,18 @@ export async function measurePair(
   }
 }
 
-function circumstances({ hasV6, mapping, lossPercent, foreignFlowsPerS = 0 }: PairOptions): string {
+function circumstances({
+  hasV6,
+  mapping,
+  lossPercent,
+  foreignFlowsPerS = 0,
+  hasOneAddress,
+}: PairOptions): string {
   const words = [
     hasV6 === true ? ', IPv6' : '',
     mapping === undefined ? '' : `, ${mapping}`,
     foreignFlowsPerS > 0 ? `, ${foreignFlowsPerS} foreign flows/s` : '',
+    hasOneAddress === true ? ', one STUN address' : '',
     lossPercent > 0 ? `, ${lossPercent} % loss` : '',
   ]
   return words.join('')

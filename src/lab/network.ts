@@ -117,6 +117,8 @@ export interface LabNetworkOptions {
   /** For one beside the first, whose hub needs ports of its own. */
   readonly name?: string
   readonly hasSecondRelay?: boolean
+  /** It answers STUN at one address, as most hubs do: what depends on the address it cannot see. */
+  readonly hasOneAddress?: boolean
   /** More words of `overlay hub init`. */
   readonly hubInit?: readonly string[]
 }
@@ -135,7 +137,8 @@ export class LabNetwork {
   /** With a hub that runs; and, if asked for, a relay besides its own. */
   static async start(internet: Internet, options: LabNetworkOptions = {}): Promise<LabNetwork> {
     const network = new LabNetwork(internet, options.name ?? NETWORK)
-    const words = ['--address', HUB_ADDRESS, '--stun-address', STUN_ADDRESSES]
+    const stunAddresses = options.hasOneAddress === true ? HUB_ADDRESS : STUN_ADDRESSES
+    const words = ['--address', HUB_ADDRESS, '--stun-address', stunAddresses]
     await network.hub('init', network.#name, ...words, ...(options.hubInit ?? []))
     await network.startHub()
     if (options.hasSecondRelay === true) {

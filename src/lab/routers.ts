@@ -12,6 +12,7 @@ export const ROUTER_KINDS = [
   'addressRestricted',
   'portRestricted',
   'answering',
+  'addressDependent',
   'symmetricRandom',
   'symmetricSequential',
   'carrierBlock',
@@ -25,6 +26,7 @@ export const ROUTER_WORDS: Readonly<Record<RouterKind, string>> = {
   fullCone: 'full cone',
   addressRestricted: 'address-restricted cone',
   portRestricted: 'port-restricted cone (Linux with a firewall)',
+  addressDependent: 'another port for each address, and it takes answers from any port of that',
   answering: 'Linux without a firewall: answers what nobody asked for',
   symmetricRandom: 'symmetric, ports at random',
   symmetricSequential: 'symmetric, ports in order',
@@ -46,6 +48,8 @@ export interface RouterOptions {
 
 const SEQUENCE_PORTS = 2048
 const FIRST_SEQUENCE_PORT = 20_000
+const HASHED_PORTS = 8192
+const FIRST_HASHED_PORT = 30_000
 const BLOCK = '5120-5631'
 
 /** Of its firewall too, unless it is one that answers. */
@@ -89,9 +93,21 @@ function translation(
   const random = (protocols: string, ports = '1024-65535'): string =>
     `oifname "wan" meta l4proto ${protocols} masquerade to :${ports} fully-random`
   const seen = 'set seen { type inet_service . ipv4_addr; flags dynamic,timeout; timeout 2m; }'
+  const placesOf = (first: number, count: number): string =>
+    Array.from({ length: count }, (_, i) => `${i} : ${outside} . ${first + i}`).join(', ')
   switch (kind) {
     case 'open':
       return ['', '', '']
+    case 'addressDependent': {
+      // The port follows from the address that is written to and the port that writes, and from nothing else.
+      const port = `jhash ip daddr . udp sport mod ${HASHED_PORTS} seed 0x6f766c01`
+      const places = placesOf(FIRST_HASHED_PORT, HASHED_PORTS)
+      return [
+        'iifname "wan" meta l4proto udp dnat ip addr . port to udp dport . ip saddr map @owners',
+        `oifname "wan" meta l4proto udp snat ip addr . port to ${port} map { ${places} }\n ${random('tcp')}\n ${masquerade}`,
+        'map owners { type inet_service . ipv4_addr : ipv4_addr . inet_service; flags dynamic,timeout; timeout 2m; size 65535; }',
+      ]
+    }
     case 'fullCone':
       return ['iifname "wan" meta l4proto udp dnat to HOST', masquerade, '']
     case 'addressRestricted':
@@ -105,11 +121,7 @@ function translation(
     case 'carrierBlock':
       return ['', `${random('{ tcp, udp }', BLOCK)}\n ${masquerade}`, '']
     case 'symmetricSequential': {
-      const places = Array.from(
-        { length: SEQUENCE_PORTS },
-        (_, i) => `${i} : ${outside} . ${FIRST_SEQUENCE_PORT + i}`,
-      )
-      const map = `numgen inc mod ${SEQUENCE_PORTS} map { ${places.join(', ')} }`
+      const map = `numgen inc mod ${SEQUENCE_PORTS} map { ${placesOf(FIRST_SEQUENCE_PORT, SEQUENCE_PORTS)} }`
       return [
         '',
         `oifname "wan" meta l4proto udp snat ip addr . port to ${map}\n ${random('tcp')}\n ${masquerade}`,
@@ -119,11 +131,12 @@ function translation(
   }
 }
 
-/** What an address-restricted router remembers: who was written to, and from which of its ports. */
+/** What routers that restrict by address remember: who was written to from which of their ports, and whose that is. */
 function noteOf(kind: RouterKind): string {
-  return kind === 'addressRestricted'
-    ? 'oifname "wan" meta l4proto udp update @seen { udp sport . ip daddr }'
-    : ''
+  const written = 'udp sport . ip daddr'
+  if (kind === 'addressRestricted') return `oifname "wan" meta l4proto udp update @seen { ${written} }`
+  if (kind !== 'addressDependent') return ''
+  return `oifname "wan" meta l4proto udp update @owners { ${written} : ct original ip saddr . ct original proto-src }`
 }
 
 /** The answer goes back through the router only if the question seems to come from outside of it. */

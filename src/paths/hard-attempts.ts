@@ -109,6 +109,12 @@ export class HardAttempts {
     this.#graceMs = Math.min(this.#graceMs, nowMs + GRACE_MS)
   }
 
+  /** The last one failed, and there is another technique: that does not wait. */
+  goOn(nowMs: number): void {
+    this.#nextMs = nowMs
+    this.#pauseMs = Math.max(FIRST_PAUSE_MS, this.#pauseMs / 2)
+  }
+
   /** If it is over: the plan that was carried out. */
   takeEnded(isDirect: boolean, nowMs: number): HardPlan | undefined {
     const search = this.#search

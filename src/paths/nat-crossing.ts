@@ -158,8 +158,11 @@ export class NatCrossing {
     const ended = this.#attempts.takeEnded(!choice.isFar, nowMs)
     if (ended === undefined) return
     this.#endTurn(effects)
-    // What is cheap and has failed is followed by what is next.
-    if (ended.technique === 'fresh') this.schedule(nowMs, true)
+    // What has failed is followed at once by what else there is.
+    const isFresh = ended.technique === 'fresh'
+    const next = isFresh ? undefined : calls.planHardSearch(this.#attempts.failures)
+    if (next !== undefined && next.technique !== ended.technique) this.#attempts.goOn(nowMs)
+    if (isFresh || next !== undefined) this.schedule(nowMs, isFresh)
     if (ended.sockets === 0) return
     for (const socket of choice.sockets) if (socket < 0) effects.push({ kind: 'keepSocket', socket })
     effects.push({ kind: 'closeSockets' })

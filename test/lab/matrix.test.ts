@@ -87,6 +87,20 @@ requirement('paths through NATs', ['ip', 'nft', 'conntrack', 'miniupnpd'], () =>
     expect(techniques).toContain(technique)
   })
 
+  // A server with one address takes such a NAT for an easy one; what the peer sees tells better.
+  test.each([
+    ['portRestricted', false],
+    ['symmetricRandom', false],
+    ['addressDependent', false],
+    ['portRestricted', true],
+    ['symmetricRandom', true],
+    ['addressDependent', true],
+  ] as const)('another port for each address × %s; one STUN address: %s', async (right, hasOneAddress) => {
+    const { direct, codes } = await measure('addressDependent', right, 3, { hasOneAddress })
+    expect(direct).toBeGreaterThan(0)
+    expect(codes).not.toContain('FILTERED')
+  })
+
   test.each([
     ['portRestricted', 'bracket and sweep'],
     ['symmetricSequential', 'meet'],

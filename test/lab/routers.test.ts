@@ -20,7 +20,7 @@ const BY_PORT = 'addressAndPortDependent'
 const ALL_PORTS = { kind: 'random', low: 1024, high: 65535 }
 
 interface Claim {
-  readonly mapping: 'none' | typeof INDEPENDENT | typeof BY_PORT
+  readonly mapping: 'none' | typeof INDEPENDENT | typeof BY_ADDRESS | typeof BY_PORT
   readonly filtering: typeof INDEPENDENT | typeof BY_ADDRESS | typeof BY_PORT
   readonly ports: object | null
   /** Null where there is nothing to turn packets round. */
@@ -35,6 +35,7 @@ const CLAIMS: Readonly<Record<RouterKind, Claim>> = {
   addressRestricted: { ...cone, filtering: BY_ADDRESS },
   portRestricted: { ...cone, filtering: BY_PORT },
   answering: { ...cone, filtering: BY_PORT },
+  addressDependent: { mapping: BY_ADDRESS, filtering: BY_ADDRESS, ports: ALL_PORTS, hairpin: false },
   symmetricRandom: { ...symmetric, ports: ALL_PORTS },
   symmetricSequential: { ...symmetric, ports: { kind: 'sequential', step: 1 } },
   carrierBlock: { ...symmetric, ports: { kind: 'random' } },
@@ -146,9 +147,18 @@ async function foreignSurvey({ host, address }: Site): Promise<ForeignSurvey> {
     return stdout + stderr
   }
   const [mapping, filtering, hairpin] = await Promise.all([ask('-m'), ask('-f'), ask('-H')])
-  const seen = [...`${mapping}${filtering}`.matchAll(/reflexive addr: ([\d.]+):(\d+)/g)]
+  const seenIn = (text: string): RegExpExecArray[] => [...text.matchAll(/reflexive addr: ([\d.]+):(\d+)/g)]
+  const seen = seenIn(`${mapping}${filtering}`)
+  const [first, , third] = seenIn(mapping).map(([, , port]) => port)
+  // Its third question goes to the other port of the first address, and it takes the answer for one from the second.
+  const isByAddress = third !== undefined && first === third
+  const dependence = classOf(mapping, 'Mapping')
   return {
-    mapping: mapping.includes('No NAT!') ? 'none' : classOf(mapping, 'Mapping'),
+    mapping: mapping.includes('No NAT!')
+      ? 'none'
+      : dependence === BY_PORT && isByAddress
+        ? BY_ADDRESS
+        : dependence,
     filtering: classOf(filtering, 'Filtering'),
     hairpin: hairpin.includes('Received a request'),
     outside: [...new Set(seen.map(([, outside]) => outside))].join(),
