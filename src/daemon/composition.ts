@@ -98,11 +98,18 @@ export async function runDaemon(request: DaemonRequest): Promise<void> {
     })
   } catch (error) {
     // Of a daemon that was started again nobody else hears why.
-    if (!request.isForeground) log.error('start.failed', { reason: describeFault(error) })
+    if (!request.isForeground) log.error('start.failed', { reason: describeFailure(error) })
     throw error
   } finally {
     logFile.close()
   }
+}
+
+/** What a hook printed is in the log already. */
+function describeFailure(error: unknown): string {
+  return error instanceof AppError && error.code === ERROR_CODES.command
+    ? error.message
+    : describeFault(error)
 }
 
 interface Parts {

@@ -20,9 +20,12 @@ export function tryFindGuard(environment: NodeJS.ProcessEnv): ProcessId | undefi
   return processId(Number(environment.OVERLAY_GUARD))
 }
 
-/** For a command: a guard has no output, so what it runs writes into the log of its daemon, where it is read. */
+/**
+ * For a command: a guard has no output, so what it runs writes into the log of its daemon, where it is read. It begins
+ * no new file: the daemon would go on in the old one.
+ */
 export function openCommandLog(interfaceName: string, environment: NodeJS.ProcessEnv): LogFile {
-  return tryFindGuard(environment) === undefined ? standardErrorLog() : openDaemonLog(interfaceName)
+  return tryFindGuard(environment) === undefined ? standardErrorLog() : openDaemonLog(interfaceName, Infinity)
 }
 
 /** How the daemon before this one ended; undefined if this is the first. */
@@ -84,9 +87,9 @@ export class Guard {
       log.warn('hooks.withoutGuard', { phase, exitCode })
       return await runHooks(phase, lines, context)
     }
-    const output = logFile.readFrom(start, MAX_SHOWN_BYTES)
-    throw new AppError(ERROR_CODES.command, `the ${phase} hooks failed`, {
-      hint: output === '' ? `their helper ended with exit code ${exitCode}` : `they printed: ${output}`,
+    const { failure, printed } = splitHookOutput(logFile.readFrom(start, MAX_SHOWN_BYTES))
+    throw new AppError(ERROR_CODES.command, failure ?? `the ${phase} hooks were cut off`, {
+      hint: printed === '' ? '' : `it printed: ${printed}`,
     })
   }
 
@@ -119,3 +122,16 @@ export class Guard {
 }
 
 const EXIT_GUARD_GONE = 1
+
+/** A line that the helper logged. What a hook prints need not end with its line. */
+const HELPER_LINE = /\d{4}-\d\d-\d\dT[\d:.]+Z \w+ hook\.(\w+) name="([^"]*)"(?: reason="([^"]*)")?$/gm
+
+/** What hooks and their helper wrote into the one log: the first failure, and what was printed. */
+export function splitHookOutput(text: string): { failure: string | undefined; printed: string } {
+  let failure: string | undefined
+  const printed = text.replaceAll(HELPER_LINE, (_line, event: string, name: string, reason?: string) => {
+    if (event === 'failed') failure ??= `${name} ${reason ?? 'failed'}`
+    return ''
+  })
+  return { failure, printed: printed.replaceAll(/\n{2,}/g, '\n').trim() }
+}

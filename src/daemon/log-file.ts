@@ -54,22 +54,24 @@ export function openLogFile(paths: readonly string[], maxFileBytes: number = MAX
 }
 
 /** Of the daemon of an interface in the background. */
-export function openDaemonLog(interfaceName: string): LogFile {
+export function openDaemonLog(interfaceName: string, maxFileBytes: number = MAX_FILE_BYTES): LogFile {
   const name = `${interfaceName}.log`
-  return openLogFile([`${LOG_DIRECTORY}/${name}`, join(runPaths(interfaceName).directory, name)])
+  const paths = [`${LOG_DIRECTORY}/${name}`, join(runPaths(interfaceName).directory, name)]
+  return openLogFile(paths, maxFileBytes)
 }
 
 class RotatingLogFile implements LogFile {
   readonly path: string
   readonly #maxFileBytes: number
   #fd: number
-  #sizeBytes: number
+  /** No new file before this one is as long; more than the most after an attempt that failed. */
+  #limitBytes: number
 
   constructor(path: string, maxFileBytes: number) {
     this.path = path
     this.#maxFileBytes = maxFileBytes
+    this.#limitBytes = maxFileBytes
     this.#fd = openSync(path, 'a+', FILE_MODE)
-    this.#sizeBytes = fstatSync(this.#fd).size
   }
 
   get fd(): number {
@@ -77,8 +79,8 @@ class RotatingLogFile implements LogFile {
   }
 
   writeLine(line: string): void {
-    if (this.#sizeBytes >= this.#maxFileBytes) this.#rotate()
-    this.#sizeBytes += writeFully(this.#fd, `${line}\n`)
+    if (this.position() >= this.#limitBytes) this.#rotate() // hooks write to it as well
+    writeFully(this.#fd, `${line}\n`)
   }
 
   position(): number {
@@ -103,10 +105,10 @@ class RotatingLogFile implements LogFile {
       const fd = openSync(this.path, 'a+', FILE_MODE)
       closeSync(this.#fd)
       this.#fd = fd
-      this.#sizeBytes = 0
+      this.#limitBytes = this.#maxFileBytes
     } catch {
       // The disk is full or was made read-only: go on with the file there is, and look again later.
-      this.#sizeBytes = 0
+      this.#limitBytes = this.position() + this.#maxFileBytes
     }
   }
 }

@@ -84,6 +84,12 @@ function isReadableByOthers(file: string): boolean {
   }
 }
 
+/** User 0 is refused only as a daemon of few privileges, which were chosen by the files there were when it was started. */
+function permissionHint(): string {
+  if (process.geteuid?.() !== 0) return 'run as root, for example with sudo'
+  return 'the file, or a directory above it, is not of root: take the tunnel down and up again'
+}
+
 /**
  * Regular files only, and opened without waiting: a pipe that nobody writes to would hold us for ever,
  * and a device may have no end.
@@ -97,7 +103,7 @@ function readText(path: string, absenceHint = ''): string {
     if (stat.size > MAX_FILE_BYTES) throw unreadable(path, `it is larger than ${MAX_FILE_BYTES} bytes`)
     return readFileSync(fd, 'utf8')
   } catch (error) {
-    const failure = toPlatformError(error, `cannot read ${path}`, 'run as root, for example with sudo')
+    const failure = toPlatformError(error, `cannot read ${path}`, permissionHint())
     if (failure.errno !== 'ENOENT' || absenceHint === '') throw failure
     const { message, errno, syscall } = failure
     throw new PlatformError(message, { errno, syscall, hint: absenceHint, cause: error })

@@ -208,6 +208,32 @@ async function filesOfSomebody(lab: Lab): Promise<void> {
   await expectRestored(scene)
 }
 
+/** The daemon was given no access to files that were root's when it was started. */
+async function filesBecomeSomebodys(lab: Lab): Promise<void> {
+  const scene = await setScene(lab)
+  const { left } = scene
+  await left.up()
+  chownSync(left.file, SOMEBODY, SOMEBODY)
+  const reload = await overlay(left, 'up', left.file, '--reload')
+  expect(reload.code).not.toBe(0)
+  expect(reload.stderr).toContain('take the tunnel down and up again')
+  await untilOpen(scene)
+  await left.down()
+  await left.up()
+  const again = await overlay(left, 'up', left.file, '--reload')
+  expect(again.code).toBe(0)
+  await left.down()
+  await expectRestored(scene)
+}
+
+async function failingHook(lab: Lab): Promise<void> {
+  const { left } = await setScene(lab, ['PostUp = printf "no such thing" >&2; exit 3'])
+  const up = await overlay(left, 'up', left.file)
+  expect(up.stderr).toBe(
+    'overlay: PostUp hook 2 of 2 ended with exit code 3\n  hint: it printed: no such thing\n',
+  )
+}
+
 requirement(`a daemon of ${subject.name} in the background`, [...TUNNEL_PROGRAMS, 'node'], () => {
   const ours = test.skipIf(isStandIn)
   ours('comes back after a crash, and the host is as before meanwhile', () => withLab(comesBack))
@@ -218,5 +244,7 @@ requirement(`a daemon of ${subject.name} in the background`, [...TUNNEL_PROGRAMS
   ours('ends when told to after a crash and without its guard', () => withLab(withoutGuardAfterCrash))
   ours('runs the hooks that it came up with when its file is gone', () => withLab(withoutFile))
   ours('has two capabilities, and its hooks have all', () => withLab(fewPrivileges))
+  ours('says which hook failed, and what it printed', () => withLab(failingHook))
+  ours('says what helps when its file is somebody else’s by now', () => withLab(filesBecomeSomebodys))
   ours('may use files that are not of root, if the tunnel needs them', () => withLab(filesOfSomebody))
 })

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { splitHookOutput } from '../../../src/daemon/guard.js'
 import { tryProcessStart } from '../../../src/platform/processes.js'
 
 const GUARD = fileURLToPath(new URL('../../../build/Release/overlay-guard', import.meta.url))
@@ -174,5 +175,24 @@ describe('a guard', () => {
     expect(await guardOf(show, ['setpriv', ...options])).toBe(0)
     const mask = (2n ** 10n + 2n ** 12n).toString(16).padStart(16, '0')
     expect(events()[1]).toBe(`${'0'.repeat(16)} ${mask} ${mask}`)
+  })
+})
+
+describe('what hooks and their helper write', () => {
+  const line = (words: string): string => `2026-12-01T09:16:46.988Z ${words}`
+
+  it('is told apart', () => {
+    const text = [
+      line('info hook.run name="PostUp hook 1 of 2"'),
+      'one',
+      line('info hook.run name="PostUp hook 2 of 2"'),
+      `two${line('error hook.failed name="PostUp hook 2 of 2" reason="ended with exit code 3"')}`,
+    ]
+    const failure = 'PostUp hook 2 of 2 ended with exit code 3'
+    expect(splitHookOutput(text.join('\n'))).toEqual({ failure, printed: 'one\ntwo' })
+  })
+
+  it('may be nothing', () => {
+    expect(splitHookOutput('')).toEqual({ failure: undefined, printed: '' })
   })
 })

@@ -1,4 +1,12 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  appendFileSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -38,6 +46,15 @@ describe('the log file', () => {
     const texts = [readFileSync(`${path}.1`, 'utf8'), readFileSync(path, 'utf8')]
     for (const text of texts) expect(text.length).toBeLessThan(1020)
     expect(texts.join('').endsWith('line 498\nline 499\n')).toBe(true)
+  })
+
+  it('begins a new file after one that hooks have filled', () => {
+    const path = join(directory, 'wg7.log')
+    const file = openLogFile([path], 1000)
+    appendFileSync(path, 'x'.repeat(1000))
+    file.writeLine('one')
+    file.close()
+    expect(readFileSync(path, 'utf8')).toBe('one\n')
   })
 
   it('is opened elsewhere if the first place cannot be written', () => {
