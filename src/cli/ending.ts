@@ -15,11 +15,12 @@ const POLL_MS = 10
 export async function endInterface(
   running: RunningInterface,
   isComingBack = false,
+  timeoutMs: number = STOP_TIMEOUT_MS,
 ): Promise<readonly string[]> {
   if (isComingBack && !running.isAlive) return await cleanUp(running, true)
   const { guard } = running.record
-  const deadlineMs = Date.now() + STOP_TIMEOUT_MS
-  const faults = running.isAlive ? await stop(running, deadlineMs) : []
+  const deadlineMs = Date.now() + timeoutMs
+  const faults = running.isAlive ? await stop(running, timeoutMs, deadlineMs) : []
   if (guard !== undefined) {
     signal(guard)
     await waitForEnd(guard, running.record.interface, deadlineMs)
@@ -35,7 +36,11 @@ async function isLeftBehind({ paths }: RunningInterface): Promise<boolean> {
   return record !== undefined && !isOwnerAlive(record) && !isGuarded(record)
 }
 
-async function stop(running: RunningInterface, deadlineMs: number): Promise<readonly string[]> {
+async function stop(
+  running: RunningInterface,
+  timeoutMs: number,
+  deadlineMs: number,
+): Promise<readonly string[]> {
   const { callApi } = await import('./api-client.js')
   const { stopResult } = await import('../daemon/local-api-schema.js')
   const { record } = running
@@ -46,10 +51,12 @@ async function stop(running: RunningInterface, deadlineMs: number): Promise<read
       method: 'POST',
       path: '/v1/stop',
       answer: stopResult,
-      timeoutMs: STOP_TIMEOUT_MS,
+      timeoutMs,
     })
     faults = answer.faults
   } catch (error) {
+    if (error instanceof AppError && error.code === ERROR_CODES.timeout)
+      throw doesNotEnd(record, record.interface)
     // It is just starting or just ending and has no socket: its process can still be told.
     if (!(error instanceof AppError) || error.code !== ERROR_CODES.notRunning) throw error
     const { guard } = record
@@ -64,12 +71,16 @@ function signal(target: ProcessId): void {
   if (isProcessAlive(target)) process.kill(target.pid, 'SIGTERM')
 }
 
+function doesNotEnd({ pid }: ProcessId, interfaceName: string): AppError {
+  return new AppError(ERROR_CODES.timeout, `process ${pid} does not end`, {
+    hint: `type: sudo kill -9 ${pid}; sudo overlay down ${interfaceName}`,
+  })
+}
+
 async function waitForEnd(target: ProcessId, interfaceName: string, deadlineMs: number): Promise<void> {
   while (isProcessAlive(target)) {
     if (Date.now() > deadlineMs) {
-      throw new AppError(ERROR_CODES.timeout, `process ${target.pid} does not end`, {
-        hint: `type: sudo kill -9 ${target.pid}; sudo overlay down ${interfaceName}`,
-      })
+      throw doesNotEnd(target, interfaceName)
     }
     await new Promise((resolve) => setTimeout(resolve, POLL_MS))
   }
