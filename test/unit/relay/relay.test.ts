@@ -1,7 +1,8 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import { concatBytes } from '../../../src/base/bytes.js'
 import { createTicket } from '../../../src/control/ticket.js'
-import { TicketDirectory } from '../../../src/relay/directory.js'
+import { HubDirectory } from '../../../src/relay/hub-directory.js'
+import { RelayDirectories } from '../../../src/relay/relay-directories.js'
 import type { RelayEffect } from '../../../src/relay/relay-session.js'
 import { nodeCrypto } from '../../../src/wireguard/crypto-node.js'
 import { countingBytes, hex } from '../../support/hex.js'
@@ -21,7 +22,14 @@ const [ALICE, BOB, CAROL, HUB] = [1, 2, 3, 61].map(identityOf) as [
   ReturnType<typeof identityOf>,
 ]
 const TERMS = { issuedAtS: 10, epoch: 1 }
-const TICKETS = new TicketDirectory({ hubs: [HUB.publicKey], allowed: [], wallNowMs: () => 0 })
+
+/** The hub has said that nobody is in the network yet: whoever comes in does so by a ticket of a later epoch. */
+function emptyNetwork(): HubDirectory {
+  const network = new HubDirectory({ ticketKey: HUB.publicKey, wallNowMs: () => 0 })
+  const nobody = { changed: [], removed: [], agreed: [], parted: [] }
+  network.apply({ type: 'directory', epoch: 0, atS: 10, isFirst: true, isComplete: true, ...nobody })
+  return network
+}
 
 let world: RelayWorld
 beforeEach(() => {
@@ -30,7 +38,7 @@ beforeEach(() => {
 
 describe('admission', () => {
   it('is for who proves an identity and has a ticket for it', () => {
-    world = new RelayWorld(TICKETS, 125e6)
+    world = new RelayWorld(emptyNetwork(), 125e6)
     world.connect(1, ALICE, { ticket: createTicket(HUB, ALICE.publicKey, TERMS) })
     expect(world.kinds(1).sort()).toEqual(['observed', 'rtt', 'usable', 'welcome'])
     expect(world.seen.get(1)).toContainEqual({ kind: 'observed', endpoint: REMOTE })
@@ -39,7 +47,7 @@ describe('admission', () => {
   })
 
   it('is refused with a reason', () => {
-    world = new RelayWorld(TICKETS)
+    world = new RelayWorld(emptyNetwork())
     world.connect(1, ALICE, { ticket: createTicket(HUB, BOB.publicKey, TERMS) })
     world.connect(2, ALICE)
     for (const id of [1, 2]) expect(world.seen.get(id)).toContainEqual({ kind: 'failed', reason: 'ticket' })
@@ -117,11 +125,11 @@ describe('admission', () => {
   })
 
   it('may be by a list', () => {
-    const list = new TicketDirectory({ hubs: [], allowed: [ALICE.publicKey], wallNowMs: () => 0 })
-    expect([ALICE, BOB].map(({ publicKey }) => list.mayEnter(publicKey, new Uint8Array(0)))).toEqual([
-      true,
-      false,
-    ])
+    world = new RelayWorld(new RelayDirectories({ networks: () => [], allowed: new Set([ALICE.text]) }))
+    world.connect(1, ALICE)
+    world.connect(2, BOB)
+    expect(world.kinds(1)).toContain('welcome')
+    expect(world.seen.get(2)).toContainEqual({ kind: 'failed', reason: 'ticket' })
   })
 
   it('of an identity ends its older connection, which hears why; nobody else notices', () => {
