@@ -20,7 +20,6 @@ import { concatBytes, equalBytes } from '../base/bytes.js'
 import type { Endpoint } from '../net/endpoint.js'
 import { mappedAddressBytes } from '../net/endpoint-bytes.js'
 import { equalIp, type IpAddress, ipFromBytes } from '../net/ip.js'
-import type { RandomBytes } from '../wireguard/crypto.js'
 
 /** Of PCP and NAT-PMP: RFC 6887 section 8.1, RFC 6886 section 3. */
 export const MAPPING_PORT = 5351
@@ -38,6 +37,8 @@ const ASSIGNED_ADDRESS_OFFSET = 44
 const LIFETIME_S = 7200
 /** RFC 6886 section 3.1: after 250 ms, then the double each time. A busy router may be late, or refuse at first. */
 const RESEND_AFTER_MS = [0, 250, 750, 1750, 3750, 7750, 15_750, 31_750, 63_750] as const
+/** However often the router is doubted, it is asked no sooner than that. */
+const RENEW_PAUSE_MS = 5000
 /** A router that maps nothing may learn to: a person may switch it on. */
 const RETRY_INTERVAL_MS: number = 10 * 60_000
 
@@ -52,7 +53,11 @@ export interface PortMapperOptions {
   readonly port: number
   /** External one to ask for; the router may give another. */
   readonly suggestedPort: number
-  readonly random: RandomBytes
+  /**
+   * Of PCP: says whose a mapping is (RFC 6887 section 11.2). The same for ever, so that a node that ended without giving
+   * its port back gets it again: with another nonce a router refuses that until the mapping has expired.
+   */
+  readonly nonce: Uint8Array
 }
 
 export interface MapperSend {
@@ -79,7 +84,7 @@ export class PortMapper {
 
   constructor(options: PortMapperOptions) {
     this.#options = options
-    this.#nonce = options.random(NONCE_BYTES)
+    this.#nonce = options.nonce.subarray(0, NONCE_BYTES)
   }
 
   /** Undefined while nothing is mapped. */
@@ -98,6 +103,11 @@ export class PortMapper {
     this.#isAnswered = false
     this.#nextRoundMs = nowMs + RETRY_INTERVAL_MS
     this.handleTimeout(nowMs, sends)
+  }
+
+  /** The router may have been restarted, and have forgotten what it mapped. */
+  renew(nowMs: number, sends: MapperSend[]): void {
+    if (nowMs >= this.#roundMs + RENEW_PAUSE_MS) this.start(nowMs, sends)
   }
 
   nextDeadlineMs(): number {

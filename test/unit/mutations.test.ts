@@ -309,7 +309,7 @@ describe('inputs that are almost right', () => {
         protocol: 'udp',
         port: 0x9c41,
         suggestedPort: 0x9c41,
-        random: () => countingBytes(12, 0x10),
+        nonce: countingBytes(12, 0x10),
       })
       mapper.start(0, [])
       mapper.handleDatagram(gateway, bytes, 1)

@@ -6,7 +6,7 @@
 import type { Logger } from '../../base/log.js'
 import type { PathHandlers, WakeUp } from '../engine.js'
 import type { PathDriver } from './path-driver.js'
-import { PortMapping } from './port-mapping.js'
+import { PortMapping, type PortMappingOptions } from './port-mapping.js'
 
 const NONE = { v4: undefined, v6: undefined, port: 0 }
 
@@ -15,6 +15,7 @@ export interface DataPortOptions {
   readonly createWakeUp: (onWake: () => void) => WakeUp
   readonly nowMs: () => number
   readonly log: Logger
+  readonly nonceOf: PortMappingOptions['nonceOf']
 }
 
 export class DataPort {
@@ -25,9 +26,10 @@ export class DataPort {
   #takesTcp = false
   #isStopped = false
 
-  constructor({ driver, createWakeUp, nowMs, log }: DataPortOptions) {
+  constructor({ driver, createWakeUp, nowMs, log, nonceOf }: DataPortOptions) {
     this.#driver = driver
     this.#mapping = new PortMapping({
+      nonceOf,
       nowMs,
       createWakeUp,
       onMapped: (port) => {
@@ -54,6 +56,11 @@ export class DataPort {
   /** The router may be another one. */
   handleNetworkChanged(): void {
     void this.#mapping.restart(this.#port, this.#takesTcp)
+  }
+
+  /** The way to the world was lost, and is back. */
+  handleReturn(): void {
+    this.#mapping.renew()
   }
 
   /** Resolves when the router has its ports back, or is not there. */

@@ -44,6 +44,9 @@ import { describeRemoval } from './removal.js'
 import { createServerCheck } from './server-check.js'
 import { Trust } from './trust.js'
 
+/** What is signed says to a router whose a mapped port is, and nothing to anybody else. */
+const MAPPING_LABEL = 'overlay port mapping v1'
+
 export interface MembershipOptions {
   readonly config: OverlayConfig
   readonly interfaceName: string
@@ -144,7 +147,13 @@ export class Membership {
       onDoubt: () => this.#doubtServers(),
     })
     this.#driver = driver
-    this.#dataPort = new DataPort({ driver, createWakeUp, nowMs, log })
+    this.#dataPort = new DataPort({
+      driver,
+      createWakeUp,
+      nowMs,
+      log,
+      nonceOf: (protocol) => identity.sign(MAPPING_LABEL, Buffer.from(protocol)),
+    })
     this.#peers = new NetmapPeers({ engine, driver, framePort, isFilePeer: options.isFilePeer, log })
     const isNearEnough = createServerCheck(config.hub, nowMs)
     this.#isServerAllowed = async (address) => (await isOutside(address)) && (await isNearEnough(address))
@@ -317,7 +326,10 @@ export class Membership {
   #handleHubState(state: HubLinkState): void {
     this.#hubState = state
     const { log } = this.#options
-    if (state.kind === 'connected') log.info('hub.connected', { way: state.way })
+    if (state.kind === 'connected') {
+      log.info('hub.connected', { way: state.way })
+      this.#dataPort.handleReturn()
+    }
     if (state.kind !== 'broken') return
     log.info('hub.broken', { reason: state.reason })
     this.#relays.doubt()

@@ -21,6 +21,8 @@ const SUGGESTED_TCP_PORT = 443
 const HTTP_PATIENCE_MS = 2000
 
 export interface PortMappingOptions {
+  /** This node's own, the same at every start: see PortMapper. */
+  readonly nonceOf: (protocol: MappedProtocol) => Uint8Array
   readonly nowMs: () => number
   readonly createWakeUp: (onWake: () => void) => WakeUp
   /** External port of the data socket, or undefined if there is none any more. */
@@ -81,10 +83,17 @@ export class PortMapping {
     })
     this.#socket = await this.#opening
     if (this.#isStopped || restart !== this.#restarts) return
-    this.#mappers = createMappers(route, port, takesTcp ? ['udp', 'tcp'] : ['udp'])
+    this.#mappers = createMappers(route, port, takesTcp ? ['udp', 'tcp'] : ['udp'], this.#options.nonceOf)
     this.#turn(this.#mappers, ({ ports, upnp }, nowMs, output) => {
       for (const mapper of ports.values()) mapper.start(nowMs, output.sends)
       upnp.start(nowMs)
+    })
+  }
+
+  /** The way to the world was lost, and is back: the router may have forgotten what it mapped. */
+  renew(): void {
+    this.#turn(this.#mappers, ({ ports }, nowMs, output) => {
+      for (const mapper of ports.values()) mapper.renew(nowMs, output.sends)
     })
   }
 
@@ -164,14 +173,24 @@ interface Route {
   readonly ownAddress: IpAddress
 }
 
-function createMappers(route: Route, port: number, protocols: readonly MappedProtocol[]): Mappers {
+function createMappers(
+  route: Route,
+  port: number,
+  protocols: readonly MappedProtocol[],
+  nonceOf: PortMappingOptions['nonceOf'],
+): Mappers {
   const random = (length: number): Uint8Array => new Uint8Array(randomBytes(length))
   const common = { ...route, port, random }
   const suggestedPorts = { udp: port, tcp: SUGGESTED_TCP_PORT }
   const ports = new Map(
     protocols.map((protocol) => [
       protocol,
-      new PortMapper({ ...common, protocol, suggestedPort: suggestedPorts[protocol] }),
+      new PortMapper({
+        ...common,
+        protocol,
+        suggestedPort: suggestedPorts[protocol],
+        nonce: nonceOf(protocol),
+      }),
     ]),
   )
   const isNeeded = (protocol: MappedProtocol): boolean => {

@@ -35,7 +35,7 @@ beforeEach(() => {
     protocol: 'udp',
     port: PORT,
     suggestedPort: PORT,
-    random: () => NONCE,
+    nonce: NONCE,
   })
   sends = []
 })
@@ -53,6 +53,21 @@ describe('a port mapper', () => {
     )
     expect(sends[1]?.bytes).toEqual(hex('00 01 0000 9c41 9c41 00001c20'))
     expect(sends[2]?.bytes).toEqual(hex('00 00'))
+  })
+
+  it('asks at once when the router may have forgotten, and not again and again', () => {
+    mapper.start(0, sends)
+    mapper.handleDatagram(ROUTER, pcpAnswer(PORT, 7200), 100)
+    sends.length = 0
+    mapper.renew(4999, sends)
+    expect(sends).toEqual([])
+    mapper.renew(5000, sends)
+    expect(sends).toHaveLength(3)
+    expect(mapper.externalPort).toBe(PORT)
+    for (let nowMs = 5001; nowMs < 10_000; nowMs += 100) mapper.renew(nowMs, sends)
+    expect(sends).toHaveLength(3)
+    mapper.handleDatagram(ROUTER, pcpAnswer(50_000, 7200), 5100)
+    expect(mapper.externalPort).toBe(50_000)
   })
 
   it('asks again at growing intervals, then waits for ten minutes', () => {
@@ -119,7 +134,7 @@ describe('a port mapper', () => {
   })
 
   it('maps TCP too, with another external port if the router likes', () => {
-    const options = { gateway: ROUTER.address, ownAddress: ip('192.168.1.2'), random: () => NONCE }
+    const options = { gateway: ROUTER.address, ownAddress: ip('192.168.1.2'), nonce: NONCE }
     const tcp = new PortMapper({ ...options, protocol: 'tcp', port: PORT, suggestedPort: 443 })
     tcp.start(0, sends)
     expect(sends[0]?.bytes.subarray(36, 44)).toEqual(hex('06 000000 9c41 01bb'))
