@@ -184,12 +184,21 @@ export class Forwarder {
         if (channel !== undefined) session.close(channel, undefined, effects)
         break
       }
+      case 'ticket':
+        this.#handleTicket(session, frame.ticket, nowMs)
+        break
       case 'ping':
         session.reply({ kind: 'pong', payload: frame.payload }, effects)
         break
       default:
         this.counters.malformed += 1
     }
+  }
+
+  /** Only its time matters, which the directory keeps; whoever may stay no longer is let go by a change of that. */
+  #handleTicket(session: RelaySession, ticket: Uint8Array, nowMs: number): void {
+    if (session.ticketBudget.tryTake(1, nowMs)) this.#directory.mayEnter(session.identityBytes, ticket)
+    else this.counters.sealedLimited += 1
   }
 
   #handleMessage(

@@ -102,6 +102,7 @@ export class RelayClient {
   readonly #inbox = new RelayInbox()
   readonly #retries = new HandshakeRetries()
   #state: State = { kind: 'new' }
+  #ticket: Uint8Array
   #startedMs = 0
   #lastReceiveMs = 0
   #firstUnansweredSendMs = Number.POSITIVE_INFINITY
@@ -114,6 +115,7 @@ export class RelayClient {
 
   constructor(options: RelayClientOptions) {
     this.#options = options
+    this.#ticket = options.ticket
   }
 
   /** Whether the relay has proved its key. */
@@ -143,11 +145,18 @@ export class RelayClient {
 
   /** Says who this node is, after `usable`. Messages may be sent from now on. */
   prove(effects: RelayClientEffect[]): void {
-    const { identity, ticket } = this.#options
+    const { identity } = this.#options
     if (this.#state.kind !== 'session' || this.#state.isProven) return
     this.#state.isProven = true
     const signature = identity.sign(RELAY_PROOF_LABEL, this.#state.noise.handshakeHash)
-    this.#say({ kind: 'proof', identity: identity.publicKey, signature, ticket }, effects)
+    this.#say({ kind: 'proof', identity: identity.publicKey, signature, ticket: this.#ticket }, effects)
+  }
+
+  /** The hub gave a younger ticket: the session must not end with the one before. */
+  renewTicket(ticket: Uint8Array, effects: RelayClientEffect[]): void {
+    if (equalBytes(ticket, this.#ticket)) return
+    this.#ticket = ticket
+    if (this.#state.kind === 'session' && this.#state.isProven) this.#say({ kind: 'ticket', ticket }, effects)
   }
 
   handleBytes(chunk: Uint8Array, nowMs: number, effects: RelayClientEffect[]): void {

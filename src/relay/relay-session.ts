@@ -47,6 +47,8 @@ interface Forwarded {
 const SEALED_LIMIT = { tokensPerS: 500, burst: 8192 }
 /** Bytes of handshakes and probes that go ahead of data; what is beyond them goes as data does. */
 const CONTROL_LIMIT = { tokensPerS: 64 * 1024, burst: 512 * 1024 }
+/** Each costs a signature to check; a hub gives one several times an hour, and at each new session with it. */
+const TICKET_LIMIT = { tokensPerS: 1 / 60, burst: 8 }
 /** Answers that a client does not read; it asked for all but one a number. */
 const MAX_REPLY_BYTES = 256 * 1024
 const REPLY_OVERHEAD_BYTES = 128
@@ -66,11 +68,13 @@ export interface RelaySessionOptions {
 
 export class RelaySession {
   readonly id: ClientId
+  readonly identityBytes: Uint8Array
   /** Base64. */
   readonly identity: string
   readonly noise: NoiseSession
   readonly sealedBudget: TokenBucket
   readonly controlBudget: TokenBucket
+  readonly ticketBudget: TokenBucket
   /** By the number that the client opened. */
   readonly opened: Map<number, Channel> = new Map()
   /** The same, by recipient. */
@@ -82,7 +86,6 @@ export class RelaySession {
   /** A frame was passed over that may have opened a number. */
   hasSkipped = false
   isGone = false
-  readonly #identityBytes: Uint8Array
   readonly #maxNumbers: () => number
   readonly #outbox = new Outbox<Forwarded>()
   #replies: Uint8Array[] = []
@@ -92,13 +95,14 @@ export class RelaySession {
 
   constructor({ id, identity, noise, firstNumber, maxNumbers, nowMs }: RelaySessionOptions) {
     this.id = id
-    this.#identityBytes = identity
+    this.identityBytes = identity
     this.identity = formatBase64(identity)
     this.noise = noise
     this.#nextNumber = firstNumber
     this.#maxNumbers = maxNumbers
     this.sealedBudget = new TokenBucket(SEALED_LIMIT, nowMs)
     this.controlBudget = new TokenBucket(CONTROL_LIMIT, nowMs)
+    this.ticketBudget = new TokenBucket(TICKET_LIMIT, nowMs)
   }
 
   // --- towards the client ----------------------------------------------------------------------
@@ -210,7 +214,7 @@ export class RelaySession {
     const number = this.#nextNumber++
     channel.named = number
     this.named.set(number, channel)
-    write(this.#seal(encodeSessionFrame({ kind: 'peer', number, identity: channel.from.#identityBytes })))
+    write(this.#seal(encodeSessionFrame({ kind: 'peer', number, identity: channel.from.identityBytes })))
     return number
   }
 

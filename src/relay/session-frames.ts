@@ -13,6 +13,7 @@
  * | 9 released | either | number 4 that the sender of this opened or named: it ends |
  * | 10 message | either | number 4 · a handshake message or a probe |
  * | 11 limited | relay | messages that were over the limit so far 4 |
+ * | 12 ticket | node | a ticket younger than the one of its proof |
  *
  * Who opens or names numbers takes higher ones each time, from a random one on: none is used again, and a
  * frame of one session means nothing in another. Numbers are big-endian. Longer bodies are read as far as
@@ -51,6 +52,7 @@ const TYPES = [
   'released',
   'message',
   'limited',
+  'ticket',
 ] as const
 /** In the order of their numbers. */
 const REFUSALS = ['proof', 'ticket', 'full', 'replaced', 'revoked'] as const
@@ -74,6 +76,7 @@ export type SessionFrame =
   | { readonly kind: 'released'; readonly number: number }
   | { readonly kind: 'message'; readonly number: number; readonly message: Uint8Array }
   | { readonly kind: 'limited'; readonly dropped: number }
+  | { readonly kind: 'ticket'; readonly ticket: Uint8Array }
 
 export function encodeSessionFrame(frame: SessionFrame): Uint8Array {
   const type = Uint8Array.of(TYPES.indexOf(frame.kind))
@@ -101,6 +104,8 @@ export function encodeSessionFrame(frame: SessionFrame): Uint8Array {
       return concatBytes(type, uint32(frame.number), frame.message)
     case 'limited':
       return concatBytes(type, uint32(Math.min(frame.dropped, 0xffff_ffff)))
+    case 'ticket':
+      return concatBytes(type, frame.ticket)
   }
 }
 
@@ -114,6 +119,8 @@ export function decodeSessionFrame(bytes: Uint8Array): SessionFrame | undefined 
       return undefined
     case 'proof':
       return decodeProof(body)
+    case 'ticket':
+      return { kind, ticket: body }
     case 'ping':
     case 'pong':
       return body.length < PING_BYTES ? undefined : { kind, payload: body.subarray(0, PING_BYTES) }

@@ -110,6 +110,7 @@ const SESSION_FRAMES: readonly SessionFrame[] = [
   { kind: 'closed', number: 71, reason: 'idle' },
   { kind: 'message', number: 902, message: INITIATION },
   { kind: 'limited', dropped: 12 },
+  { kind: 'ticket', ticket: new Uint8Array(112) },
 ]
 
 describe('inputs that are almost right', () => {

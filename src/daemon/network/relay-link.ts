@@ -140,11 +140,12 @@ export class RelayLink {
     this.#followOrders()
   }
 
-  /** What it may have been refused for is different now. */
-  forgive(): void {
-    if (this.#stream !== undefined) return
-    this.#redial.networkChanged(this.#options.nowMs())
-    this.#followOrders()
+  /** There is another ticket: a session shows it, and a relay that refused the one before is dialled again. */
+  renewTicket(): void {
+    if (this.#stream === undefined) {
+      this.#redial.networkChanged(this.#options.nowMs())
+      this.#followOrders()
+    } else this.#turn((client, effects) => client.renewTicket(this.#options.ticket(), effects))
   }
 
   /** Something waits to be sent. */
@@ -227,7 +228,9 @@ export class RelayLink {
     this.#client = client
     this.#stream = stream
     this.fault = ''
-    this.#carryOut(early)
+    const first = [...early]
+    client.renewTicket(this.#options.ticket(), first) // another may have come while the relay was dialled
+    this.#carryOut(first)
     this.#options.onState()
   }
 

@@ -170,8 +170,7 @@ export class RelayPool {
   setTicket(ticket: string): void {
     const before = this.#ticket
     this.#ticket = tryParseBase64(ticket) ?? new Uint8Array(0)
-    // A relay may have refused the one before.
-    if (!equalBytes(before, this.#ticket)) for (const { link } of this.#members.values()) link.forgive()
+    if (!equalBytes(before, this.#ticket)) for (const { link } of this.#members.values()) link.renewTicket()
   }
 
   /** `frame`: see RelayLink.send. False if no relay takes it. */
