@@ -212,6 +212,7 @@ class HubHost {
   stop(): void {
     for (const timer of this.#timers) clearInterval(timer)
     this.#control.stop()
+    this.#hub.handleStop()
     while (this.#registry.unsavedCount > 0 && this.#registry.flush());
     if (this.#registry.unsavedCount > 0) {
       this.#parts.log.warn('store.unsaved', { nodes: this.#registry.unsavedCount })

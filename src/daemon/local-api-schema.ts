@@ -315,7 +315,7 @@ export const interfaceStatus: z.ZodType<InterfaceStatus> = z.object({
   fwmark: count,
   mtu: count,
   isUp: z.boolean(),
-  faults: z.array(z.string()),
+  faults: z.array(z.string()).default([]), // and before they told any
   addresses: z.array(z.string()),
   peers: z.array(peerStatus),
   drops: z.record(z.string(), count),

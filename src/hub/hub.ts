@@ -174,6 +174,11 @@ export class Hub {
     if (node !== undefined) this.#refuse(id, this.#conduct.flooded(node), effects)
   }
 
+  /** The hub ends: all sessions are closed, whether that was told of each or not. */
+  handleStop(): void {
+    for (const id of [...this.#sessions.keys()]) this.handleClosed(id, [])
+  }
+
   handleClosed(id: SessionId, effects: HubEffect[]): void {
     this.relays.handleClosed(id)
     const session = this.#sessions.get(id)

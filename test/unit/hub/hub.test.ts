@@ -358,3 +358,18 @@ describe('administration', () => {
     )
   })
 })
+
+it('remembers of all that are connected when it ends that they were there until then', () => {
+  world.join(1, ALICE, 'alice')
+  world.join(2, BOB, 'bob')
+  world.hub.handleClosed(2, world.sent)
+  world.registry.flush()
+  world.nowMs += 5000
+  world.hub.handleStop()
+  expect(world.registry.unsavedCount).toBe(1)
+  world.registry.flush()
+  const seen = new Map(world.store.nodes().map(({ name, lastSeenMs }) => [name, lastSeenMs]))
+  expect((seen.get('alice') ?? 0) - (seen.get('bob') ?? 0)).toBe(5000)
+  world.hub.handleClosed(1, world.sent)
+  expect(world.registry.unsavedCount).toBe(0)
+})
