@@ -21,7 +21,7 @@ const STATES: Readonly<Record<TrustEntry['state'], string>> = {
 export const trust: Command = {
   name: 'trust',
   positionals: '[node]',
-  about: 'say yes to a node, or believe that one was set up anew; without a name: who waits for that',
+  about: 'approve a node, or accept that one was set up again; without a name: list who waits',
   options: {
     interface: { about: 'the interface, where there is more than one', value: 'the only one' },
     revoke: { about: 'take the yes back: the two lose each other at once' },
