@@ -21,7 +21,7 @@ import type { Effect, Effects } from '../wireguard/effects.js'
 import { formatKeyHex, formatShortKey, type PublicKey } from '../wireguard/keys.js'
 import { type CarriedTotals, DeviceCounters } from './device-counters.js'
 import { OuterPaths } from './outer-paths.js'
-import { closeSockets, type OpenSockets, openSockets } from './outer-sockets.js'
+import { closeSockets, type OpenSockets, openSockets, reopenSockets } from './outer-sockets.js'
 import { LivePeerActivity, SlotActivity } from './slot-activity.js'
 
 /**
@@ -74,6 +74,8 @@ export class Engine {
   #isTurning = false
   #isStopped = false
   #listenPort = 0
+  /** Of the sockets that there were last; 0 if another is to be chosen. */
+  #lastPort = 0
   #fwmark = 0
   #sockets: OpenSockets | undefined
   #paths: PathHandlers | undefined
@@ -98,8 +100,9 @@ export class Engine {
   /** Opens the sockets. Throws PlatformError, for instance when the listen port is taken. */
   up(): void {
     if (this.#sockets !== undefined || this.#isStopped) return
-    const sockets = openSockets(this.#plane, this.#listenPort, this.#fwmark)
+    const sockets = reopenSockets(this.#plane, this.#listenPort, this.#lastPort, this.#fwmark)
     this.#sockets = sockets
+    this.#lastPort = sockets.port
     this.#take((nowMs, effects) => this.#device.setSockets(sockets, nowMs, effects))
     this.#paths?.handleSockets(sockets)
   }
@@ -129,6 +132,7 @@ export class Engine {
       throw error
     }
     this.#listenPort = listenPort
+    if (update.listenPort !== undefined) this.#lastPort = sockets?.port ?? 0
     this.#fwmark = fwmark
     this.#sockets = sockets
     this.#take((nowMs, effects) => {
@@ -255,7 +259,7 @@ export class Engine {
     return {
       privateKey: staticKey?.bytes,
       publicKey: staticKey?.publicKey,
-      listenPort: this.#sockets?.port ?? this.#listenPort,
+      listenPort: this.#sockets?.port ?? (this.#listenPort || this.#lastPort),
       fwmark: this.#fwmark,
       peers,
     }

@@ -32,6 +32,20 @@ export function openSockets(plane: DataPlane, port: number, mark: number): OpenS
   }
 }
 
+/**
+ * As before, after they were closed: a port that the kernel chose stays, as in the kernel's WireGuard, unless somebody
+ * else has taken it meanwhile. `lastPort`: 0 if there was none.
+ */
+export function reopenSockets(plane: DataPlane, port: number, lastPort: number, mark: number): OpenSockets {
+  if (port !== 0 || lastPort === 0) return openSockets(plane, port, mark)
+  try {
+    return openSockets(plane, lastPort, mark)
+  } catch (error) {
+    if (error instanceof PlatformError && error.errno === 'EADDRINUSE') return openSockets(plane, 0, mark)
+    throw error
+  }
+}
+
 export function closeSockets(plane: DataPlane, sockets: OuterSockets): void {
   if (sockets.v4 !== undefined) plane.closeSocket(sockets.v4)
   if (sockets.v6 !== undefined) plane.closeSocket(sockets.v6)

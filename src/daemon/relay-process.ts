@@ -111,5 +111,6 @@ function openIdentity(directory: string): ReturnType<typeof readIdentityFile> {
   } catch (error) {
     throw toPlatformError(error, `cannot make ${directory}`, 'run as root, or choose another with --state')
   }
-  return existsSync(path) ? readIdentityFile(path) : createIdentityFile(path)
+  const wayOut = `remove it, and name the new relay to its hubs: overlay hub relay add`
+  return existsSync(path) ? readIdentityFile(path, wayOut) : createIdentityFile(path)
 }

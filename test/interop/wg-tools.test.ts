@@ -161,6 +161,23 @@ async function manyPeers(lab: Lab): Promise<void> {
   expect(memoryMib(await left.host.run(`cat /proc/${pid}/status`))).toBeLessThan(MEMORY_LIMIT_MIB)
 }
 
+/** As with the kernel's: a port that the system chose is kept while the link is down, and after. */
+async function keepsPort(lab: Lab): Promise<void> {
+  const { host, name, wg } = await makeDevice(lab)
+  await wg('set IF listen-port 0')
+  await host.run(`ip link set ${name} up`)
+  const port = await wg('show IF listen-port')
+  expect(Number(port)).toBeGreaterThan(0)
+  for (let round = 0; round < 2; round++) {
+    await host.run(`ip link set ${name} down`)
+    await until('the link is down', async () => !(await host.run('ss -Hlun')).includes(`:${port.trim()} `))
+    expect(await wg('show IF listen-port')).toBe(port)
+    await host.run(`ip link set ${name} up`)
+    await until('the link is up', async () => (await host.run('ss -Hlun')).includes(`:${port.trim()} `))
+    expect(await wg('show IF listen-port')).toBe(port)
+  }
+}
+
 /** wg-quick finds `overlay-device` by the environment and does the rest itself. */
 async function quick(lab: Lab): Promise<void> {
   const [pair = [subject, subject]] = pairs
@@ -185,5 +202,6 @@ requirement(`wg and wg-quick with ${subject.name}`, [...TUNNEL_PROGRAMS, 'nft'],
   test('wg showconf, setconf, addconf and syncconf agree with each other', () => withLab(roundTrip))
   test('wg syncconf without a change keeps the session', () => withLab(syncKeepsSession))
   test('wg setconf takes 1,000 peers, in 200 MB', () => withLab(manyPeers))
+  test.skipIf(isStandIn)('a port that the system chose stays over link down and up', () => withLab(keepsPort))
   test('wg-quick brings the interface up and down three times and leaves nothing', () => withLab(quick))
 })
