@@ -56,6 +56,7 @@ export class LiveDevice {
         path: options.uapiSocket,
         device: options.engine,
         log: options.log,
+        onRemoved: options.onRemoved,
       })
       return device
     } catch (error) {

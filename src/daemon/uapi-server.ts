@@ -8,7 +8,7 @@
  */
 
 import { once } from 'node:events'
-import { chmodSync, lstatSync, mkdirSync, mkdtempSync, renameSync, rmSync, unlinkSync } from 'node:fs'
+import { chmodSync, lstatSync, mkdirSync, mkdtempSync, renameSync, rmSync, unlinkSync, watch } from 'node:fs'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { constants, networkInterfaces } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -24,6 +24,8 @@ export interface UapiServerOptions {
   readonly path: string
   readonly device: UapiDevice
   readonly log: Logger
+  /** Somebody took the socket away: whoever does that to a userspace WireGuard wants it to end. */
+  readonly onRemoved?: () => void
   /** A client that neither asks nor takes its answer for this long is dropped. */
   readonly idleMs?: number
 }
@@ -78,12 +80,30 @@ export async function startUapiServer(options: UapiServerOptions): Promise<UapiS
   }
   server.on('error', (error) => log.error('uapi.failed', { reason: error.message }))
   const inode = lstatSync(path).ino
+  const unwatch = watchSocket(path, inode, options)
   let stopped: Promise<void> | undefined
   return {
     stop: () => {
+      unwatch()
       stopped ??= stopServer(server, clients, () => removeOwnSocket(path, inode))
       return stopped
     },
+  }
+}
+
+function watchSocket(path: string, inode: number, { log, onRemoved }: UapiServerOptions): () => void {
+  try {
+    const watcher = watch(dirname(path), { persistent: false }, () => {
+      if (lstatSync(path, { throwIfNoEntry: false })?.ino === inode) return
+      watcher.close()
+      log.warn('uapi.removed', { path })
+      onRemoved?.()
+    })
+    watcher.on('error', () => watcher.close())
+    return () => watcher.close()
+  } catch (error) {
+    log.warn('uapi.unwatched', { reason: String(error) }) // no inotify to be had: nobody will notice
+    return () => undefined
   }
 }
 

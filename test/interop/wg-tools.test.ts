@@ -178,6 +178,14 @@ async function keepsPort(lab: Lab): Promise<void> {
   }
 }
 
+/** As with wireguard-go: the socket is what the device is held by. */
+async function endsWithSocket(lab: Lab): Promise<void> {
+  const { host, name } = await makeDevice(lab)
+  await host.run(`rm /var/run/wireguard/${name}.sock`)
+  await until('the daemon has ended', () => host.backgroundPids().length === 0)
+  expect((await host.tryRun(`ip link show ${name}`)).code).not.toBe(0)
+}
+
 /** wg-quick finds `overlay-device` by the environment and does the rest itself. */
 async function quick(lab: Lab): Promise<void> {
   const [pair = [subject, subject]] = pairs
@@ -203,5 +211,6 @@ requirement(`wg and wg-quick with ${subject.name}`, [...TUNNEL_PROGRAMS, 'nft'],
   test('wg syncconf without a change keeps the session', () => withLab(syncKeepsSession))
   test('wg setconf takes 1,000 peers, in 200 MB', () => withLab(manyPeers))
   test.skipIf(isStandIn)('a port that the system chose stays over link down and up', () => withLab(keepsPort))
+  test('a device ends when its socket is removed', () => withLab(endsWithSocket))
   test('wg-quick brings the interface up and down three times and leaves nothing', () => withLab(quick))
 })
