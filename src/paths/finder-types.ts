@@ -64,7 +64,7 @@ export type FinderEffect =
   | { readonly kind: 'sendKeepalive' }
   /** Fresh sockets for a search, answered by handleSockets; their numbers are negative. */
   | { readonly kind: 'openSockets'; readonly count: number }
-  /** It carries a proven path, which the peer may have chosen: it becomes a data socket. */
+  /** It carries a proven path, which the peer may have chosen: it becomes a data socket, told by handleAdopted. */
   | { readonly kind: 'keepSocket'; readonly socket: number }
   /** The search is over: those that carry no path are not needed any more. */
   | { readonly kind: 'closeSockets' }

@@ -97,9 +97,13 @@ export class KnownPaths {
     return this.all.filter((path) => path !== keep && nowMs - path.lastHeardMs > PATH_LIFETIME_MS)
   }
 
+  over(socket: number): KnownPath[] {
+    return this.all.filter(({ path }) => path.socket === socket)
+  }
+
   /** A socket has another number now. Gives the paths over it. */
   renumber(before: number, after: number): KnownPath[] {
-    const moved = this.all.filter(({ path }) => path.socket === before)
+    const moved = this.over(before)
     for (const known of moved) {
       this.#paths.delete(known.key)
       known.path = { ...known.path, socket: after }

@@ -164,7 +164,6 @@ export class NatCrossing {
     if (next !== undefined && next.technique !== ended.technique) this.#attempts.goOn(nowMs)
     if (isFresh || next !== undefined) this.schedule(nowMs, isFresh)
     if (ended.sockets === 0) return
-    for (const socket of choice.sockets) if (socket < 0) effects.push({ kind: 'keepSocket', socket })
     effects.push({ kind: 'closeSockets' })
   }
 }

@@ -81,11 +81,6 @@ export class PathChoice {
     return this.#active === undefined && this.#hasBeenDirect
   }
 
-  /** Of all proven paths. */
-  get sockets(): number[] {
-    return this.#paths.all.map(({ path }) => path.socket)
-  }
-
   /** It is not proven yet that the peer gets what goes over the active path. */
   get isOnTrial(): boolean {
     return this.#active?.proof.isProven === false
@@ -126,7 +121,9 @@ export class PathChoice {
     const { path, kind, rttMs, role, sentMs, received } = proof
     // Late answers of a path that was just left.
     if (kind !== 'tcp' && this.#options.targets.isBarred(path.remote, nowMs)) return false
+    const isNew = this.#paths.get(path) === undefined
     const { known, dropped } = this.#paths.proven(path, kind, rttMs, nowMs, this.#active)
+    if (isNew && path.socket < 0) effects.push({ kind: 'keepSocket', socket: path.socket })
     if (dropped !== undefined) this.#drop(dropped, effects)
     if (role === 'long' || role === 'beside') known.width.handleAnswer(role === 'long')
     known.proof.handleAnswer(sentMs, received, role === 'afterData')
@@ -207,9 +204,19 @@ export class PathChoice {
     return this.#active !== before
   }
 
-  /** A socket has another number now. Gives the paths over it. */
-  renumber(before: number, after: number): Path[] {
-    return this.#paths.renumber(before, after).map(({ path }) => path)
+  /** What became of `keepSocket`. Gives the paths over the socket that there are still. */
+  adopted(before: number, after: number | undefined, nowMs: number, effects: FinderEffect[]): Path[] {
+    if (after === undefined) {
+      for (const known of this.#paths.over(before)) {
+        if (known === this.#active) this.#leave(known, 'its socket is gone', nowMs, effects)
+        else this.#drop(known, effects)
+      }
+      return []
+    }
+    const moved = this.#paths.renumber(before, after)
+    const active = moved.find((known) => known === this.#active)
+    if (active !== undefined) this.#use(active, nowMs, effects)
+    return moved.map(({ path }) => path)
   }
 
   /** Pings are late, and paths silent. */
@@ -241,11 +248,16 @@ export class PathChoice {
     this.#liveness.clear()
     this.#sinceMs = nowMs
     this.#options.record.moved(nowMs, candidate.kind, candidate.path.remote)
-    candidate.proof.begin(this.#options.relayRttMs(), nowMs)
     this.#routeHandshakes(nowMs, effects)
-    effects.push({ kind: 'usePath', path: candidate.path, pathKind: candidate.kind })
+    // A socket of a search carries data once it is adopted.
+    if (candidate.path.socket >= 0) this.#use(candidate, nowMs, effects)
     if (!candidate.width.isProven) this.#askWidth(candidate, nowMs, effects)
     return true
+  }
+
+  #use({ path, kind, proof }: KnownPath, nowMs: number, effects: FinderEffect[]): void {
+    proof.begin(this.#options.relayRttMs(), nowMs)
+    effects.push({ kind: 'usePath', path, pathKind: kind })
   }
 
   /** A path over which short pings come through and full datagrams do not would swallow data. */

@@ -216,11 +216,11 @@ export class PathFinder {
   }
 
   /**
-   * A socket of a search is a data socket now, under another number. A ping tells the peer, which may have
-   * missed something while it changed hands.
+   * A socket of a search is a data socket now, under another number; undefined: it could not become one. A ping
+   * tells the peer, which may have missed something while it changed hands.
    */
-  handleAdopted(before: number, after: number, nowMs: number, effects: FinderEffect[]): boolean {
-    const paths = this.#choice.renumber(before, after)
+  handleAdopted(before: number, after: number | undefined, nowMs: number, effects: FinderEffect[]): boolean {
+    const paths = this.#choice.adopted(before, after, nowMs, effects)
     for (const path of paths) this.#probing.ping(path, nowMs, effects)
     return paths.length > 0
   }

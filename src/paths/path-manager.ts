@@ -9,9 +9,11 @@ import type { Endpoint } from '../net/endpoint.js'
 import type { IpAddress } from '../net/ip.js'
 import type { Path } from '../net/path.js'
 import type { Prefix } from '../net/prefix.js'
+import { MESSAGE_TRANSPORT } from '../wireguard/constants.js'
 import type { Crypto, DhPrivateKey, RandomBytes } from '../wireguard/crypto.js'
 import { DeadlineQueue } from '../wireguard/deadline-queue.js'
 import type { PublicKey } from '../wireguard/keys.js'
+import { messageTypeOf } from '../wireguard/messages.js'
 import type { OwnKeys } from '../wireguard/peer-keys.js'
 import { Tai64nClock } from '../wireguard/tai64n.js'
 import { CallTimes } from './call-times.js'
@@ -33,6 +35,8 @@ export type PeerId = number
 /** See FinderEffect; with the peer that it is about. */
 export type PathEffect =
   | Extract<FinderEffect, { kind: 'send' }>
+  /** Came in on a socket that does not carry data yet: counts as what came over the relay. */
+  | { readonly kind: 'takeData'; readonly from: Path; readonly bytes: Uint8Array }
   /** How many sessions the router has left on the way to one of the servers, answered by handleRoom. */
   | { readonly kind: 'measureRoom'; readonly servers: readonly Endpoint[] }
   /** A sign that connections to servers may be dead too: a path fell silent, or this node is seen elsewhere. */
@@ -70,6 +74,7 @@ export interface ManagedPeer {
 interface Entry extends DirectoryEntry {
   readonly id: PeerId
   readonly identity: string
+  readonly relayPath: Path
   readonly finder: PathFinder
 }
 
@@ -129,7 +134,7 @@ export class PathManager {
     const options = { pair, random, relayPath, activity, timestamp, run, onInside, own: () => this.own }
     const finder = new PathFinder(options, nowMs)
     const id = this.#nextId++
-    const entry: Entry = { id, identity, publicKey, previousKey, pair, finder }
+    const entry: Entry = { id, identity, publicKey, previousKey, relayPath, pair, finder }
     this.#peers.enter(entry, this.#ownKeys)
     this.#deadlines.set(entry, finder.nextDeadlineMs(nowMs))
     effects.push({ kind: 'usePath', publicKey, peer: id, path: relayPath, pathKind: 'relay' })
@@ -320,13 +325,18 @@ export class PathManager {
     if (isStun(bytes)) {
       this.#tell(publicKey, nowMs, effects, (finder, list) => finder.handleStun(path, bytes, nowMs, list))
     } else if (isDisco(bytes)) this.handleProbe(path, bytes, nowMs, effects)
+    else if (messageTypeOf(bytes) === MESSAGE_TRANSPORT && !this.#options.isOverlay(path.remote.address)) {
+      // The peer may send data to a port as soon as its probe was answered from there.
+      const entry = this.#peers.find(publicKey)
+      if (entry !== undefined) effects.push({ kind: 'takeData', from: entry.relayPath, bytes })
+    }
   }
 
-  /** A socket of a search carries data now, under another number. False if no path needs it any more. */
+  /** What became of a socket to be kept: see PathFinder. False if no path needs it any more. */
   handleAdopted(
     publicKey: PublicKey,
     before: number,
-    after: number,
+    after: number | undefined,
     nowMs: number,
     effects: PathEffect[],
   ): boolean {

@@ -21,6 +21,10 @@ import { endpoint, SimulatedNat, type SimulatedNatOptions, SimulatedStunServer }
 
 export const RTT_MS = 40
 const RELAY_PORT = 9
+/** From a search's socket to a data socket. */
+const ADOPTION_MS = 90
+/** A transport data message as far as it is looked at here: its type. */
+const DATA = Uint8Array.of(4, ...Array.from({ length: 31 }, () => 0))
 /** Of a TCP connection's path; the first one. */
 const FIRST_STREAM = 2
 const STUN = endpoint('198.51.100.1', 3478)
@@ -163,6 +167,8 @@ export class PathWorld {
   maxBytes: number = Number.POSITIVE_INFINITY
   /** From a node to the router of the other. */
   hopsBetween = 10
+  /** Ports of searches' sockets can be data sockets'. */
+  canAdopt = true
   /** WireGuard's messages do not come through over UDP, and all else does. */
   isDataDropped = false
   /** Whether the n-th datagram over UDP gets lost. */
@@ -263,8 +269,18 @@ export class PathWorld {
       if (isData) other.activity.lastDataReceiveMs = this.nowMs
       other.received.push({ atMs: this.nowMs, isRelayed: path.socket === RELAY_PORT })
     }
+    // A search's socket is no data socket: what comes there is the manager's to pass on.
+    const arriveAt = (from: Endpoint, local: Endpoint): void => {
+      const socket = other.socketOf(local)
+      const effects: PathEffect[] = []
+      if (socket < 0) {
+        const back: Path = { socket, remote: from, local: undefined }
+        other.manager.handleSearchDatagram(node.knownKey, back, DATA, this.nowMs, effects)
+      }
+      if (socket >= 0 || effects.some(({ kind }) => kind === 'takeData')) arrive()
+    }
     if (path.socket === RELAY_PORT) this.#overTcp(node, path, arrive)
-    else if (!this.isDataDropped) this.#overUdp(node, path, () => arrive())
+    else if (!this.isDataDropped) this.#overUdp(node, path, (_to, from, local) => arriveAt(from, local))
   }
 
   turn(node: WorldNode, input: (effects: PathEffect[]) => void): void {
@@ -391,6 +407,9 @@ export class PathWorld {
         break
       }
       case 'keepSocket':
+        this.#at(ADOPTION_MS, () => this.#adopt(node, effect.socket))
+        break
+      case 'takeData':
         break
       case 'prepareTcp': {
         const from = endpoint(node.outsideAddress, 33_000 + node.number)
@@ -419,6 +438,17 @@ export class PathWorld {
         node.givenBack.push(effect.kind === 'releaseSocket' ? effect.socket : 'search')
         break
     }
+  }
+
+  #adopt(node: WorldNode, before: number): void {
+    const after = 1000 - before
+    const port = node.searchPorts.get(before)
+    if (port === undefined) return
+    node.searchPorts.delete(before)
+    if (this.canAdopt) node.searchPorts.set(after, port)
+    const peerKey = this.#other(node).knownKey
+    const socket = this.canAdopt ? after : undefined
+    this.turn(node, (list) => node.manager.handleAdopted(peerKey, before, socket, this.nowMs, list))
   }
 
   #measureRoom(node: WorldNode, survey: RoomSurvey): void {

@@ -142,11 +142,11 @@ export class PathDriver {
         break
       case 'usePath':
         this.#learner.handlePath(effect.pathKind, effect.path.remote.address)
-        if (effect.path.socket < 0) void this.#useSearchSocket(effect.publicKey, effect.path, effect.pathKind)
-        else {
-          engine.setPeerPath(effect.publicKey, effect.path)
-          onPath(effect.publicKey, effect.pathKind)
-        }
+        engine.setPeerPath(effect.publicKey, effect.path)
+        onPath(effect.publicKey, effect.pathKind)
+        break
+      case 'takeData':
+        engine.deliver(effect.from.socket, effect.from.remote, effect.bytes, 0)
         break
       case 'doubtServers':
         onDoubt()
@@ -200,31 +200,22 @@ export class PathDriver {
     return { socket: this.#options.framePort, remote: streamEndpoint(number), local: undefined }
   }
 
-  async #useSearchSocket(publicKey: PublicKey, path: Path, kind: PathKind): Promise<void> {
-    const socket = await this.#adopt(publicKey, path.socket)
-    if (socket === undefined) return // the path will be missed, and sought again
-    this.#options.engine.setPeerPath(publicKey, { ...path, socket })
-    this.#options.onPath(publicKey, kind)
-  }
-
-  /** The NAT knows the socket by its port: the data plane takes that over. Undefined if it is taken. */
-  async #adopt(publicKey: PublicKey, number: number): Promise<SocketId | undefined> {
+  /** The NAT knows the socket by its port: the data plane takes that over. */
+  async #adopt(publicKey: PublicKey, number: number): Promise<void> {
     const entry = this.#search.get(number)
-    if (entry === undefined || this.#adopting.has(number)) return undefined
+    if (entry === undefined || this.#adopting.has(number)) return
     this.#adopting.add(number)
     // The peer's own challenge follows its answer at once: it must not fall into the gap.
     await new Promise((resolve) => setTimeout(resolve, ADOPTION_DELAY_MS))
     this.#adopting.delete(number)
     this.#search.delete(number)
     await entry.socket.close()
-    const socket = this.#isStopped ? undefined : this.#options.engine.tryOpenPathSocket(4, entry.socket.port)
-    if (socket === undefined) return undefined
+    if (this.#isStopped) return
+    const socket = this.#options.engine.tryOpenPathSocket(4, entry.socket.port)
     const isUsed = this.turn((manager, nowMs, effects) =>
       manager.handleAdopted(publicKey, number, socket, nowMs, effects),
     )
-    if (isUsed) return socket
-    this.#options.engine.closePathSocket(socket)
-    return undefined
+    if (socket !== undefined && !isUsed) this.#options.engine.closePathSocket(socket)
   }
 
   async #open(publicKey: PublicKey, owner: PeerId, count: number): Promise<void> {

@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from 'vitest'
 import { HandshakeRoute } from '../../../src/paths/handshake-route.js'
-import { PRESERVING, STRICT } from '../../support/nat-kinds.js'
+import { BLOCK, PRESERVING, STRICT } from '../../support/nat-kinds.js'
 import { PathWorld, RTT_MS } from '../../support/path-world.js'
 import { seededRandom } from '../../support/seeded-random.js'
 import { endpoint } from '../../support/simulated-nat.js'
@@ -179,5 +179,28 @@ describe('where STUN alone does not come through', () => {
     world.turn(world.a, (effects) => manager.setTcpAddress(address, world.nowMs, effects))
     expect(manager.own.candidates).toHaveLength(2)
     expect(world.untilDirect(2000, [world.a, world.b])).toBeDefined()
+  })
+})
+
+describe('where several sockets of a search get through', () => {
+  // Each side chooses one of them, and seldom the same.
+  it('data comes in on each of them, at once', () => {
+    const world = new PathWorld(STRICT, BLOCK)
+    expect(world.untilDirect(3000, [world.a, world.b])).toBeDefined()
+    world.run(2000, [world.a, world.b])
+    for (const { moves, received } of [world.a, world.b]) {
+      expect(moves.map(({ kind }) => kind)).toEqual(['relay', 'punched'])
+      const gaps = received.slice(1).map(({ atMs }, i) => atMs - (received[i]?.atMs ?? atMs))
+      expect(Math.max(...gaps)).toBeLessThanOrEqual(RTT_MS)
+    }
+  })
+
+  it('one that cannot become a data socket is given up, and its path with it', () => {
+    const world = new PathWorld(STRICT, BLOCK)
+    world.canAdopt = false
+    world.run(3000, [world.a, world.b])
+    expect(world.status(world.b)?.kind).toBe('relay')
+    const last = world.a.received.at(-1)
+    expect(world.nowMs - (last?.atMs ?? 0)).toBeLessThan(100)
   })
 })
