@@ -27,7 +27,17 @@ export interface TestNode {
   readonly tunnelKey: ReturnType<typeof signTunnelKey>
 }
 
+/** Signing takes most of the time of tests that ask for the same few nodes again and again. */
+const nodes = new Map<number, TestNode>()
+
+/** The same object each time. */
 export function testNode(number: number): TestNode {
+  const node = nodes.get(number) ?? createNode(number)
+  nodes.set(number, node)
+  return node
+}
+
+function createNode(number: number): TestNode {
   const seed = new Uint8Array(32)
   new DataView(seed.buffer).setUint32(0, number)
   const identity = identityFromSeed(seed)

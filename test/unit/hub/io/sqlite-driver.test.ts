@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { loadSqlite } from '../../../src/hub/io/sqlite-driver.js'
+import { loadSqlite } from '../../../../src/hub/io/sqlite-driver.js'
 
 it('opens a database on every Node, and nobody is warned of it', async () => {
   const warnings: string[] = []

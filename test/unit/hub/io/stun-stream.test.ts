@@ -1,8 +1,8 @@
 import { Socket } from 'node:net'
 import { afterEach, expect, it } from 'vitest'
-import { StunStreams } from '../../../src/hub/io/stun-stream.js'
-import type { Endpoint } from '../../../src/net/endpoint.js'
-import { ipFromBytes } from '../../../src/net/ip.js'
+import { StunStreams } from '../../../../src/hub/io/stun-stream.js'
+import type { Endpoint } from '../../../../src/net/endpoint.js'
+import { ipFromBytes } from '../../../../src/net/ip.js'
 
 const MAX_STREAMS = 1024
 

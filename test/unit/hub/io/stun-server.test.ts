@@ -1,10 +1,10 @@
 import { Socket } from 'node:dgram'
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
-import { StunServer } from '../../../src/hub/io/stun-server.js'
-import { decodeStun, encodeBindingRequest } from '../../../src/paths/stun.js'
-import { openDatagramSocket } from '../../../src/platform/datagram-socket.js'
-import { countingBytes } from '../../support/hex.js'
-import { ip } from '../../support/inner-packets.js'
+import { StunServer } from '../../../../src/hub/io/stun-server.js'
+import { decodeStun, encodeBindingRequest } from '../../../../src/paths/stun.js'
+import { openDatagramSocket } from '../../../../src/platform/datagram-socket.js'
+import { countingBytes } from '../../../support/hex.js'
+import { ip } from '../../../support/inner-packets.js'
 
 const HOST = '127.0.0.1'
 const QUESTION = encodeBindingRequest(countingBytes(12, 1))

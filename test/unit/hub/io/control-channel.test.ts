@@ -5,14 +5,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
-import { bridgeControl } from '../../../src/hub/io/control-bridge.js'
+import { bridgeControl } from '../../../../src/hub/io/control-bridge.js'
 import {
   type ChannelListener,
   type ControlChannel,
   listenForChannels,
-} from '../../../src/hub/io/control-channel.js'
-import { type Endpoint, formatEndpoint } from '../../../src/net/endpoint.js'
-import { ipFromBytes } from '../../../src/net/ip.js'
+} from '../../../../src/hub/io/control-channel.js'
+import { type Endpoint, formatEndpoint } from '../../../../src/net/endpoint.js'
+import { ipFromBytes } from '../../../../src/net/ip.js'
 
 const REMOTE: Endpoint = { address: ipFromBytes(Uint8Array.of(192, 0, 2, 7)), port: 4321, scopeId: 0 }
 

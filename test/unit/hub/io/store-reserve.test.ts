@@ -3,9 +3,9 @@ import { existsSync, mkdtempSync, rmSync, statfsSync, statSync, writeFileSync } 
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { createSqliteStore, openSqliteStore } from '../../../src/hub/io/sqlite-store.js'
-import { keepReserve, openWithReserve } from '../../../src/hub/io/store-reserve.js'
-import { NETWORK } from '../../support/store-suite.js'
+import { createSqliteStore, openSqliteStore } from '../../../../src/hub/io/sqlite-store.js'
+import { keepReserve, openWithReserve } from '../../../../src/hub/io/store-reserve.js'
+import { NETWORK } from '../../../support/store-suite.js'
 
 const DISK_BYTES = 1_048_576
 

@@ -1,6 +1,6 @@
 import { Socket } from 'node:net'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { formatBase64 } from '../../../src/base/bytes.js'
+import { formatBase64 } from '../../../../src/base/bytes.js'
 import {
   encodeMessage,
   type Hello,
@@ -9,15 +9,15 @@ import {
   type NodeMessage,
   PROOF_LABEL,
   tryDecodeMessage,
-} from '../../../src/control/messages.js'
-import { NoiseInitiator, type NoiseSession } from '../../../src/control/noise-nk.js'
-import { type ChannelHandlers, ControlChannel } from '../../../src/hub/io/control-channel.js'
-import { ControlServer } from '../../../src/hub/io/control-server.js'
-import { ipFromBytes } from '../../../src/net/ip.js'
-import { nodeCrypto } from '../../../src/wireguard/crypto-node.js'
-import { helloOf, type TestNode, testNode } from '../../support/control.js'
-import { countingBytes } from '../../support/hex.js'
-import { HubWorld } from '../../support/hub-world.js'
+} from '../../../../src/control/messages.js'
+import { NoiseInitiator, type NoiseSession } from '../../../../src/control/noise-nk.js'
+import { type ChannelHandlers, ControlChannel } from '../../../../src/hub/io/control-channel.js'
+import { ControlServer } from '../../../../src/hub/io/control-server.js'
+import { ipFromBytes } from '../../../../src/net/ip.js'
+import { nodeCrypto } from '../../../../src/wireguard/crypto-node.js'
+import { helloOf, type TestNode, testNode } from '../../../support/control.js'
+import { countingBytes } from '../../../support/hex.js'
+import { HubWorld } from '../../../support/hub-world.js'
 
 const KEY = nodeCrypto.dhPrivateKey(countingBytes(32, 5))
 const MAX_STRANGERS = 2048

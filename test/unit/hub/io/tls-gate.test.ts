@@ -1,8 +1,8 @@
 import { Socket } from 'node:net'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import type { Stranger } from '../../../src/hub/io/admission.js'
-import { createCertificate } from '../../../src/hub/io/certificate.js'
-import { TlsGate } from '../../../src/hub/io/tls-gate.js'
+import type { Stranger } from '../../../../src/hub/io/admission.js'
+import { createCertificate } from '../../../../src/hub/io/certificate.js'
+import { TlsGate } from '../../../../src/hub/io/tls-gate.js'
 
 const BURST = 100
 const MAX_WAITING = 512

@@ -1,6 +1,6 @@
 import { Socket } from 'node:net'
 import { afterEach, expect, it } from 'vitest'
-import { Admission } from '../../../src/hub/io/admission.js'
+import { Admission } from '../../../../src/hub/io/admission.js'
 
 const MAX_STRANGERS = 2048
 

@@ -2,10 +2,10 @@ import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
-import { loadSqlite } from '../../../src/hub/io/sqlite-driver.js'
-import { copySqliteStore, createSqliteStore, openSqliteStore } from '../../../src/hub/io/sqlite-store.js'
-import { MemoryStore } from '../../../src/hub/memory-store.js'
-import { describeStore, NETWORK, nodeRecord } from '../../support/store-suite.js'
+import { loadSqlite } from '../../../../src/hub/io/sqlite-driver.js'
+import { copySqliteStore, createSqliteStore, openSqliteStore } from '../../../../src/hub/io/sqlite-store.js'
+import { MemoryStore } from '../../../../src/hub/memory-store.js'
+import { describeStore, NETWORK, nodeRecord } from '../../../support/store-suite.js'
 
 const directory = mkdtempSync(join(tmpdir(), 'overlay-store-'))
 let files = 0

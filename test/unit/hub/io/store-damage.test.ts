@@ -16,14 +16,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { loadSqlite } from '../../../src/hub/io/sqlite-driver.js'
-import { createSqliteStore, openSqliteStore } from '../../../src/hub/io/sqlite-store.js'
-import type { Store } from '../../../src/hub/store.js'
-import { StoreError } from '../../../src/hub/store-error.js'
-import { seededRandom } from '../../support/seeded-random.js'
-import { NETWORK, nodeRecord } from '../../support/store-suite.js'
+import { loadSqlite } from '../../../../src/hub/io/sqlite-driver.js'
+import { createSqliteStore, openSqliteStore } from '../../../../src/hub/io/sqlite-store.js'
+import type { Store } from '../../../../src/hub/store.js'
+import { StoreError } from '../../../../src/hub/store-error.js'
+import { seededRandom } from '../../../support/seeded-random.js'
+import { NETWORK, nodeRecord } from '../../../support/store-suite.js'
 
-const ROOT = new URL('../../../', import.meta.url)
+const ROOT = new URL('../../../../', import.meta.url)
 const WRITER = fileURLToPath(new URL('test/support/store-writer.mjs', ROOT))
 const MODULE = new URL('dist/hub/io/sqlite-store.js', ROOT).href
 
