@@ -58,6 +58,7 @@
         "native/core/links.cc",
         "native/core/netlink-message.cc",
         "native/core/netlink-socket.cc",
+        "native/core/network-namespace.cc",
         "native/core/routes.cc",
         "native/core/rules.cc",
         "native/core/tun.cc",

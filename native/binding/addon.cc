@@ -17,7 +17,7 @@ namespace overlay {
 namespace {
 
 // Raised with every change of names, arguments or layout that src/platform must know of.
-constexpr uint32_t ADDON_VERSION = 6;
+constexpr uint32_t ADDON_VERSION = 7;
 
 Napi::Value bootNow(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), bootNowMs()); }
 

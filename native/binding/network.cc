@@ -162,12 +162,6 @@ void dropAddress(const Napi::CallbackInfo& info) {
   change(info, toPrefix(info[1]), [&](const IpPrefix& prefix) { return removeAddress({toUint32(info[0]), prefix}); });
 }
 
-// (index): prefixes
-Napi::Value getAddresses(const Napi::CallbackInfo& info) {
-  return fromList(info.Env(), listAddresses(toUint32(info[0])),
-                  [](Napi::Env env, const InterfaceAddress& address) { return fromPrefix(env, address.prefix); });
-}
-
 // (route, isReplacing)
 void putRoute(const Napi::CallbackInfo& info) {
   change(info, toRoute(info[0]), [&](const Route& route) { return addRoute(route, toBoolean(info[1])); });
@@ -243,7 +237,6 @@ void exportNetwork(Napi::Env env, Napi::Object exports) {
   exports.Set("deleteLink", Napi::Function::New<dropLink>(env));
   exports.Set("addAddress", Napi::Function::New<putAddress>(env));
   exports.Set("removeAddress", Napi::Function::New<dropAddress>(env));
-  exports.Set("listAddresses", Napi::Function::New<getAddresses>(env));
   exports.Set("addRoute", Napi::Function::New<putRoute>(env));
   exports.Set("removeRoute", Napi::Function::New<dropRoute>(env));
   exports.Set("listRoutes", Napi::Function::New<getRoutes>(env));

@@ -2,6 +2,7 @@
 
 #include "../core/errno-name.h"
 #include "convert.h"
+#include "network.h"
 
 namespace overlay {
 
@@ -11,6 +12,7 @@ Napi::Function TunPort::define(Napi::Env env) {
                          InstanceMethod<&TunPort::name>("name"),
                          InstanceMethod<&TunPort::linkIndex>("linkIndex"),
                          InstanceMethod<&TunPort::fd>("fd"),
+                         InstanceMethod<&TunPort::place>("place"),
                          InstanceMethod<&TunPort::setWatching>("setWatching"),
                          InstanceMethod<&TunPort::readBatch>("readBatch"),
                          InstanceMethod<&TunPort::writeBatch>("writeBatch"),
@@ -51,6 +53,24 @@ Napi::Value TunPort::linkIndex(const Napi::CallbackInfo& info) {
 
 Napi::Value TunPort::fd(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), tun_ ? tun_->fd() : -1);
+}
+
+// (withAddresses): { namespaceId, isAway, addresses, link or nothing }, or nothing if the interface is gone.
+Napi::Value TunPort::place(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (!tun_) return env.Undefined();
+  Result<TunPlace> result = tun_->place(toBoolean(info[0]));
+  if (!result.ok() && result.error().code == EBADFD) return env.Undefined();
+  if (!succeeded(env, result)) return env.Undefined();
+  const TunPlace& place = result.value();
+  Napi::Array addresses = Napi::Array::New(env, place.addresses.size());
+  for (uint32_t i = 0; i < place.addresses.size(); i++) addresses.Set(i, fromPrefix(env, place.addresses[i].prefix));
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("namespaceId", static_cast<double>(place.namespaceId));
+  object.Set("isAway", place.isAway);
+  object.Set("addresses", addresses);
+  if (place.link) object.Set("link", fromLink(env, *place.link));
+  return object;
 }
 
 void TunPort::setWatching(const Napi::CallbackInfo& info) {

@@ -22,6 +22,7 @@ class TunPort : public Napi::ObjectWrap<TunPort> {
   Napi::Value name(const Napi::CallbackInfo& info);
   Napi::Value linkIndex(const Napi::CallbackInfo& info);
   Napi::Value fd(const Napi::CallbackInfo& info);
+  Napi::Value place(const Napi::CallbackInfo& info);
   void setWatching(const Napi::CallbackInfo& info);
   Napi::Value readBatch(const Napi::CallbackInfo& info);
   Napi::Value writeBatch(const Napi::CallbackInfo& info);

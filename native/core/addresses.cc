@@ -41,11 +41,12 @@ Result<void> removeAddress(const InterfaceAddress& address) {
   return change(NetlinkMessage("RTM_DELADDR", RTM_DELADDR, 0), address);
 }
 
-Result<std::vector<InterfaceAddress>> listAddresses(uint32_t linkIndex) {
+Result<std::vector<InterfaceAddress>> listAddresses(uint32_t linkIndex, int32_t networkNamespace) {
   NetlinkMessage message("RTM_GETADDR", RTM_GETADDR, NLM_F_DUMP);
   ifaddrmsg body{};
   body.ifa_index = linkIndex;
   message.put(body);
+  askIn(message, IFA_TARGET_NETNSID, networkNamespace);
   Result<std::vector<NetlinkReply>> replies = requestOnce(message);
   if (!replies.ok() && replies.error().code == ENODEV) return std::vector<InterfaceAddress>();
   if (!replies.ok()) return replies.error();

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "ip.h"
+#include "network-namespace.h"
 #include "result.h"
 
 namespace overlay {
@@ -20,6 +21,7 @@ std::optional<InterfaceAddress> parseAddress(ByteView body);
 
 Result<void> addAddress(const InterfaceAddress& address);
 Result<void> removeAddress(const InterfaceAddress& address);
-Result<std::vector<InterfaceAddress>> listAddresses(uint32_t linkIndex);
+Result<std::vector<InterfaceAddress>> listAddresses(uint32_t linkIndex,
+                                                    int32_t networkNamespace = OWN_NAMESPACE);
 
 }  // namespace overlay

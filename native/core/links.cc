@@ -56,11 +56,12 @@ std::optional<LinkInfo> parseLink(ByteView body) {
   return link;
 }
 
-Result<std::optional<LinkInfo>> findLink(const std::string& name) {
+Result<std::optional<LinkInfo>> findLink(const std::string& name, int32_t networkNamespace) {
   // The kernel refuses longer names as a bad request, though the answer is just "none".
   if (name.empty() || name.size() >= IF_NAMESIZE) return std::optional<LinkInfo>();
   NetlinkMessage message("RTM_GETLINK", RTM_GETLINK, 0);
   message.put(linkBody(0)).putText(IFLA_IFNAME, name);
+  askIn(message, IFLA_TARGET_NETNSID, networkNamespace);
   return find(message);
 }
 

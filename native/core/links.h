@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "byte-view.h"
+#include "network-namespace.h"
 #include "result.h"
 
 namespace overlay {
@@ -26,7 +27,7 @@ struct LinkInfo {
 std::optional<LinkInfo> parseLink(ByteView body);
 
 // Nothing if there is no such link.
-Result<std::optional<LinkInfo>> findLink(const std::string& name);
+Result<std::optional<LinkInfo>> findLink(const std::string& name, int32_t networkNamespace = OWN_NAMESPACE);
 Result<std::optional<LinkInfo>> findLink(uint32_t index);
 Result<std::vector<LinkInfo>> listLinks();
 Result<void> setLinkAlias(uint32_t index, const std::string& alias);

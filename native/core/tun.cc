@@ -4,6 +4,7 @@
 #include <linux/if_tun.h>
 #include <net/if.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <cstring>
@@ -23,6 +24,9 @@ Result<void> setNonBlocking(int fd) {
   if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0) return lastError("fcntl");
   return {};
 }
+
+// linux/if_tun.h of Linux 5.2.
+constexpr unsigned long GET_NAMESPACE = _IO('T', 227);
 
 }  // namespace
 
@@ -48,6 +52,33 @@ Result<Tun> Tun::adopt(UniqueFd fd) {
   Result<uint32_t> index = indexOf(request.ifr_name);
   if (!index.ok()) return index.error();
   return Tun(std::move(fd), request.ifr_name, index.value());
+}
+
+Result<TunPlace> Tun::place(bool withAddresses) const {
+  ifreq request{};
+  if (ioctl(fd_.get(), TUNGETIFF, &request) < 0) return lastError("TUNGETIFF");
+  TunPlace place;
+  int32_t networkNamespace = OWN_NAMESPACE;
+  const UniqueFd descriptor(ioctl(fd_.get(), GET_NAMESPACE));
+  struct stat there{};
+  struct stat here{};
+  if (descriptor.isOpen() && ::fstat(descriptor.get(), &there) == 0) {
+    if (::stat("/proc/self/ns/net", &here) < 0) return lastError("stat");
+    place.namespaceId = there.st_ino;
+    place.isAway = there.st_ino != here.st_ino;
+  }
+  if (place.isAway) {
+    Result<int32_t> number = namespaceNumber(descriptor.get());
+    if (!number.ok()) return place;
+    networkNamespace = number.value();
+  }
+  Result<std::optional<LinkInfo>> link = findLink(request.ifr_name, networkNamespace);
+  if (!link.ok() || !link.value()) return place;
+  place.link = std::move(link.value());
+  if (!withAddresses) return place;
+  Result<std::vector<InterfaceAddress>> addresses = listAddresses(place.link->index, networkNamespace);
+  if (addresses.ok()) place.addresses = std::move(addresses.value());
+  return place;
 }
 
 Result<size_t> Tun::readBatch(const Slab& slab) {

@@ -5,13 +5,28 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <vector>
 
+#include "addresses.h"
+#include "links.h"
 #include "result.h"
 #include "slab.h"
 #include "unique-fd.h"
 
 namespace overlay {
+
+// Where an interface is now: anybody may have renamed it, or moved it into another network namespace.
+struct TunPlace {
+  // Inode of its namespace; 0 if the kernel does not tell (before Linux 5.2).
+  uint64_t namespaceId = 0;
+  bool isAway = false;
+  // Nothing where we may not look.
+  std::optional<LinkInfo> link;
+  // If asked for.
+  std::vector<InterfaceAddress> addresses;
+};
 
 class Tun {
  public:
@@ -28,6 +43,8 @@ class Tun {
   Result<size_t> readBatch(const Slab& slab);
   // How many of the slots 0 to `count` the interface took.
   size_t writeBatch(const Slab& slab, size_t count);
+  // EBADFD if the interface is gone.
+  Result<TunPlace> place(bool withAddresses) const;
   // Why the interface cannot be read; 0 if it can.
   int pendingError();
 

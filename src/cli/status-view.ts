@@ -60,6 +60,7 @@ function formatInterface(status: InterfaceStatus, paint: Paint, isVerbose: boole
     ['listen port', String(status.listenPort)],
     ['addresses', list(status.addresses)],
     ['MTU', String(status.mtu)],
+    ...(status.networkNamespace === null ? [] : [['namespace', status.networkNamespace] as [string, string]]),
     ...status.faults.map((fault): [string, string] => ['warning', fault]),
   ]
   if (status.network !== null) rows.push(...networkRows(status.network))

@@ -10,14 +10,13 @@ import type { Logger } from '../base/log.js'
 import type { IpAddress } from '../net/ip.js'
 import { formatPrefix } from '../net/prefix.js'
 import { bootNowMs } from '../platform/clock.js'
-import { listAddresses, tryFindLink } from '../platform/network.js'
+import { tryFindLink } from '../platform/network.js'
 import { notifyServiceManager } from '../platform/notify.js'
 import type { RunPaths } from '../platform/run-directory.js'
 import { programVersion } from '../platform/version.js'
 import type { DeviceSnapshot } from '../wireguard/configuration.js'
 import { describeEndpointRoute } from './endpoint-routes.js'
 import { explainFilePeers } from './explain-file-peers.js'
-import type { LiveDevice } from './live-device.js'
 import { startLocalApi } from './local-api.js'
 import {
   type InterfaceStatus,
@@ -218,7 +217,8 @@ export class Daemon {
         mtu: device?.mtu ?? 0,
         isUp: device?.isUp ?? false,
         faults: this.#service.faults(),
-        addresses: device === undefined ? [] : addressesOf(device),
+        addresses: device === undefined ? [] : device.tun.addresses().map(formatPrefix),
+        networkNamespace: device?.otherNamespace ?? null,
         drops: { ...device?.engine.drops(), ...this.#service.membership?.drops() },
         carried: device?.engine.carried() ?? { rxBytes: 0, rxMessages: 0, txBytes: 0, txMessages: 0 },
         dataPlane: device?.engine.describeDataPlane() ?? null,
@@ -238,12 +238,6 @@ const NO_DEVICE: DeviceSnapshot = {
   listenPort: 0,
   fwmark: 0,
   peers: [],
-}
-
-/** None once the interface is gone. */
-function addressesOf(device: LiveDevice): string[] {
-  const { name, linkIndex } = device.tun
-  return tryFindLink(name)?.index === linkIndex ? listAddresses(linkIndex).map(formatPrefix) : []
 }
 
 const CLAIM_ATTEMPTS = 3

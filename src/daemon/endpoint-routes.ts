@@ -25,7 +25,7 @@ function nameOf(linkIndex: number): string {
 /** In words, if the route to an endpoint leads into a tunnel of ours, or would need its address; undefined if not. */
 export function describeEndpointRoute(address: IpAddress, device: LiveDevice): string | undefined {
   const tunnel = device.underlay.tunnelTo(address, true)
-  if (tunnel?.index === device.tun.linkIndex) {
+  if (!device.isAway && tunnel?.index === device.tun.linkIndex) {
     return `its route leads into ${tunnel.name} itself, so it is never reached: give it a way of its own, or take it out of AllowedIPs`
   }
   if (tunnel?.isOurs === true) return `its route leads into ${tunnel.name}, another tunnel of this machine`

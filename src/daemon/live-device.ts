@@ -2,15 +2,17 @@
  * One interface that is there: TUN, engine, UAPI socket, and the eye on what happens to the link.
  *
  * Link up opens the sockets and link down closes them, as with the kernel's WireGuard, whoever sets
- * it. The link being removed, or its MTU changed, is handed on as well. Knows nothing of files.
+ * it, and wherever the link is: it may be moved into another network namespace. The link being removed, or its MTU
+ * changed, is handed on as well. Knows nothing of files.
  */
 
 import type { Logger } from '../base/log.js'
-import { type NetworkEvent, watchLinks } from '../platform/link-events.js'
-import { tryFindLink } from '../platform/network.js'
+import type { LinkInfo } from '../platform/network.js'
+import { tryNamespaceName } from '../platform/network-namespace.js'
 import type { TunPort } from '../platform/tun.js'
 import type { Underlay } from '../platform/underlay.js'
 import type { Engine } from './engine.js'
+import { LinkWatch } from './link-watch.js'
 import { startUapiServer } from './uapi-server.js'
 
 export interface LiveDeviceOptions {
@@ -33,8 +35,9 @@ export class LiveDevice {
   readonly underlay: Underlay
   readonly #options: LiveDeviceOptions
   #uapi: Stoppable | undefined
-  #links: Stoppable | undefined
+  #links: LinkWatch | undefined
   #isUp = false
+  #moves = 0
   #mtu: number
   #isStopped = false
 
@@ -51,7 +54,15 @@ export class LiveDevice {
     const device = new LiveDevice(options, mtu)
     try {
       device.underlay.watch(() => device.engine.reviewPaths())
-      device.#links = watchLinks((event) => device.#handleNetworkEvent(event))
+      device.#links = new LinkWatch({
+        tun: options.tun,
+        onLink: (link) => device.#handleLink(link),
+        onMoved: ({ namespace, isAway }) => {
+          device.#moves += 1
+          options.log.info('link.moved', { namespace, isAway })
+        },
+        onGone: () => device.#handleGone(),
+      })
       device.#uapi = await startUapiServer({
         path: options.uapiSocket,
         device: options.engine,
@@ -67,6 +78,23 @@ export class LiveDevice {
 
   get isUp(): boolean {
     return this.#isUp
+  }
+
+  /** Somebody moved the interface into another network namespace. The sockets stay in that of this process. */
+  get isAway(): boolean {
+    return this.#links?.isAway === true
+  }
+
+  /** The network namespace that it is in, by its name or number, if that is another one. */
+  get otherNamespace(): string | undefined {
+    const namespace = this.#links?.namespace
+    if (!this.isAway || namespace === undefined) return undefined
+    return tryNamespaceName(namespace) ?? namespace
+  }
+
+  /** Grows whenever it is moved: then its addresses and routes are gone. */
+  get moves(): number {
+    return this.#moves
   }
 
   get mtu(): number {
@@ -88,28 +116,21 @@ export class LiveDevice {
   async stop(): Promise<void> {
     if (this.#isStopped) return
     this.#isStopped = true
-    await this.#links?.stop()
+    this.#links?.stop()
     this.underlay.stop()
     await this.#uapi?.stop()
     await this.engine.stop()
     this.tun.close()
   }
 
-  /**
-   * An event only says that something changed: what holds now is asked for. Events come late, and an
-   * old one must not take back what was done since.
-   */
-  #handleNetworkEvent(event: NetworkEvent): void {
-    const { name, linkIndex } = this.tun
-    if (this.#isStopped || event.kind === 'address' || event.kind === 'routes') return
-    if (event.kind === 'link' && event.index !== linkIndex) return
-    const link = tryFindLink(event.kind === 'link' ? event.name : name)
-    if (link?.index === linkIndex) {
-      if (link.mtu !== this.#mtu) this.setMtu(link.mtu)
-      if (link.isUp !== this.#isUp) this.#follow(link.isUp)
-    } else if (event.kind === 'lost' || event.removed) {
-      this.#options.onRemoved()
-    }
+  #handleLink({ mtu, isUp }: LinkInfo): void {
+    if (this.#isStopped) return
+    if (mtu !== this.#mtu) this.setMtu(mtu)
+    if (isUp !== this.#isUp) this.#follow(isUp)
+  }
+
+  #handleGone(): void {
+    if (!this.#isStopped) this.#options.onRemoved()
   }
 
   #follow(isUp: boolean): void {

@@ -170,6 +170,8 @@ export interface InterfaceStatus {
   readonly fwmark: number
   readonly mtu: number
   readonly isUp: boolean
+  /** Where the interface was moved to, by name or as `net:[inode]`; null while it is where its daemon is. */
+  readonly networkNamespace: string | null
   /** What is not as it should be, though the interface is up, in words. */
   readonly faults: readonly string[]
   readonly addresses: readonly string[]
@@ -314,6 +316,7 @@ export const interfaceStatus: z.ZodType<InterfaceStatus> = z.object({
   listenPort: count,
   fwmark: count,
   mtu: count,
+  networkNamespace: z.string().nullable().default(null),
   isUp: z.boolean(),
   faults: z.array(z.string()).default([]), // and before they told any
   addresses: z.array(z.string()),

@@ -12,7 +12,6 @@ import type { PeerConfig, TunnelConfig } from '../config/types.js'
 import { equalEndpoint, type HostEndpoint } from '../net/endpoint.js'
 import { equalIp, formatIp } from '../net/ip.js'
 import type { Prefix } from '../net/prefix.js'
-import { listAddresses } from '../platform/network.js'
 import { replaceFile } from '../platform/replace-file.js'
 import type { DeviceSnapshot, PeerSnapshot } from '../wireguard/configuration.js'
 import { formatKeyBase64 } from '../wireguard/keys.js'
@@ -29,7 +28,8 @@ export function saveConfig(request: SaveRequest): void {
   const { configFile, device } = request
   const live = mergeLiveState(request.config, {
     device: device.engine.snapshot(),
-    addresses: listAddresses(device.tun.linkIndex),
+    // Elsewhere they are others', and routes to the file's are not made.
+    addresses: device.isAway ? request.config.interface.addresses : device.tun.addresses(),
     endpoints: request.endpoints,
   })
   replaceFile(configFile, formatConfig(live), `cannot save the state to ${configFile}`)

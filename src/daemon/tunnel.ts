@@ -12,7 +12,6 @@ import { diffConfig } from '../config/diff.js'
 import type { TunnelConfig } from '../config/types.js'
 import type { HostEndpoint } from '../net/endpoint.js'
 import { formatIp } from '../net/ip.js'
-import { tryFindLink } from '../platform/network.js'
 import type { ResolverEntry } from '../platform/resolv-conf.js'
 import { hasResolverEntry } from '../platform/resolver.js'
 import { formatKeyBase64 } from '../wireguard/keys.js'
@@ -75,6 +74,8 @@ export class Tunnel implements Service {
   #endpoints: ResolvedEndpoints = new Map()
   #policy: PolicyRouting | undefined
   #changes: readonly SystemChange[] = []
+  /** Of the device, when they were made. */
+  #moves = 0
   #membership: Membership | undefined
   readonly #keeper: ResolverKeeper
   /** What the host cannot do for the tunnel, in words. */
@@ -176,11 +177,11 @@ export class Tunnel implements Service {
 
   /** Takes everything back, also of a start that failed half-way. Gives what could not be undone. */
   async stop(): Promise<string[]> {
-    const { journal, interfaceName } = this.#options
+    const { journal } = this.#options
     const faults: string[] = []
     this.#keeper.stop()
     const left = this.#membership?.stop()
-    const isThere = tryFindLink(interfaceName)?.index === this.#device?.tun.linkIndex
+    const isThere = this.#device?.tun.locate() !== undefined
     if (this.#isComplete && isThere) faults.push(...(await this.#stopPolitely()))
     // A start that failed after a crash opens nothing that was closed before it.
     const isKept = (change: LastingChange): boolean =>
@@ -243,6 +244,7 @@ export class Tunnel implements Service {
 
   /** Gives the number of changes made. */
   async #moveTo(wanted: readonly SystemChange[], signal: AbortSignal): Promise<number> {
+    this.#forgetLost()
     const { undo, apply } = transitionOf(this.#changes, wanted)
     for (const change of undo) {
       await this.#undo(change)
@@ -257,12 +259,21 @@ export class Tunnel implements Service {
     return undo.length + apply.length
   }
 
+  /** An interface that is moved into another network namespace loses its addresses and routes. */
+  #forgetLost(): void {
+    const { moves } = this.#requireDevice()
+    if (moves !== this.#moves) this.#changes = this.#changes.filter(isLasting)
+    this.#moves = moves
+  }
+
   #entryOf(change: ResolverChange): ResolverEntry {
     return resolverEntryOf(change, this.#options.interfaceName)
   }
 
   /** False if it could not be made, and the tunnel does without. */
   async #tryApply(change: SystemChange): Promise<boolean> {
+    // There, whoever moved it sets addresses and routes.
+    if (!isLasting(change) && this.#requireDevice().isAway) return false
     if (!isResolverChange(change)) {
       await this.#apply(change)
       return true

@@ -20,11 +20,22 @@ export interface NativeTun {
   name(): string
   linkIndex(): number
   fd(): number
+  /** Undefined if the interface is gone. */
+  place(withAddresses: boolean): NativeTunPlace | undefined
   setWatching(isWatching: boolean): void
   /** Packets read, or an errno name if the interface is gone. */
   readBatch(bytes: Uint8Array, stride: number, headroom: number, lengths: Uint32Array): number | string
   writeBatch(bytes: Uint8Array, stride: number, headroom: number, lengths: Uint32Array, count: number): number
   close(): void
+}
+
+interface NativeTunPlace {
+  /** Inode; 0 if the kernel does not tell. */
+  readonly namespaceId: number
+  readonly isAway: boolean
+  /** If asked for. */
+  readonly addresses: readonly Prefix[]
+  readonly link?: LinkInfo
 }
 
 export type NativeDatagrams = readonly [
@@ -81,7 +92,6 @@ export interface NativeAddon {
   deleteLink(index: number): void
   addAddress(index: number, prefix: Prefix): void
   removeAddress(index: number, prefix: Prefix): void
-  listAddresses(index: number): Prefix[]
   addRoute(route: Route, isReplacing: boolean): void
   removeRoute(route: Route): void
   listRoutes(family: 4 | 6, table: number | undefined): Route[]
@@ -105,7 +115,7 @@ export interface NativeAddon {
   forbidDumps(): void
 }
 
-const ADDON_VERSION = 6 // native/binding/addon.cc
+const ADDON_VERSION = 7 // native/binding/addon.cc
 const ADDRESS_BYTES = 16 // native/core/slab.h
 
 const ADDON_PATH: string = fileURLToPath(new URL('../../build/Release/overlay.node', import.meta.url))

@@ -97,10 +97,6 @@ export function removeAddress(index: number, prefix: Prefix): void {
   callNative(what, () => nativeAddon().removeAddress(index, prefix), GONE)
 }
 
-export function listAddresses(index: number): Prefix[] {
-  return callNative(`list addresses of interface ${index}`, () => nativeAddon().listAddresses(index))
-}
-
 /** EEXIST if the table has a route for the prefix, unless `replace`. Host bits are ignored. */
 export function addRoute(route: Route, options: { readonly replace?: boolean } = {}): void {
   const masked = maskRoute(route)

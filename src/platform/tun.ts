@@ -7,15 +7,32 @@
 
 import { PlatformError } from '../base/errors.js'
 import type { InnerPort, Slab } from '../dataplane/ports.js'
+import type { Prefix } from '../net/prefix.js'
 import { type NativeTun, nativeAddon } from './addon.js'
 import { callNative } from './native-error.js'
-import { setLinkMtu } from './network.js'
+import { type LinkInfo, setLinkMtu } from './network.js'
+
+/** Where an interface is: anybody may have renamed it, or moved it into another network namespace. */
+export interface TunPlace {
+  /** As networkNamespace() writes it; empty if the kernel does not tell. */
+  readonly namespace: string
+  /** Not in the network namespace of this process. */
+  readonly isAway: boolean
+  /** Undefined where this process may not look. */
+  readonly link: LinkInfo | undefined
+}
 
 export interface TunPort extends InnerPort {
+  /** As it was made. */
   readonly name: string
+  /** In the network namespace of this process: as it was made, or as `locate` found it last. */
   readonly linkIndex: number
   /** borrowed: to hand to another process; valid until close(). -1 after it. */
   readonly fd: number
+  /** Undefined if the interface is gone. */
+  locate(): TunPlace | undefined
+  /** Wherever it is; none where this process may not look. */
+  addresses(): readonly Prefix[]
   /** Idempotent. Removes the interface if this is its last descriptor. */
   close(): void
 }
@@ -79,7 +96,7 @@ function requireLinkName(name: string): void {
 
 class NativeTunPort implements TunPort {
   readonly name: string
-  readonly linkIndex: number
+  linkIndex: number
   onGone: ((errno: string) => void) | undefined
   readonly #tun: NativeTun
   #onReadable: (() => void) | undefined
@@ -102,6 +119,23 @@ class NativeTunPort implements TunPort {
   set onReadable(handler: (() => void) | undefined) {
     this.#onReadable = handler
     if (!this.#isOver) this.#tun.setWatching(handler !== undefined)
+  }
+
+  locate(): TunPlace | undefined {
+    const place = callNative(`look for interface ${this.name}`, () => this.#tun.place(false))
+    if (place === undefined) return undefined
+    const { namespaceId, isAway, link } = place
+    if (namespaceId === 0) {
+      // It may be away, and another one here have its name.
+      return { namespace: '', isAway, link: link?.index === this.linkIndex ? link : undefined }
+    }
+    if (!isAway && link !== undefined) this.linkIndex = link.index
+    return { namespace: `net:[${namespaceId}]`, isAway, link }
+  }
+
+  addresses(): readonly Prefix[] {
+    const what = `list addresses of interface ${this.name}`
+    return callNative(what, () => this.#tun.place(true))?.addresses ?? []
   }
 
   readBatch(slab: Slab): number {

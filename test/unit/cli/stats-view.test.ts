@@ -21,6 +21,7 @@ const STATUS: InterfaceStatus = {
   peers: [],
   drops: { sourceNotAllowed: 3, unheardOf: 1, handshakeMac1Invalid: 12 },
   carried: { rxBytes: 2048, rxMessages: 3, txBytes: 1024, txMessages: 2 },
+  networkNamespace: null,
   dataPlane: 'native, scalar, 1 thread each way, TSO GSO',
   network: null,
 }

@@ -39,6 +39,7 @@ const STATUS: InterfaceStatus = {
   peers: [PEER],
   drops: { sourceNotAllowed: 3 },
   carried: { rxBytes: 0, rxMessages: 0, txBytes: 0, txMessages: 0 },
+  networkNamespace: null,
   dataPlane: 'portable, node',
   network: null,
 }

@@ -47,6 +47,7 @@ const FRAME: StatusFrame = {
   addresses: ['10.0.0.1/24'],
   drops: { replayed: 3 },
   carried: { rxBytes: 0, rxMessages: 0, txBytes: 0, txMessages: 0 },
+  networkNamespace: null,
   dataPlane: 'portable, node',
 }
 

@@ -114,7 +114,7 @@ describe.skipIf(missingForNamespace !== undefined)(title, () => {
     const seen = rooms.run(`
       const { default: addon } = await import('node:module').then((it) => ({ default: it.createRequire(import.meta.url)(addonPath) }))
       const all = prefix('0.0.0.0/0')
-      const state = () => JSON.stringify([addon.listRules(4), addon.listRules(6), addon.listRoutes(4), addon.listAddresses(1)])
+      const state = () => JSON.stringify([addon.listRules(4), addon.listRules(6), addon.listRoutes(4), addon.findLink(1)])
       const before = state()
       const calls = [
         () => addon.removeRule({}),
@@ -156,7 +156,7 @@ describe.skipIf(missingForNamespace !== undefined)(title, () => {
     const { parentPort, workerData } = require('node:worker_threads')
     const addon = require(workerData.addonPath)
     for (let rounds = 0; ; rounds++) {
-      addon.listAddresses(1)
+      addon.listLinks()
       addon.listRules(4)
       addon.routeTo({ bytes: new Uint8Array([127, 0, 0, 1]) }, 0)
       try {

@@ -48,6 +48,51 @@ describe.skipIf(missingForNamespace !== undefined)(title, () => {
     expect(seen).toMatchObject({ errno: 'EINVAL', after: 'none' })
   })
 
+  it('knows where its interface is, and what holds there, whoever has its name and index here', () => {
+    const seen = rooms.run(`
+      const { execFileSync, spawn } = await import('node:child_process')
+      const here = (line) => execFileSync('ip', line.split(' '))
+      const box = spawn('unshare', ['-n', 'sleep', '60'])
+      const nets = () => [process.pid, box.pid].map((pid) => readlinkSync('/proc/' + pid + '/ns/net'))
+      while (new Set(nets()).size < 2) await new Promise((resolve) => setTimeout(resolve, 5))
+      const [home, other] = nets()
+      const inBox = (line) => execFileSync('nsenter', ['-t', String(box.pid), '-n', 'ip', ...line.split(' ')])
+      const tun = openTun({ name: 'wg0', mtu: 1380 })
+      const before = tun.locate()
+      here('link set wg0 netns ' + box.pid)
+      here('link add wg0 index ' + before.link.index + ' type veth peer name other')
+      here('addr add 192.0.2.9/24 dev wg0')
+      inBox('link set wg0 name eth7')
+      inBox('link set eth7 mtu 1300')
+      inBox('link set eth7 up')
+      inBox('addr add 10.77.0.1/24 dev eth7')
+      const away = tun.locate()
+      const addresses = tun.addresses().filter(({ address }) => address.family === 4)
+      inBox('link set eth7 netns ' + process.pid)
+      const back = tun.locate()
+      const isSameIndex = back.link.index === tun.linkIndex
+      here('link del eth7')
+      report({
+        before: [before.namespace === home, before.isAway, before.link.mtu],
+        away: [away.namespace === other, away.isAway, away.link.name, away.link.mtu, away.link.isUp],
+        addresses: addresses.map(({ address, bits }) => [...address.bytes, bits]),
+        back: [back.namespace === home, back.isAway, back.link.name, back.link.index === before.link.index],
+        isSameIndex,
+        gone: tun.locate() ?? 'gone',
+      })
+      tun.close()
+      box.kill()
+    `)
+    expect(seen).toEqual({
+      before: [true, false, 1380],
+      away: [true, true, 'eth7', 1300, true],
+      addresses: [[10, 77, 0, 1, 24]],
+      back: [true, false, 'eth7', false],
+      isSameIndex: true,
+      gone: 'gone',
+    })
+  })
+
   it('says what to do when the name is taken', () => {
     const seen = rooms.run(`
       const tun = openTun({ name: 'wg0' })
