@@ -18,6 +18,7 @@ import type { DeviceSnapshot, DeviceUpdate } from '../wireguard/configuration.js
 import type { Crypto, RandomBytes } from '../wireguard/crypto.js'
 import { Device } from '../wireguard/device.js'
 import type { Effect, Effects } from '../wireguard/effects.js'
+import type { HandshakePaths } from '../wireguard/handshake-ways.js'
 import { formatKeyHex, formatShortKey, type PublicKey } from '../wireguard/keys.js'
 import { type CarriedTotals, DeviceCounters } from './device-counters.js'
 import { OuterPaths } from './outer-paths.js'
@@ -171,9 +172,9 @@ export class Engine {
     this.#take((nowMs) => this.#device.handlePeerRestarted(publicKey, nowMs))
   }
 
-  /** Where initiations to a managed peer go; undefined: where data goes. */
-  setHandshakePath(publicKey: PublicKey, path: Path | undefined): void {
-    this.#take((nowMs) => this.#device.setHandshakePath(publicKey, path, nowMs))
+  /** See Peer.setHandshakePaths. */
+  setHandshakePaths(publicKey: PublicKey, paths: HandshakePaths): void {
+    this.#take((nowMs, effects) => this.#device.setHandshakePaths(publicKey, paths, nowMs, effects))
   }
 
   /** To a managed peer: an empty message, if there is a keypair. */

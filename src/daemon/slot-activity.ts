@@ -1,6 +1,7 @@
 /** Live views of what one peer sends and gets: of its slot in the data plane for the timers, and for its path finder. */
 
 import type { BlockFieldName, PeerBlocks } from '../dataplane/peer-block.js'
+import type { Path } from '../net/path.js'
 import type { PeerActivity } from '../paths/finder-types.js'
 import type { Peer } from '../wireguard/peer.js'
 import type { TransportActivity } from '../wireguard/timers.js'
@@ -52,5 +53,8 @@ export class LivePeerActivity extends SlotActivity implements PeerActivity {
   }
   get initiationMs(): number {
     return this.#peer.initiationMs
+  }
+  get responsePath(): Path | undefined {
+    return this.#peer.responsePath
   }
 }

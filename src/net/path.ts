@@ -13,8 +13,13 @@ export interface Path {
   readonly local: IpAddress | undefined
 }
 
+/** The same to the peer, whichever address of ours it is sent from. */
+export function leadsAlike(a: Path, b: Path): boolean {
+  return a.socket === b.socket && equalEndpoint(a.remote, b.remote)
+}
+
 export function equalPath(a: Path, b: Path): boolean {
-  if (a.socket !== b.socket || !equalEndpoint(a.remote, b.remote)) return false
+  if (!leadsAlike(a, b)) return false
   if (a.local === undefined || b.local === undefined) return a.local === b.local
   return equalIp(a.local, b.local)
 }

@@ -46,6 +46,8 @@ export interface PeerActivity {
   readonly keypairMs: number
   /** When the initiation that waits for its answer was sent; 0 if none does. */
   readonly initiationMs: number
+  /** Over which the last one was answered; undefined if none was, or the peer's own handshake was used instead. */
+  readonly responsePath: Path | undefined
 }
 
 export type FinderEffect =
@@ -58,8 +60,8 @@ export type FinderEffect =
     }
   /** Data goes there from now on. */
   | { readonly kind: 'usePath'; readonly path: Path; readonly pathKind: PathKind }
-  /** Initiations go there from now on, and one that is unanswered is begun anew; undefined: where data goes. */
-  | { readonly kind: 'useHandshakePath'; readonly path: Path | undefined }
+  /** See HandshakePaths. */
+  | { readonly kind: 'useHandshakePaths'; readonly paths: readonly Path[]; readonly patienceMs: number }
   /** An empty message, sealed for the peer, over the path that data takes. */
   | { readonly kind: 'sendKeepalive' }
   /** Fresh sockets for a search, answered by handleSockets; their numbers are negative. */

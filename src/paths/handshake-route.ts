@@ -1,9 +1,10 @@
 /**
- * Over what handshakes with a peer go that has a path of its own: over that, or over the relay. Sans-IO.
+ * Over what handshakes with a peer go that has a path of its own: over that, over the relay, or over both. Sans-IO.
  *
- * Some networks recognise WireGuard's handshakes and drop them, whatever else they let through. So handshakes go over
- * the relay until the path has carried data, and what stays unanswered is begun anew over the other one at once. A path
- * that dropped one though it answered probes is spared for a while, each time for longer.
+ * Some networks recognise WireGuard's handshakes and drop them, whatever else they let through, and some lose every
+ * fifth packet. So until the path has carried data, and whenever one stays unanswered, handshakes go both ways at once:
+ * the same message twice, which costs the peer nothing. A path that dropped one though it answered probes is spared for a
+ * while, each time for longer.
  */
 
 import type { PeerActivity } from './finder-types.js'
@@ -12,33 +13,43 @@ import type { PeerActivity } from './finder-types.js'
 const PATH_PATIENCE_MS = 200
 const RELAY_PATIENCE_MS = 500
 const PATIENCE_RTTS = 3
-/** Twice as long each time that both were tried, up to this. */
-const MAX_PATIENCE_MS = 5000
+/** Before one that went both ways is begun anew, the first time. What comes late over the relay is worthless then. */
+const BOTH_PATIENCE_MS = 400
+const RELAY_RTTS = 1.5
+/** An answer over the path is this late when the one over the relay comes first. */
+const LATE_MS = 20
+/** Of pings: more than this, and one answer that did not come tells nothing. */
+const NOTABLE_LOSS = 0.02
+const LOSSY_TRIES = 4
 const FIRST_PAUSE_MS: number = 5 * 60_000
 const MAX_PAUSE_MS: number = 60 * 60_000
 
-/** `relay`, or where data goes. */
-export type HandshakeWay = 'path' | 'relay'
+/** `path`: where data goes. */
+export type HandshakeWay = 'path' | 'both' | 'relay'
 
 /** What is known of the path that carries data. */
 export interface HandshakeSigns {
   readonly activity: PeerActivity
+  /** Of the last handshake of ours: over what its answer came; undefined if the peer's own was used instead. */
+  readonly answeredBy: 'path' | 'relay' | undefined
   /** It has carried data. */
   readonly isProven: boolean
   readonly rttMs: number
+  /** Of pings: 0 to 1. */
+  readonly loss: number
   /** The last answer to a probe. */
   readonly lastPongMs: number
   readonly relayRttMs: number | undefined
 }
 
 export class HandshakeRoute {
-  #way: HandshakeWay = 'relay'
-  /** Of the handshake that is unanswered now. */
-  #turns = 0
-  #turnedMs = 0
-  #isWaiting = false
-  /** When one was sent over the path that got no answer there. */
-  #swallowedMs = Number.POSITIVE_INFINITY
+  #way: HandshakeWay = 'both'
+  /** When the initiation was sent that is unanswered now; 0 if none is. */
+  #sentMs = 0
+  /** When the latest one was sent over the path that stayed unanswered for as long as it may take. */
+  #silentMs = Number.POSITIVE_INFINITY
+  /** Handshakes in a row that the path dropped. */
+  #dropped = 0
   #barredUntilMs = 0
   #pauseMs = FIRST_PAUSE_MS
 
@@ -46,47 +57,48 @@ export class HandshakeRoute {
     return this.#way
   }
 
+  /** For an answer to the first initiation that goes both ways. */
+  static patienceMs({ rttMs, relayRttMs = 0 }: Pick<HandshakeSigns, 'rttMs' | 'relayRttMs'>): number {
+    return Math.max(BOTH_PATIENCE_MS, PATIENCE_RTTS * rttMs, RELAY_RTTS * relayRttMs)
+  }
+
   /** What was found out of the path just now: that it drops handshakes, or that one got through. */
   check(signs: HandshakeSigns, nowMs: number): 'nothing' | 'dropped' | 'passed' {
-    const { activity, isProven } = signs
+    const { activity, isProven, rttMs, relayRttMs = 0 } = signs
     const sentMs = activity.initiationMs
     if (sentMs === 0) {
       const outcome = this.#settle(signs, nowMs)
-      this.#way = isProven && nowMs >= this.#barredUntilMs ? 'path' : 'relay'
+      this.#way = nowMs < this.#barredUntilMs ? 'relay' : isProven ? 'path' : 'both'
       return outcome
     }
-    this.#isWaiting = true
-    if (nowMs - Math.max(sentMs, this.#turnedMs) < this.#patienceMs(signs)) return 'nothing'
-    if (this.#way === 'path') this.#swallowedMs = sentMs
-    this.#way = this.#way === 'path' ? 'relay' : 'path'
-    this.#turns += 1
-    this.#turnedMs = nowMs
+    this.#sentMs = sentMs
+    const pathMs = Math.max(PATH_PATIENCE_MS, PATIENCE_RTTS * rttMs)
+    const relayMs = Math.max(RELAY_PATIENCE_MS, PATIENCE_RTTS * relayRttMs)
+    if (this.#way !== 'relay' && nowMs - sentMs >= pathMs) this.#silentMs = sentMs
+    if (nowMs - sentMs >= (this.#way === 'relay' ? relayMs : pathMs)) this.#way = 'both'
     return 'nothing'
   }
 
   /** No handshake is unanswered any more. */
-  #settle({ lastPongMs }: HandshakeSigns, nowMs: number): 'nothing' | 'dropped' | 'passed' {
-    // A path that does not answer probes either is dead: that is no matter of handshakes.
-    const [wasWaiting, isSwallowed] = [this.#isWaiting, lastPongMs > this.#swallowedMs]
-    this.#isWaiting = false
-    this.#swallowedMs = Number.POSITIVE_INFINITY
-    this.#turns = 0
-    if (!wasWaiting) return 'nothing'
-    if (this.#way === 'path') {
+  #settle(signs: HandshakeSigns, nowMs: number): 'nothing' | 'dropped' | 'passed' {
+    const { activity, answeredBy, rttMs, lastPongMs, loss } = signs
+    const [sentMs, silentMs] = [this.#sentMs, this.#silentMs]
+    this.#sentMs = 0
+    this.#silentMs = Number.POSITIVE_INFINITY
+    if (sentMs === 0 || answeredBy === undefined) return 'nothing'
+    if (answeredBy === 'path') {
+      this.#dropped = 0
       this.#pauseMs = FIRST_PAUSE_MS
       return 'passed'
     }
-    if (!isSwallowed) return 'nothing'
+    // A path that does not answer probes either is dead: that is no matter of handshakes.
+    const isLate = this.#way !== 'relay' && activity.keypairMs - sentMs > rttMs + LATE_MS
+    if (lastPongMs <= silentMs && !isLate) return 'nothing'
+    this.#dropped += 1
+    if (this.#dropped < (loss > NOTABLE_LOSS ? LOSSY_TRIES : 1)) return 'nothing'
+    this.#dropped = 0
     this.#barredUntilMs = nowMs + this.#pauseMs
     this.#pauseMs = Math.min(MAX_PAUSE_MS, 2 * this.#pauseMs)
     return 'dropped'
-  }
-
-  #patienceMs({ rttMs, relayRttMs = 0 }: HandshakeSigns): number {
-    const firstMs =
-      this.#way === 'path'
-        ? Math.max(PATH_PATIENCE_MS, PATIENCE_RTTS * rttMs)
-        : Math.max(RELAY_PATIENCE_MS, PATIENCE_RTTS * relayRttMs)
-    return Math.min(MAX_PATIENCE_MS, firstMs * 2 ** Math.floor(this.#turns / 2))
   }
 }

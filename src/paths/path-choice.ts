@@ -12,7 +12,8 @@ import type { Path } from '../net/path.js'
 import type { PathKind } from './candidates.js'
 import type { ReceivedAgo } from './data-proof.js'
 import type { FinderEffect, OwnPosition, PeerActivity } from './finder-types.js'
-import { isBetter, type KnownPath, KnownPaths } from './known-paths.js'
+import { HandshakeRoute } from './handshake-route.js'
+import { isBetter, type KnownPath, KnownPaths, keyOf } from './known-paths.js'
 import { heartbeatMs, Liveness } from './liveness.js'
 import type { PathRecord } from './path-record.js'
 import type { PingBook, PingRole } from './ping-book.js'
@@ -52,8 +53,8 @@ export class PathChoice {
   #active: KnownPath | undefined
   #sinceMs: number
   #hasBeenDirect = false
-  /** Handshakes do not go where data goes. */
-  #areHandshakesApart = false
+  /** Of the paths that handshakes take where they do not go where data goes. */
+  #handshakeKeys = ''
 
   constructor(options: ChoiceOptions, nowMs: number) {
     this.#options = options
@@ -248,15 +249,16 @@ export class PathChoice {
     this.#liveness.clear()
     this.#sinceMs = nowMs
     this.#options.record.moved(nowMs, candidate.kind, candidate.path.remote)
-    this.#routeHandshakes(nowMs, effects)
     // A socket of a search carries data once it is adopted.
     if (candidate.path.socket >= 0) this.#use(candidate, nowMs, effects)
+    else this.#routeHandshakes(nowMs, effects)
     if (!candidate.width.isProven) this.#askWidth(candidate, nowMs, effects)
     return true
   }
 
   #use({ path, kind, proof }: KnownPath, nowMs: number, effects: FinderEffect[]): void {
     proof.begin(this.#options.relayRttMs(), nowMs)
+    this.#routeHandshakes(nowMs, effects)
     effects.push({ kind: 'usePath', path, pathKind: kind })
   }
 
@@ -309,23 +311,40 @@ export class PathChoice {
 
   /** They go over the path that data takes, or over the relay. */
   #routeHandshakes(nowMs: number, effects: FinderEffect[]): void {
-    const { activity, record, relayPath, relayRttMs } = this.#options
+    const { activity, record, relayRttMs } = this.#options
     const active = this.#active
     const signs = activity()
     if (active !== undefined && signs !== undefined) {
-      const { handshakes, proof, rttMs, lastPongMs } = active
+      const { handshakes, proof, rttMs, loss, lastPongMs } = active
       const { isProven } = proof
-      const known = { activity: signs, isProven, rttMs, lastPongMs, relayRttMs: relayRttMs() }
-      const outcome = handshakes.check(known, nowMs)
+      const answeredBy = this.#wayOf(signs.responsePath)
+      const known = { answeredBy, isProven, rttMs, loss, lastPongMs, relayRttMs: relayRttMs() }
+      const outcome = handshakes.check({ activity: signs, ...known }, nowMs)
       if (outcome !== 'nothing') record.droppedHandshakes(nowMs, outcome === 'dropped')
     }
-    const areApart = active?.handshakes.way === 'relay'
-    if (areApart === this.#areHandshakesApart) return
+    const paths = this.#handshakePaths()
+    const keys = paths.map(keyOf).join()
+    if (keys === this.#handshakeKeys) return
+    this.#handshakeKeys = keys
     // One is unanswered: does the path answer at all?
-    if (areApart && active !== undefined && (signs?.initiationMs ?? 0) > 0)
-      this.#ping(active.path, nowMs, effects)
-    this.#areHandshakesApart = areApart
-    effects.push({ kind: 'useHandshakePath', path: areApart ? relayPath : undefined })
+    if (active !== undefined && (signs?.initiationMs ?? 0) > 0) this.#ping(active.path, nowMs, effects)
+    const patienceMs = HandshakeRoute.patienceMs({ rttMs: active?.rttMs ?? 0, relayRttMs: relayRttMs() })
+    effects.push({ kind: 'useHandshakePaths', paths, patienceMs })
+  }
+
+  #wayOf(path: Path | undefined): 'path' | 'relay' | undefined {
+    if (path === undefined) return undefined
+    return this.isRelay(path) ? 'relay' : 'path'
+  }
+
+  /** None: where data goes. */
+  #handshakePaths(): readonly Path[] {
+    const { relayPath } = this.#options
+    const active = this.#active
+    if (active === undefined || active.handshakes.way === 'path') return []
+    // A socket of a search carries no data yet, and no handshakes.
+    const isRelayOnly = active.handshakes.way === 'relay' || active.path.socket < 0
+    return isRelayOnly ? [relayPath] : [active.path, relayPath]
   }
 
   #askWidth({ path, width }: KnownPath, nowMs: number, effects: FinderEffect[]): void {

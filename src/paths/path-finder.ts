@@ -295,7 +295,8 @@ export class PathFinder {
   }
 
   #beginSearch(role: SearchRole, nowMs: number, effects: FinderEffect[]): void {
-    this.#search.begin(role, this.#choice.active === undefined && !this.#record.hasFailed, nowMs)
+    const isFirst = this.#choice.active === undefined && !this.#record.hasFailed
+    this.#search.begin(role, isFirst, this.#calls.isHeard, nowMs)
     this.#continueSearch(nowMs, effects)
   }
 

@@ -43,6 +43,8 @@ const OPENERS: Readonly<Record<SearchRole, readonly { readonly atMs: number; rea
 const TAIL_MS = 500
 /** While data flows and no direct path is known, it is tried again so often. */
 const RETRY_INTERVAL_MS = 8000
+/** The same while the peer has not said anything yet: what carries calls may be slow. */
+const UNHEARD_RETRY_INTERVAL_MS = 2500
 
 export class SearchSchedule {
   #search:
@@ -77,11 +79,12 @@ export class SearchSchedule {
     this.#nextMs = nowMs
   }
 
-  begin(role: SearchRole, isFirst: boolean, nowMs: number): void {
+  /** `isHeard`: the peer has said something. */
+  begin(role: SearchRole, isFirst: boolean, isHeard: boolean, nowMs: number): void {
     const times = (isFirst ? FIRST_AT_MS : RETRY_AT_MS)[role]
     this.#search = { role, startedMs: nowMs, times, step: 0 }
     this.#opened = 0
-    this.#nextMs = nowMs + RETRY_INTERVAL_MS
+    this.#nextMs = nowMs + (isFirst && !isHeard ? UNHEARD_RETRY_INTERVAL_MS : RETRY_INTERVAL_MS)
   }
 
   /** Infinity while none runs. */

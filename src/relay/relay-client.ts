@@ -34,7 +34,8 @@ import {
 const ADMISSION_TIMEOUT_MS = 5000
 const IDLE_PING_INTERVAL_MS = 15_000
 const BUSY_PING_INTERVAL_MS = 1000
-const PONG_TIMEOUT_MS = 1500
+/** What a lossy way swallows is late, not lost: whoever drives this dials another connection beside long before. */
+const PONG_TIMEOUT_MS = 4500
 const PING_BYTES = 8
 /** A relay says once a second that it drops; the network between may have kept the first for a while. */
 const LIMITED_INTERVAL_MS = 500

@@ -28,6 +28,7 @@ import type { HandshakeDropReason } from './drops.js'
 import type { Effects } from './effects.js'
 import { consumeInitiation } from './handshake.js'
 import { HandshakeLoad } from './handshake-load.js'
+import type { HandshakePaths } from './handshake-ways.js'
 import { IndexTable } from './index-table.js'
 import type { PublicKey } from './keys.js'
 import {
@@ -192,10 +193,10 @@ export class Device {
     this.#touch(peer, nowMs)
   }
 
-  /** Where initiations to a managed peer go; undefined: where data goes. */
-  setHandshakePath(publicKey: PublicKey, path: Path | undefined, nowMs: number): void {
+  /** See Peer.setHandshakePaths. */
+  setHandshakePaths(publicKey: PublicKey, paths: HandshakePaths, nowMs: number, effects: Effects): void {
     const peer = this.#peers.findByAnyKey(publicKey)
-    peer?.setHandshakePath(path, nowMs)
+    peer?.setHandshakePaths(paths, nowMs, effects)
     this.#touch(peer, nowMs)
   }
 

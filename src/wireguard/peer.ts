@@ -17,7 +17,6 @@ import {
   HANDSHAKE_TOS,
   INITIATION_BYTES,
   INITIATION_MIN_INTERVAL_MS,
-  MANAGED_RETRY_MS,
   PATH_CHANGED_MIN_AGE_MS,
   REKEY_TIMEOUT_MS,
   RESPONSE_BYTES,
@@ -35,6 +34,7 @@ import {
   type TransportKeys,
   wipeState,
 } from './handshake.js'
+import { type HandshakePaths, HandshakeWays } from './handshake-ways.js'
 import type { IndexTable } from './index-table.js'
 import type { PublicKey } from './keys.js'
 import type { CookieReply, Response } from './messages.js'
@@ -67,6 +67,7 @@ interface OpenInitiation {
   /** Our static key that it was made with. */
   readonly own: DhPrivateKey
   readonly localIndex: number
+  readonly message: Uint8Array
 }
 
 type Handshake =
@@ -75,6 +76,8 @@ type Handshake =
       readonly kind: 'initiationSent'
       readonly attempt: number
       readonly sentMs: number
+      /** For the answer. */
+      readonly patienceMs: number
       /** An initiation of theirs was answered meanwhile. */
       readonly isCrossed: boolean
     })
@@ -106,7 +109,8 @@ export class Peer {
   /** The keypair in use and one that they began came from crossing initiations: both sides would renew. */
   #isCrossed = false
   #keypairMs = 0
-  #handshakePath: Path | undefined
+  readonly #ways = new HandshakeWays()
+  #responsePath: Path | undefined
 
   constructor(context: PeerContext, options: PeerOptions) {
     this.#context = context
@@ -135,6 +139,11 @@ export class Peer {
   /** When the initiation that waits for its answer was sent; 0 if none does. */
   get initiationMs(): number {
     return this.#handshake.kind === 'initiationSent' ? this.#handshake.sentMs : 0
+  }
+
+  /** Over which the last initiation was answered; undefined if none was, or theirs was used instead. */
+  get responsePath(): Path | undefined {
+    return this.#responsePath
   }
 
   state(nowMs: number): PeerState {
@@ -184,12 +193,14 @@ export class Peer {
     this.#path.set(path, effects)
     if (path === undefined) return
     if (before === undefined) this.timers.pathFound(nowMs)
-    else if (!equalPath(before, path)) this.timers.wayChanged(nowMs, PATH_CHANGED_MIN_AGE_MS)
+    else if (!this.#ways.areApart && !equalPath(before, path)) {
+      this.#beginAnew(nowMs, PATH_CHANGED_MIN_AGE_MS)
+    }
   }
 
   /** Of a managed peer: what carries messages to it has come up, so what was sent before may be lost. */
   handleCarrierUp(nowMs: number): void {
-    if (this.isManaged) this.timers.wayChanged(nowMs, INITIATION_MIN_INTERVAL_MS)
+    if (this.isManaged) this.#beginAnew(nowMs, INITIATION_MIN_INTERVAL_MS)
   }
 
   /** Of a managed peer, proven by itself: it was started anew, and knows none of the keypairs. */
@@ -198,19 +209,20 @@ export class Peer {
     if (this.isManaged && isTalking) this.timers.keysForgotten(nowMs, PATH_CHANGED_MIN_AGE_MS)
   }
 
-  /** Of a managed peer: where initiations go; undefined: where data goes. One that is unanswered is begun anew there. */
-  setHandshakePath(path: Path | undefined, nowMs: number): void {
+  /** Of a managed peer. One that is unanswered goes over what is new too, and is begun anew if it is old. */
+  setHandshakePaths(paths: HandshakePaths, nowMs: number, effects: Effects): void {
     if (!this.isManaged) return
-    const before = this.#initiationPath
-    this.#handshakePath = path
-    const after = this.#initiationPath
-    if (before !== undefined && after !== undefined && !equalPath(before, after)) {
-      this.timers.wayChanged(nowMs, PATH_CHANGED_MIN_AGE_MS)
-    }
+    const added = this.#ways.choose(paths, this.#path.current)
+    const handshake = this.#handshake
+    if (added.length === 0 || handshake.kind !== 'initiationSent') return
+    if (nowMs - handshake.sentMs >= PATH_CHANGED_MIN_AGE_MS) this.#beginAnew(nowMs, PATH_CHANGED_MIN_AGE_MS)
+    else for (const path of added) this.#sendHandshake(path, handshake.message, nowMs, effects)
   }
 
-  get #initiationPath(): Path | undefined {
-    return this.#handshakePath ?? this.#path.current
+  /** What is unanswered, as soon as it is `minAgeMs` old: it went another way, or nowhere. */
+  #beginAnew(nowMs: number, minAgeMs: number): void {
+    if (this.#handshake.kind === 'initiationSent') this.#handshake = { ...this.#handshake, patienceMs: 0 }
+    this.timers.wayChanged(nowMs, minAgeMs)
   }
 
   /** Ends keypairs and handshake, wipes their secrets and drops what waits; configuration stays. */
@@ -232,27 +244,35 @@ export class Peer {
 
   /** Sends an initiation if there is a key and a path, else gives up what waits for it. */
   #initiate(nowMs: number, effects: Effects): void {
-    const attempt = this.#handshake.kind === 'initiationSent' ? this.#handshake.attempt + 1 : 1
+    const { attempt, patienceMs } = this.#nextAttempt()
     this.#endHandshake()
-    const path = this.#initiationPath
-    const created = path && this.#tryCreateInitiation(attempt)
-    if (path === undefined || created === undefined) {
+    this.#responsePath = undefined
+    const paths = this.#ways.from(this.#path.current)
+    const created = paths.length === 0 ? undefined : this.#tryCreateInitiation(attempt)
+    if (created === undefined) {
       this.timers.cancelHandshake()
       effects.push({ kind: 'dropStaged', slot: this.slot })
       return
     }
-    const { message, ...open } = created
-    this.#handshake = { kind: 'initiationSent', ...open, attempt, sentMs: nowMs, isCrossed: false }
-    this.#sendHandshake(path, message, nowMs, effects)
-    const retryMs = Math.min(REKEY_TIMEOUT_MS, MANAGED_RETRY_MS * 2 ** (attempt - 1))
-    this.timers.handshakeInitiated(nowMs, this.isManaged ? retryMs : REKEY_TIMEOUT_MS)
+    const open = { attempt, patienceMs, sentMs: nowMs, isCrossed: false }
+    this.#handshake = { kind: 'initiationSent', ...created, ...open }
+    for (const path of paths) this.#sendHandshake(path, created.message, nowMs, effects)
+    this.timers.handshakeInitiated(nowMs, patienceMs)
+  }
+
+  /** A managed peer is waited for twice as long each time, and anew where handshakes go another way. */
+  #nextAttempt(): { readonly attempt: number; readonly patienceMs: number } {
+    const { attempt, patienceMs } =
+      this.#handshake.kind === 'initiationSent' ? this.#handshake : { attempt: 0, patienceMs: 0 }
+    const nextMs = this.isManaged ? this.#ways.patienceMs(patienceMs) : REKEY_TIMEOUT_MS
+    return { attempt: attempt + 1, patienceMs: nextMs }
   }
 
   /**
    * Undefined without a key of ours, or for a remote key of low order. A peer that does not answer may not
    * know our current key yet: every second attempt is made with the previous one, if there is one.
    */
-  #tryCreateInitiation(attempt: number): (OpenInitiation & { readonly message: Uint8Array }) | undefined {
+  #tryCreateInitiation(attempt: number): OpenInitiation | undefined {
     const { crypto, random, indices, tai64n, wallNowMs } = this.#context
     const keys = this.keys.own
     const own = (attempt % 2 === 0 ? keys?.previous : undefined) ?? keys?.current
@@ -291,6 +311,7 @@ export class Peer {
     const { localIndex, isCrossed } = handshake
     wipeState(handshake.state)
     this.#handshake = IDLE
+    this.#responsePath = path
     this.#context.indices.reassign(localIndex, { kind: 'keypair', peer: this, createdAtMs: nowMs })
     this.#handshakeReceived(path, RESPONSE_BYTES, nowMs, effects)
     this.#install(keys, { localIndex, remoteIndex: response.senderIndex, isInitiator: true }, nowMs, effects)
@@ -345,7 +366,7 @@ export class Peer {
     this.#handshakeReceived(path, INITIATION_BYTES, nowMs, effects)
     const remoteIndex = received.state.remoteIndex
     this.#install(created.keys, { localIndex, remoteIndex, isInitiator: false }, nowMs, effects)
-    this.#sendHandshake(path, created.message, nowMs, effects)
+    for (const way of this.#ways.back(path)) this.#sendHandshake(way, created.message, nowMs, effects)
     this.timers.handshakeAnswered(nowMs)
     return undefined
   }

@@ -25,7 +25,7 @@ interface MeshNode {
   readonly nat: SimulatedNat | undefined
   readonly outsideAddress: string
   readonly inside: Endpoint
-  readonly activity: { -readonly [K in keyof PeerActivity]: number }
+  readonly activity: { -readonly [K in keyof PeerActivity]: PeerActivity[K] }
   /** By number; whose search each serves. */
   readonly sockets: Map<number, { readonly port: number; readonly peer: MeshNode }>
   nextSocket: number
@@ -145,6 +145,7 @@ export class MeshWorld {
         lastDataReceiveMs: 0,
         keypairMs: 1,
         initiationMs: 0,
+        responsePath: undefined,
       },
       sockets: new Map(),
       nextSocket: -1,

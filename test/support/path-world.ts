@@ -38,6 +38,7 @@ const IDLE: PeerActivity = {
   lastDataReceiveMs: 0,
   keypairMs: 1,
   initiationMs: 0,
+  responsePath: undefined,
 }
 
 export interface NodeOptions {
@@ -72,9 +73,9 @@ export class WorldNode {
   nat: SimulatedNat | undefined
   outsideAddress: string
   readonly moves: { readonly atMs: number; readonly kind: PathKind }[] = []
-  readonly activity: { -readonly [K in keyof PeerActivity]: number } = { ...IDLE }
-  /** Undefined: where data goes. */
-  handshakePath: Path | undefined
+  readonly activity: { -readonly [K in keyof PeerActivity]: PeerActivity[K] } = { ...IDLE }
+  /** None: where data goes. */
+  handshakePaths: readonly Path[] = []
   path: Path | undefined
   /** WireGuard's messages. */
   readonly received: { readonly atMs: number; readonly isRelayed: boolean }[] = []
@@ -390,8 +391,8 @@ export class PathWorld {
       case 'restarted':
         node.restarts.push(this.nowMs)
         break
-      case 'useHandshakePath':
-        node.handshakePath = effect.path
+      case 'useHandshakePaths':
+        node.handshakePaths = effect.paths
         break
       case 'sendKeepalive':
         this.#sendMessage(node, false)

@@ -17,6 +17,8 @@ import type { TcpLinks } from './tcp-links.js'
 /** Ports of the remote endpoints of paths over hub and relay; others are numbers of TCP connections. */
 const HUB_PORT = 0
 const RELAY_PORT = 1
+/** A node that says nothing for so long may be held up by a connection that is: what is small goes both ways then. */
+const PATIENCE_MS = 700
 
 export interface FrameCarrierOptions {
   readonly engine: Pick<Engine, 'deliver'>
@@ -28,11 +30,14 @@ export interface FrameCarrierOptions {
   readonly nodeAt: (v6: IpAddress) => NetmapNode | undefined
   /** `identity`: base64. */
   readonly nodeOf: (identity: string) => NetmapNode | undefined
+  readonly nowMs: () => number
 }
 
 export class FrameCarrier {
   readonly #options: FrameCarrierOptions
   #unknownSenders = 0
+  /** Since when nothing that was sent over a relay is answered. */
+  readonly #unansweredMs = new WeakMap<NetmapNode, number>()
 
   constructor(options: FrameCarrierOptions) {
     this.#options = options
@@ -55,9 +60,22 @@ export class FrameCarrier {
     const to = { identity: node.identity, relayRtts: node.relayRtts }
     // What came by the hub is answered there: the peer may be on no relay yet, as who sends it is on none.
     if (isControl && remote.port === HUB_PORT && this.#signal(node, frame)) return
-    if (relays.send(frame, to, segmentBytes, isControl) || !isControl) return
+    const isStale = isControl && this.#isStale(node)
+    if (relays.send(frame, to, segmentBytes, isControl)) {
+      if (isStale && node.isOnline) this.#signal(node, frame)
+      return
+    }
+    if (!isControl) return
     // Without a relay the hub carries what is small and rare.
     if (!this.#signal(node, frame)) relays.keep(frame, to, segmentBytes)
+  }
+
+  /** Something small is sent to it, and what went before is unanswered. */
+  #isStale(node: NetmapNode): boolean {
+    const nowMs = this.#options.nowMs()
+    const sinceMs = this.#unansweredMs.get(node) ?? nowMs
+    this.#unansweredMs.set(node, sinceMs)
+    return nowMs - sinceMs >= PATIENCE_MS
   }
 
   /** False if there is no session with the hub. */
@@ -80,8 +98,12 @@ export class FrameCarrier {
   #deliver(sender: string, port: number, segmentBytes: number, messages: Uint8Array): void {
     const { engine, framePort, nodeOf } = this.#options
     const node = nodeOf(sender)
-    if (node === undefined) this.#unknownSenders += 1
-    else engine.deliver(framePort, { ...relayEndpoint(node), port }, messages, segmentBytes)
+    if (node === undefined) {
+      this.#unknownSenders += 1
+      return
+    }
+    this.#unansweredMs.delete(node)
+    engine.deliver(framePort, { ...relayEndpoint(node), port }, messages, segmentBytes)
   }
 }
 

@@ -194,6 +194,7 @@ export class Membership {
       hub: this.#hub,
       nodeAt: (v6) => this.#peers.nodeAt(v6),
       nodeOf: (identity) => this.#netmap?.find(identity),
+      nowMs,
     })
     this.trust = new Trust({
       ownIdentity: identity.text,

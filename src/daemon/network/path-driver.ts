@@ -154,8 +154,8 @@ export class PathDriver {
       case 'restarted':
         engine.handlePeerRestarted(effect.publicKey)
         break
-      case 'useHandshakePath':
-        engine.setHandshakePath(effect.publicKey, effect.path)
+      case 'useHandshakePaths':
+        engine.setHandshakePaths(effect.publicKey, effect)
         break
       case 'sendKeepalive':
         engine.sendKeepalive(effect.publicKey)

@@ -26,8 +26,11 @@ const PATIENCE_RTTS = 3
 const MIN_PATIENCE_MS = 250
 const MAX_PATIENCE_MS = 1000
 const UNKNOWN_RTT_MS = 150
-/** No answer for so long, and not less than six round trips: it is dead. */
-const DEAD_MS = 1500
+/**
+ * No answer for so long, and not less than six round trips: it is dead. TCP repeats what a lossy way swallowed after
+ * 0.6, 1.8 and 4 s where a round trip takes 200 ms, and a new connection would have to pass the same way several times.
+ */
+const DEAD_MS = 4500
 const DEAD_RTTS = 6
 const ASK_INTERVAL_MS = 200
 /** A lossy way is not to make a node change its links all the time. */

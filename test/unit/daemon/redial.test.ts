@@ -63,10 +63,10 @@ describe('a link that is up', () => {
     bringUp()
     const startMs = nowMs
     redial.doubt(nowMs)
-    run(3000, (order) => order === 'drop' && redial.broken(nowMs))
+    run(4900, (order) => order === 'drop' && redial.broken(nowMs))
     const [ask, dial, drop] = orders
     expect(orders.map(({ order }) => order)).toEqual(['ask', 'dial', 'drop'])
-    expect([ask?.atMs, dial?.atMs, drop?.atMs].map((atMs) => (atMs ?? 0) - startMs)).toEqual([0, 250, 1500])
+    expect([ask?.atMs, dial?.atMs, drop?.atMs].map((atMs) => (atMs ?? 0) - startMs)).toEqual([0, 250, 4500])
   })
 
   it('gives way to the one beside it, which is doubted by nobody', () => {

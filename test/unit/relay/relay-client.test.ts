@@ -159,7 +159,7 @@ describe('a client', () => {
     expect(relay.client.nextDeadlineMs()).toBe(relay.nowMs + 1000)
     relay.turn((effects) => relay.client.handleTimeout(relay.nowMs + 1000, effects))
     expect(relay.heard.at(-1)).toMatchObject({ kind: 'ping' })
-    relay.turn((effects) => relay.client.handleTimeout(relay.nowMs + 2500, effects))
+    relay.turn((effects) => relay.client.handleTimeout(relay.nowMs + 5500, effects))
     expect(relay.seen.at(-1)).toEqual({ kind: 'failed', reason: 'silent' })
   })
 

@@ -29,14 +29,14 @@ describe('an unanswered initiation to a managed peer', () => {
     expect(b.texts).toEqual(['waiting'])
   })
 
-  it('goes anew over the way that handshakes are given, and only they go there', () => {
+  it('goes anew over the ways that handshakes are given, and only they go there', () => {
     const { world, a, b } = startLost()
     const relayed = manage(a, b)
     if (relayed === undefined) throw new Error('no socket')
     // Where data goes nobody is: it is the handshake alone that comes through.
-    const nowhere = endpoint('192.0.2.99', 9)
-    a.engine.setPeerPath(b.publicKey, { ...relayed, remote: nowhere })
-    a.engine.setHandshakePath(b.publicKey, relayed)
+    const nowhere = { ...relayed, remote: endpoint('192.0.2.99', 9) }
+    a.engine.setPeerPath(b.publicKey, nowhere)
+    a.engine.setHandshakePaths(b.publicKey, { paths: [relayed], patienceMs: 400 })
     world.run(2 * RTT_MS)
     expect(world.of('response', 'b')).toHaveLength(1)
     expect(b.texts).toEqual([])
@@ -44,9 +44,46 @@ describe('an unanswered initiation to a managed peer', () => {
     a.send(b, 'directly')
     world.run(RTT_MS)
     expect(b.texts).toEqual(['directly'])
-    a.engine.setHandshakePath(b.publicKey, undefined)
+    a.engine.setHandshakePaths(b.publicKey, { paths: [], patienceMs: 400 })
     world.run(1000)
     expect(world.of('initiation', 'a')).toHaveLength(2)
+  })
+
+  it('goes over a way that is added while it is young as it is, and begins anew where it is old', () => {
+    const world = new World()
+    const [a, b] = managedPair(world)
+    const relayed = manage(a, b)
+    if (relayed === undefined) throw new Error('no socket')
+    const nowhere = { ...relayed, remote: endpoint('192.0.2.99', 9) }
+    a.engine.setPeerPath(b.publicKey, nowhere)
+    a.send(b, 'waiting')
+    world.run(100)
+    a.engine.setHandshakePaths(b.publicKey, { paths: [nowhere, relayed], patienceMs: 400 })
+    const sent = (): string[] =>
+      world.of('initiation', 'a').map(({ datagram }) => Buffer.from(datagram.bytes).toString('hex'))
+    expect(new Set(sent()).size).toBe(1)
+    expect(sent()).toHaveLength(2)
+    world.run(2 * RTT_MS)
+    expect(world.of('response', 'b')).toHaveLength(1)
+  })
+
+  it('is answered the way it came and over all that handshakes take, and the same again is not', () => {
+    const world = new World()
+    const [a, b] = managedPair(world)
+    const back = manage(b, a)
+    if (back === undefined) throw new Error('no socket')
+    const nowhere = { ...back, remote: endpoint('192.0.2.99', 9) }
+    b.engine.setHandshakePaths(a.publicKey, { paths: [nowhere, back], patienceMs: 400 })
+    const there = manage(a, b)
+    if (there === undefined) throw new Error('no socket')
+    a.engine.setHandshakePaths(b.publicKey, {
+      paths: [there, { ...there, local: undefined }],
+      patienceMs: 400,
+    })
+    a.send(b, 'once')
+    world.run(4 * RTT_MS)
+    expect(world.of('response', 'b')).toHaveLength(2)
+    expect(b.texts).toEqual(['once'])
   })
 
   it('goes anew when the path changes', () => {

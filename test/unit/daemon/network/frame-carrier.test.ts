@@ -15,6 +15,7 @@ let ways: string[]
 let delivered: Endpoint[]
 let isRelayUp: boolean
 let isHubUp: boolean
+let nowMs: number
 let node: NetmapNode
 let carrier: FrameCarrier
 
@@ -23,6 +24,7 @@ beforeEach(() => {
   delivered = []
   isRelayUp = false
   isHubUp = true
+  nowMs = 1000
   const netmap = new Netmap({
     crypto: nobleCrypto,
     prefix4: prefixOf('100.64.0.0/16'),
@@ -53,6 +55,7 @@ beforeEach(() => {
     },
     nodeAt: () => node,
     nodeOf: (identity) => (identity === ALICE.identity.text ? node : undefined),
+    nowMs: () => nowMs,
   })
 })
 
@@ -83,6 +86,26 @@ describe('a message to a peer without a path', () => {
     isHubUp = false
     send(from)
     expect(ways).toEqual(['hub', 'relay'])
+  })
+
+  it('goes both ways once the peer has been silent for a while, and once again when it speaks', () => {
+    isRelayUp = true
+    send(relayEndpoint(node))
+    nowMs += 800
+    send(relayEndpoint(node), false)
+    send(relayEndpoint(node))
+    expect(ways).toEqual(['relay', 'relay', 'relay', 'hub'])
+    carrier.deliver(ALICE.identity.text, 0, new Uint8Array(32))
+    ways = []
+    send(relayEndpoint(node))
+    nowMs += 600
+    send(relayEndpoint(node))
+    expect(ways).toEqual(['relay', 'relay'])
+    node = { ...node, isOnline: false }
+    send(relayEndpoint(node))
+    nowMs += 5000
+    send(relayEndpoint(node))
+    expect(ways).not.toContain('hub')
   })
 
   it('with data in it never goes by the hub', () => {
