@@ -184,7 +184,11 @@ async function openDevice(
     bootNowMs,
     wallNowMs,
     log,
-    outerPath: (path) => underlay.outerPath(path),
+    routes: {
+      choose: (path) => underlay.outerPath(path),
+      linkTo: ({ remote }) => underlay.linkTo(remote.address),
+      hasAddress: (link, address) => underlay.hasAddress(link, address),
+    },
     onHandshakeFailing,
   })
   const { onRemoved } = context

@@ -21,8 +21,10 @@ import type { Effect, Effects } from '../wireguard/effects.js'
 import type { HandshakePaths } from '../wireguard/handshake-ways.js'
 import { formatKeyHex, formatShortKey, type PublicKey } from '../wireguard/keys.js'
 import { type CarriedTotals, DeviceCounters } from './device-counters.js'
-import { OuterPaths } from './outer-paths.js'
+import { OuterPaths, type OuterPathsOptions } from './outer-paths.js'
 import { closeSockets, type OpenSockets, openSockets, reopenSockets } from './outer-sockets.js'
+
+import { PathReview } from './path-review.js'
 import { LivePeerActivity, SlotActivity } from './slot-activity.js'
 
 /**
@@ -56,10 +58,16 @@ export interface EngineOptions {
   readonly bootNowMs: () => number
   readonly wallNowMs: () => number
   readonly log: Logger
-  /** The path as datagrams are to take it: from another address than the kernel would choose, or not at all. */
-  readonly outerPath?: (path: Path) => Path | undefined
+  /** Whether datagrams are to leave from another address than the kernel would choose, or not at all. */
+  readonly routes?: OuterPathsOptions
   /** A peer left `attempts` initiations unanswered: its name may lead elsewhere by now. Must not call back at once. */
   readonly onHandshakeFailing?: (publicKey: PublicKey, attempts: number) => void
+}
+
+const NO_ROUTES: OuterPathsOptions = {
+  choose: (path) => path,
+  linkTo: () => undefined,
+  hasAddress: () => false,
 }
 
 type Turn = (nowMs: number, effects: Effects) => void
@@ -72,6 +80,7 @@ export class Engine {
   readonly #turns: Turn[] = []
   readonly #counters: DeviceCounters
   readonly #outerPaths: OuterPaths
+  readonly #review: PathReview
   #isTurning = false
   #isStopped = false
   #listenPort = 0
@@ -85,7 +94,11 @@ export class Engine {
     this.#options = options
     this.#plane = options.createDataPlane((events) => this.#handleEvents(events))
     this.#counters = new DeviceCounters(this.#plane.blocks)
-    this.#outerPaths = new OuterPaths(options.outerPath ?? ((path) => path))
+    this.#outerPaths = new OuterPaths(options.routes ?? NO_ROUTES)
+    this.#review = new PathReview(this.#outerPaths, {
+      setPath: (slot, path) => this.#plane.setPath(slot, path),
+      forgetLocalAddress: (slot, effects) => this.#device.forgetLocalAddress(slot, effects),
+    })
     this.#device = new Device({
       crypto: options.crypto,
       random: options.random,
@@ -132,6 +145,7 @@ export class Engine {
       if (isMoved && sockets !== undefined) closeSockets(this.#plane, sockets)
       throw error
     }
+    const hasOtherMark = fwmark !== this.#fwmark
     this.#listenPort = listenPort
     if (update.listenPort !== undefined) this.#lastPort = sockets?.port ?? 0
     this.#fwmark = fwmark
@@ -144,6 +158,7 @@ export class Engine {
       this.#paths?.handleSockets(sockets)
       closeSockets(this.#plane, before)
     }
+    if (hasOtherMark) this.reviewPaths() // by which routes may lead elsewhere
   }
 
   setMtu(mtu: number): void {
@@ -193,8 +208,7 @@ export class Engine {
 
   /** Addresses or routes of this machine are others. */
   reviewPaths(): void {
-    if (this.#isStopped) return
-    for (const [slot, path] of this.#outerPaths.review()) this.#plane.setPath(slot, path)
+    this.#take((nowMs, effects) => this.#review.start(nowMs, effects))
   }
 
   /** See DataPlane.deliver. */
@@ -314,7 +328,7 @@ export class Engine {
         break
       case 'sourceChanged':
         device.handleSourceChanged(event.localIndex, event.path)
-        this.#outerPaths.learnt(event.slot, event.path)
+        if (this.#outerPaths.learnt(event.slot, event.path)) this.#review.addSoon(event.slot, nowMs)
         this.#options.log.debug('peer.roamed', { endpoint: formatEndpoint(event.path.remote) })
         break
       case 'frames':
@@ -328,6 +342,7 @@ export class Engine {
 
   #wake(nowMs: number, effects: Effects): void {
     if (this.#device.nextDeadlineMs() <= nowMs) this.#device.handleTimeout(nowMs, effects)
+    this.#review.handleTimeout(nowMs, effects)
   }
 
   #take(turn: Turn): void {
@@ -344,7 +359,7 @@ export class Engine {
     } finally {
       this.#isTurning = false
     }
-    this.#wakeUp.at(this.#device.nextDeadlineMs())
+    this.#wakeUp.at(Math.min(this.#device.nextDeadlineMs(), this.#review.nextDeadlineMs))
   }
 
   #carryOut(effect: Effect): void {
@@ -358,13 +373,14 @@ export class Engine {
         break
       case 'removePeer':
         this.#counters.retire(effect.slot)
-        this.#outerPaths.set(effect.slot, undefined)
+        this.#outerPaths.remove(effect.slot)
         this.#device.handleKeypairsRemoved(plane.removePeer(effect.slot))
         break
       case 'setPath':
         plane.setPath(effect.slot, this.#outerPaths.set(effect.slot, effect.path))
         break
       case 'setRoaming':
+        this.#outerPaths.setRoaming(effect.slot, effect.isRoaming)
         plane.setRoaming(effect.slot, effect.isRoaming)
         break
       case 'installKeypair':

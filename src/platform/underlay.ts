@@ -137,6 +137,17 @@ export class Underlay {
     return local === path.local ? path : { ...path, local }
   }
 
+  /** The link that the tunnel's own datagrams to an address leave over; undefined if there is no way. */
+  linkTo(address: IpAddress): number | undefined {
+    return this.#route(address, this.#mark())?.linkIndex
+  }
+
+  hasAddress(linkIndex: number, address: IpAddress): boolean {
+    return this.#look().locals.some(
+      ({ linkIndex: link, prefix }) => link === linkIndex && equalIp(prefix.address, address),
+    )
+  }
+
   #sourceOver(linkIndex: number | undefined, family: 4 | 6): IpAddress | undefined {
     const { tunnels, locals } = this.#look()
     const usable = locals.filter(

@@ -299,6 +299,11 @@ export class Device {
     this.#indices.find(localIndex)?.peer.handleSourceChanged(path)
   }
 
+  /** See Peer.forgetLocalAddress. */
+  forgetLocalAddress(slot: number, effects: Effects): void {
+    this.#peers.at(slot)?.forgetLocalAddress(effects)
+  }
+
   /** The data plane let keypairs go: their receiver indices are free again. */
   handleKeypairsRemoved(localIndices: readonly number[]): void {
     for (const index of localIndices) this.#indices.release(index)

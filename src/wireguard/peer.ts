@@ -391,6 +391,11 @@ export class Peer {
     if (!this.isManaged) this.#path.adopt(path)
   }
 
+  /** The route to the peer does not lead over the link of the address that it wrote to. */
+  forgetLocalAddress(effects: Effects): void {
+    if (!this.isManaged) this.#path.forgetLocalAddress(effects)
+  }
+
   handleTimeout(nowMs: number, effects: Effects): void {
     for (const action of this.timers.handleTimeout(this.activity, nowMs)) {
       switch (action) {
