@@ -11,7 +11,7 @@ import type { Output } from './output.js'
 export interface CommandOption {
   readonly about: string
   readonly alias?: string
-  /** What the help calls the value. */
+  /** What counts where it is not given, in words. */
   readonly value?: string
 }
 

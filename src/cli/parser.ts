@@ -53,7 +53,7 @@ export async function parseCommandLine(
     .strict()
     .exitProcess(false)
     .fail((message, error) => {
-      throw error ?? usageError(message, path, commands)
+      throw error ?? usageError(message, words, { path, commands })
     })
   for (const command of commands) addEntry(parser, command, found)
   await parser.parseAsync()
@@ -65,7 +65,7 @@ function addEntry(parser: Argv, entry: CommandEntry, found: Invocation[]): void 
     addCommand(parser, entry, { word: entry.name, found })
     return
   }
-  parser.command(entry.name, entry.about, (sub) => {
+  parser.command(entry.name, `${entry.about}: ${namesOf(entry.commands)}`, (sub) => {
     describe(sub, entry)
     for (const command of entry.commands) addEntry(sub, command, found)
     if (entry.otherwise === undefined) return sub.demandCommand(1)
@@ -145,12 +145,13 @@ function requireKnownCommand(
   const name = pathName(path)
   if (path.unknown === undefined) {
     const isComplete = last === undefined || !isGroup(last) || last.otherwise !== undefined
-    if (isComplete || words.some((word) => word === '--help' || word === '-h')) return
+    if (isComplete || words.some(isBuiltIn)) return
     throw new UsageError(`overlay ${name} needs a command`, { hint: `it has: ${namesOf(last.commands)}` })
   }
   if (last === undefined && path.unknown === 'completion') return
   const choices = last !== undefined && isGroup(last) ? last.commands : commands
   const near = nearest(path.unknown, namesOf(choices).split(', '))
+  if (near === undefined) refuseStrangeOption(words, path, commands)
   const prefix = name === '' ? 'overlay' : `overlay ${name}`
   const all = last === undefined ? 'see all of them: overlay --help' : `it has: ${namesOf(choices)}`
   throw new UsageError(
@@ -161,11 +162,31 @@ function requireKnownCommand(
   )
 }
 
+/** The word before it is an option that is not known yet: it would pass for the option's value. */
+function refuseStrangeOption(
+  words: readonly string[],
+  path: CommandPath,
+  commands: readonly CommandEntry[],
+): void {
+  const option = words[path.end - 1] ?? ''
+  const name = /^--?([^=]+)$/.exec(option)?.[1]
+  if (name === undefined || isBuiltIn(option) || optionOf(option, path.options) !== undefined) return
+  const prefix = ['overlay', ...path.entries.map((entry) => entry.name)].join(' ')
+  throw new UsageError(`${prefix} does not take ${option}`, {
+    hint: hintFor(name, { path, commands }) ?? `see: ${prefix} --help`,
+  })
+}
+
 function namesOf(commands: readonly CommandEntry[]): string {
   return commands
     .filter((command) => isGroup(command) || command.isInternal !== true)
     .map(({ name }) => name)
     .join(', ')
+}
+
+/** What yargs takes by itself. */
+function isBuiltIn(option: string): boolean {
+  return option === '--help' || option === '-h' || option === '--version'
 }
 
 /** Yargs takes `--flag=yes` for no, and of two values the last: both would be swallowed. */
@@ -197,33 +218,51 @@ function shelterDashes(words: readonly string[], { entries, end }: CommandPath):
 
 // --- what yargs finds --------------------------------------------------------------------------
 
-function usageError(message: string, path: CommandPath, commands: readonly CommandEntry[]): UsageError {
-  const name = pathName(path)
-  const help = `see: overlay ${name === '' ? '' : `${name} `}--help`
+function usageError(
+  message: string,
+  words: readonly string[],
+  { path, commands }: { readonly path: CommandPath; readonly commands: readonly CommandEntry[] },
+): UsageError {
+  const name = ['overlay', ...path.entries.map((entry) => entry.name)].join(' ')
+  const help = `see: ${name} --help`
   const command = path.entries.at(-1)
   if (command !== undefined && !isGroup(command) && message.startsWith('Not enough non-option')) {
-    return new UsageError(`overlay ${name} needs ${command.positionals}`, { hint: help })
+    return new UsageError(`${name} needs ${command.positionals}`, { hint: help })
   }
   const unknown = /^Unknown arguments?: ([^,]+)/.exec(message)?.[1]
   if (unknown === undefined) return new UsageError(message, { hint: help })
-  const owners = ownersOf(
-    unknown,
-    commands.filter((entry) => entry === path.entries[0]),
-  )
-  if (owners.length > 0) {
-    return new UsageError(`overlay ${name} does not take --${unknown}`, {
-      hint: `it belongs to: overlay ${owners.join(', overlay ')}`,
+  const option = words.find((word) => /^--?([^=]+)/.exec(word)?.[1] === unknown)
+  if (option === undefined) {
+    return new UsageError(`${name} does not take the argument "${unknown.replace(SHELTERED_DASH, '-')}"`, {
+      hint: help,
     })
   }
-  const near = nearest(unknown, [...Object.keys(path.options), 'help'])
-  return new UsageError(message, { hint: near === undefined ? help : `did you mean --${near}? ${help}` })
+  return new UsageError(`${name} does not take ${option}`, {
+    hint: hintFor(unknown, { path, commands }) ?? help,
+  })
 }
 
-/** Commands of the same group that take the option. */
-function ownersOf(option: string, entries: readonly CommandEntry[], prefix = ''): string[] {
+/** The same group knows the option, or it is mistyped, or some other command knows it. */
+function hintFor(
+  option: string,
+  { path, commands }: { readonly path: CommandPath; readonly commands: readonly CommandEntry[] },
+): string | undefined {
+  const inGroup = ownersOf(option, path.entries.slice(0, 1))
+  const near = nearest(option, [...Object.keys(path.options), 'help'])
+  if (inGroup.length === 0 && near !== undefined) return `did you mean --${near}?`
+  const owners = inGroup.length > 0 ? inGroup : ownersOf(option, commands)
+  return owners.length === 0 ? undefined : `it belongs to: ${owners.join(', ')}`
+}
+
+/** Commands that take the option, as they are typed. A group whose commands all take it stands for them. */
+function ownersOf(option: string, entries: readonly CommandEntry[], prefix = 'overlay'): string[] {
   return entries.flatMap((entry) => {
-    const name = prefix + entry.name
-    if (isGroup(entry)) return ownersOf(option, entry.commands, `${name} `)
-    return Object.hasOwn(entry.options, option) && prefix !== '' ? [name] : []
+    const name = `${prefix} ${entry.name}`
+    if (Object.hasOwn(entry.options, option)) return [name]
+    if (!isGroup(entry)) return []
+    const inGroup = ownersOf(option, entry.commands, name)
+    return entry.otherwise !== undefined && Object.hasOwn(entry.otherwise.options, option)
+      ? [name, ...inGroup]
+      : inGroup
   })
 }

@@ -18,10 +18,10 @@ export const join: Command = {
     name: { about: 'name of this node', value: 'from the machine’s' },
     file: { about: 'path of the tunnel file to write', value: '/etc/overlay/NETWORK.conf' },
     wait: { about: 'where nodes have to be approved, or the hub has no room: until that is done' },
-    range: { about: 'confirm the network’s addresses, where they lie outside 100.64.0.0/10', value: 'range' },
+    range: { about: 'confirm the network’s addresses, where they lie outside 100.64.0.0/10', value: 'none' },
     'new-key': { about: 'believe the token’s hub key where this node knows another of this network' },
     proxy: { about: 'HTTP proxy for hub and relays', value: 'from the environment' },
-    'proxy-ca': { about: 'certificates, as PEM, by which a proxy with TLS is known', value: 'file' },
+    'proxy-ca': { about: 'certificates, as PEM, by which a proxy with TLS is known', value: 'the system’s' },
   },
   examples: [
     ['sudo overlay join < token.txt', 'then: sudo overlay up NETWORK'],

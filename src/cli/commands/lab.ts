@@ -25,7 +25,7 @@ const PAIR_OPTIONS = {
   ...LOSS,
   mapping: {
     about: 'by which the left router maps ports: nat-pmp or upnp; needs miniupnpd',
-    value: 'protocol',
+    value: 'none',
   },
   flows: { about: 'of others behind the right router, a second', value: '0' },
   v6: { about: 'with IPv6 behind a stateful firewall' },
@@ -202,7 +202,9 @@ async function pairsOf(words: readonly string[]): Promise<[RouterKind, RouterKin
   const known = kinds.map((word) => {
     const kind = ROUTER_KINDS.find((candidate) => candidate === word)
     if (kind !== undefined) return kind
-    throw new UsageError(`there is no router "${word}"`, { hint: `there are: ${ROUTER_KINDS.join(', ')}` })
+    throw new UsageError(`there is no router "${word}"`, {
+      hint: `routers: ${ROUTER_KINDS.join(', ')}; see also: overlay lab --help`,
+    })
   })
   if (known.length % 2 !== 0) throw new UsageError('name routers in pairs')
   const found: [RouterKind, RouterKind][] = []

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { UsageError } from '../../../src/base/errors.js'
+import { isGroup } from '../../../src/cli/command-path.js'
 import { COMMANDS } from '../../../src/cli/commands.js'
 import { type Invocation, parseCommandLine } from '../../../src/cli/parser.js'
 
@@ -96,6 +97,34 @@ describe('the command line', () => {
     expect(await hintOf('hub start --port 9544')).toBe('it belongs to: overlay hub init')
     expect(await hintOf('lab bench --rtt 3')).toContain('overlay lab faults')
   })
+
+  it('names who takes an option, wherever it stands', async () => {
+    await expect(parse('hub --port 1 nodes')).rejects.toThrow('overlay hub does not take --port')
+    expect(await hintOf('hub --port 1 nodes')).toBe('it belongs to: overlay hub init')
+    expect(await hintOf('--port 1 hub nodes')).toBe('it belongs to: overlay hub init, overlay relay')
+    expect(await hintOf('up wg0 --ephemeral')).toBe('it belongs to: overlay hub token create')
+    expect(await hintOf('relay --tries 3')).toContain('overlay lab, overlay lab matrix')
+    expect(await hintOf('--reload upp wg0')).toBe('did you mean: overlay up')
+  })
+
+  it('tells an argument too many from an option', async () => {
+    await expect(parse('genkey extra')).rejects.toThrow('overlay genkey does not take the argument "extra"')
+    await expect(parse('up wg0 --xyzzyx')).rejects.toThrow('overlay up does not take --xyzzyx')
+  })
+
+  const groups = COMMANDS.filter(isGroup)
+  it.each(groups.map((group) => [group.name, group] as const))(
+    'names every command of %s on its page, also those behind another word',
+    async (name, group) => {
+      await parse(`${name} --help`)
+      const page = printed.replaceAll(/\s+/g, ' ')
+      for (const entry of group.commands) {
+        if (!isGroup(entry) && entry.isInternal === true) continue
+        expect(page).toContain(`overlay ${name} ${entry.name}`)
+        if (isGroup(entry)) expect(page).toContain(entry.commands.map((command) => command.name).join(', '))
+      }
+    },
+  )
 
   it.each([
     'hub nodes planner',
