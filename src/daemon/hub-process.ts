@@ -152,6 +152,8 @@ class HubHost {
   async start(stack: (() => unknown)[]): Promise<void> {
     const { settings, log } = this.#parts
     const { control: controlPath } = this.#request.paths
+    // The first write tells, too, whether the store takes any: who asks hears of a full disk at once.
+    this.#registry.note('', 'hub.started', '')
     this.#channels = await listenForChannels(controlPath, (channel, remote) =>
       this.#control.accept(channel, remote),
     )

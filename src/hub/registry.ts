@@ -209,7 +209,7 @@ export class Registry {
   /** For the record alone: a store that fails does not have it. */
   note(
     subject: string,
-    event: 'node.troubled' | 'hub.keys_changed' | 'hub.keys_retired',
+    event: 'node.troubled' | 'hub.keys_changed' | 'hub.keys_retired' | 'hub.started',
     detail: string,
   ): void {
     try {

@@ -180,6 +180,16 @@ describe('a hub with a node connected', () => {
     expect(await end('SIGTERM')).toBe(0)
   })
 
+  it('says at its start that the store takes nothing', async () => {
+    const other = (await loadSqlite())(paths.store)
+    other.exec('BEGIN IMMEDIATE')
+    await start()
+    expect((await statusOf()).store).toMatchObject({ failure: expect.stringContaining('locked') })
+    other.exec('ROLLBACK')
+    other.close()
+    expect(await end('SIGTERM')).toBe(0)
+  })
+
   it('has it back by itself after a kill', async () => {
     await start()
     connect()
