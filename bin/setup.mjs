@@ -37,6 +37,10 @@ const TEST_PROGRAMS = {
   turnutils_natdiscovery: 'coturn',
   miniupnpd: 'miniupnpd-nftables',
   'systemd-analyze': 'systemd',
+  zsh: 'zsh',
+  fish: 'fish',
+  man: 'man-db',
+  groff: 'groff-base',
 }
 
 class SetupError extends Error {}

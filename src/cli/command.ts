@@ -38,6 +38,8 @@ interface Entry {
 export interface Command extends Entry {
   /** Positional arguments in yargs' notation, such as `[target]` or `<servers..>`; empty if there are none. */
   readonly positionals: string
+  /** Words that a positional argument may be, for completion. */
+  readonly choices?: readonly string[]
   /** Words that begin with one dash are arguments, such as `-tag`; short options are not taken then. */
   readonly takesDashWords?: boolean
   /** A part of another command that runs as a program of its own; the help does not show it. */

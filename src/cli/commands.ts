@@ -1,6 +1,7 @@
 /** All commands, in the order of the help. */
 
 import type { CommandEntry } from './command.js'
+import { completion } from './commands/completion.js'
 import { device } from './commands/device.js'
 import { down } from './commands/down.js'
 import { check, strip } from './commands/files.js'
@@ -40,4 +41,5 @@ export const COMMANDS: readonly CommandEntry[] = [
   leave,
   hub,
   relay,
+  completion(() => COMMANDS),
 ]

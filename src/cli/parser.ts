@@ -23,9 +23,8 @@ export interface Invocation {
 
 /** Stands for the dash of a word that is no option: no argument of a program can hold it. */
 const SHELTERED_DASH = '\0'
-const COMPLETION_OPTION = '--get-yargs-completions'
 
-/** Undefined if the help, the version or the completion was asked for, and printed. */
+/** Undefined if the help or the version was asked for, and printed. */
 export async function parseCommandLine(
   words: readonly string[],
   commands: readonly CommandEntry[],
@@ -44,7 +43,6 @@ export async function parseCommandLine(
       'boolean-negation': false,
     })
     .options(toYargsOptions(GLOBAL_OPTIONS))
-    .completion('completion', 'print a script for bash: source <(overlay completion)')
     .help()
     .alias('help', 'h')
     .version(programVersion())
@@ -60,14 +58,17 @@ export async function parseCommandLine(
   return found[0]
 }
 
-function addEntry(parser: Argv, entry: CommandEntry, found: Invocation[]): void {
+function addEntry(parser: Argv, entry: CommandEntry, found: Invocation[], prefix = '$0'): void {
   if (!isGroup(entry)) {
     addCommand(parser, entry, { word: entry.name, found })
     return
   }
   parser.command(entry.name, `${entry.about}: ${namesOf(entry.commands)}`, (sub) => {
-    describe(sub, entry)
-    for (const command of entry.commands) addEntry(sub, command, found)
+    const line = `${prefix} ${entry.name}`
+    describe(sub, entry).usage(
+      `${line} ${entry.otherwise === undefined ? '<command>' : '[command]'}\n\n${entry.about}`,
+    )
+    for (const command of entry.commands) addEntry(sub, command, found, line)
     if (entry.otherwise === undefined) return sub.demandCommand(1)
     addCommand(sub, entry.otherwise, { word: '$0', found })
     return sub
@@ -140,7 +141,6 @@ function requireKnownCommand(
   path: CommandPath,
   commands: readonly CommandEntry[],
 ): void {
-  if (words.includes(COMPLETION_OPTION)) return
   const last = path.entries.at(-1)
   const name = pathName(path)
   if (path.unknown === undefined) {
@@ -148,7 +148,6 @@ function requireKnownCommand(
     if (isComplete || words.some(isBuiltIn)) return
     throw new UsageError(`overlay ${name} needs a command`, { hint: `it has: ${namesOf(last.commands)}` })
   }
-  if (last === undefined && path.unknown === 'completion') return
   const choices = last !== undefined && isGroup(last) ? last.commands : commands
   const near = nearest(path.unknown, namesOf(choices).split(', '))
   if (near === undefined) refuseStrangeOption(words, path, commands)

@@ -10,6 +10,7 @@ export const hooks: Command = {
   positionals: '<target> <phase>',
   about: 'run the PreUp, PostUp, PreDown or PostDown lines of a tunnel, for service managers',
   options: {},
+  choices: ['PreUp', 'PostUp', 'PreDown', 'PostDown'],
   examples: [['sudo overlay hooks wg0 PostUp', 'as configs/overlay@.service does it']],
   async run({ words, output }) {
     const { HOOK_PHASES, runHooks } = await import('../../daemon/hooks.js')
