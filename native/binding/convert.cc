@@ -20,8 +20,7 @@ ArrayView<T> toArray(Napi::Value value, napi_typedarray_type expected) {
   size_t length = 0;
   void* data = nullptr;
   if (!value.IsTypedArray()) return {};
-  const napi_status status =
-      napi_get_typedarray_info(value.Env(), value, &type, &length, &data, nullptr, nullptr);
+  const napi_status status = napi_get_typedarray_info(value.Env(), value, &type, &length, &data, nullptr, nullptr);
   if (status != napi_ok || type != expected) return {};
   return {static_cast<T*>(data), length};
 }

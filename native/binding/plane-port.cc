@@ -49,8 +49,7 @@ PlanePort::PlanePort(const Napi::CallbackInfo& info) : Napi::ObjectWrap<PlanePor
   if (!succeeded(env, parsed)) return;
   Result<std::unique_ptr<DataPlane>> plane = DataPlane::create(parsed.value());
   if (!succeeded(env, plane)) return;
-  auto readiness =
-      Readiness::create(env, plane.value()->eventFd(), [this](int status) { handleReady(status); });
+  auto readiness = Readiness::create(env, plane.value()->eventFd(), [this](int status) { handleReady(status); });
   if (!succeeded(env, readiness)) return;
   plane_ = std::move(plane.value());
   readiness_ = std::move(readiness.value());
@@ -130,7 +129,8 @@ void PlanePort::setMtu(const Napi::CallbackInfo& info) {
 
 // (socket, remote, port, scope, local | undefined, tos, bytes, hops): whether the socket took it.
 Napi::Value PlanePort::sendDatagram(const Napi::CallbackInfo& info) {
-  DatagramInfo datagram{toAddresses(info, 1), static_cast<uint8_t>(toUint32(info[5])), 0, static_cast<uint8_t>(toUint32(info[7]))};
+  DatagramInfo datagram{toAddresses(info, 1), static_cast<uint8_t>(toUint32(info[5])), 0,
+                        static_cast<uint8_t>(toUint32(info[7]))};
   const bool isTaken = plane_ && plane_->sendDatagram(toUint32(info[0]), datagram, toBytes(info[6]));
   return Napi::Boolean::New(info.Env(), isTaken);
 }
@@ -161,8 +161,10 @@ void PlanePort::setAllowedIps(const Napi::CallbackInfo& info) {
 void PlanePort::setPath(const Napi::CallbackInfo& info) {
   const std::optional<size_t> slot = toPeerSlot(info);
   if (!slot) return;
-  if (info.Length() == 1) plane_->clearPath(*slot);
-  else plane_->setPath(*slot, toUint32(info[1]), toAddresses(info, 2));
+  if (info.Length() == 1)
+    plane_->clearPath(*slot);
+  else
+    plane_->setPath(*slot, toUint32(info[1]), toAddresses(info, 2));
 }
 
 // (slot, localIndex, remoteIndex, sendKey, receiveKey, isInitiator, createdAtMs, firstCounter): local

@@ -124,8 +124,8 @@ Napi::Value fromEvent(Napi::Env env, const PlaneEvent& event) {
       break;
     case PlaneEvent::Kind::keypairConfirmed:
       setKind("keypairConfirmed");
-      object.Set("removed", fromIndices(env, {event.removed.begin(), event.removed.begin() + static_cast<ptrdiff_t>(
-                                                                                                event.removedCount)}));
+      object.Set("removed", fromIndices(env, {event.removed.begin(),
+                                              event.removed.begin() + static_cast<ptrdiff_t>(event.removedCount)}));
       break;
     case PlaneEvent::Kind::sourceChanged:
       setKind("sourceChanged");

@@ -28,8 +28,8 @@ TunPort::TunPort(const Napi::CallbackInfo& info) : Napi::ObjectWrap<TunPort>(inf
     throwError(env, Error{EINVAL, "Tun"});
     return;
   }
-  Result<Tun> tun = info[0].IsNumber() ? Tun::adopt(UniqueFd(toFd(info[0])))
-                                       : Tun::create(toText(info[0]), toBoolean(info[2]));
+  Result<Tun> tun =
+      info[0].IsNumber() ? Tun::adopt(UniqueFd(toFd(info[0]))) : Tun::create(toText(info[0]), toBoolean(info[2]));
   if (!succeeded(env, tun)) return;
   auto readiness = Readiness::create(env, tun.value().fd(), [this](int status) { handleReady(status); });
   if (!succeeded(env, readiness)) return;

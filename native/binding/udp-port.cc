@@ -64,7 +64,8 @@ Napi::Value UdpPort::receiveBatch(const Napi::CallbackInfo& info) {
 Napi::Value UdpPort::sendBatch(const Napi::CallbackInfo& info) {
   Slab slab = toSlab(info, 0);
   const DatagramHeaders headers = toHeaders(info, 4, slab);
-  const size_t taken = socket_ ? socket_->sendBatch(slab, headers, toUint32(info[9]), static_cast<uint8_t>(toUint32(info[10]))) : 0;
+  const size_t taken =
+      socket_ ? socket_->sendBatch(slab, headers, toUint32(info[9]), static_cast<uint8_t>(toUint32(info[10]))) : 0;
   return Napi::Number::New(info.Env(), static_cast<double>(taken));
 }
 

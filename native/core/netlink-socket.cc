@@ -62,8 +62,8 @@ Result<void> NetlinkSocket::send(NetlinkMessage& message) {
   const ByteView bytes = message.encode(++sequence_);
   sockaddr_nl kernel{};
   kernel.nl_family = AF_NETLINK;
-  const ssize_t sent = ::sendto(fd_.get(), bytes.data, bytes.size, 0, reinterpret_cast<const sockaddr*>(&kernel),
-                                sizeof(kernel));
+  const ssize_t sent =
+      ::sendto(fd_.get(), bytes.data, bytes.size, 0, reinterpret_cast<const sockaddr*>(&kernel), sizeof(kernel));
   if (sent < 0) return lastError(message.label());
   return {};
 }

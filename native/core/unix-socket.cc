@@ -114,9 +114,8 @@ Result<UniqueFd> connectUnix(const std::string& path, int timeoutMs) {
   if (!address.ok()) return address.error();
   UniqueFd fd(::socket(AF_UNIX, FD_SOCKET, 0));
   if (!fd.isOpen()) return lastError("socket");
-  const Result<void> connected = sendWithin(fd.get(), timeoutMs, "connect", [&] {
-    return ::connect(fd.get(), address.value().get(), address.value().size);
-  });
+  const Result<void> connected = sendWithin(
+      fd.get(), timeoutMs, "connect", [&] { return ::connect(fd.get(), address.value().get(), address.value().size); });
   if (!connected.ok()) return connected.error();
   return fd;
 }

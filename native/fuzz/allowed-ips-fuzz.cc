@@ -54,7 +54,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
       continue;
     }
     entry.bits = bytes[at + 1] % (entry.version == 4 ? 33 : 129);
-    for (unsigned bit = entry.bits; bit < 128; bit++) entry.address[bit / 8] &= static_cast<uint8_t>(~(1U << (7 - bit % 8)));
+    for (unsigned bit = entry.bits; bit < 128; bit++)
+      entry.address[bit / 8] &= static_cast<uint8_t>(~(1U << (7 - bit % 8)));
     prefixes.push_back(entry);
     table.insert(entry.version, entry.address, entry.bits, static_cast<uint32_t>(entry.slot));
   }

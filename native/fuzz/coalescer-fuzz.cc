@@ -20,7 +20,8 @@ std::vector<Bytes> readPackets(const uint8_t* bytes, size_t size) {
     at += 2;
     const int version = ipVersion(bytes + at, length);
     const size_t whole = version == 0 ? 0 : ipLength(bytes + at, length, version);
-    if (whole != 0 && !(version == 6 && whole < IPV6_HEADER_BYTES)) packets.emplace_back(bytes + at, bytes + at + whole);
+    if (whole != 0 && !(version == 6 && whole < IPV6_HEADER_BYTES))
+      packets.emplace_back(bytes + at, bytes + at + whole);
     at += length;
   }
   return packets;

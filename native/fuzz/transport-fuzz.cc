@@ -1,10 +1,9 @@
 // What comes from the wire, through a whole data plane. The first byte tells how: 0, a datagram as it is;
 // else the rest is sealed as an honest peer would, so that garbage gets past the tag.
 
+#include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
-
-#include <netinet/in.h>
 
 #include <cstring>
 
@@ -68,7 +67,9 @@ struct Fixture {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
   static Fixture fixture;
   if (size == 0 || size > MAX_PACKET_BYTES) return 0;
-  if (bytes[0] == 0) fixture.send(Bytes(bytes + 1, bytes + size));
-  else fixture.send(sealedMessage(INDEX, fixture.counter++, bytes + 1, size - 1));
+  if (bytes[0] == 0)
+    fixture.send(Bytes(bytes + 1, bytes + size));
+  else
+    fixture.send(sealedMessage(INDEX, fixture.counter++, bytes + 1, size - 1));
   return 0;
 }

@@ -157,8 +157,10 @@ class Guard {
       resetSignals();
       fcntl(kReportFd, F_SETFD, 0);
       // dup2 onto itself would keep close-on-exec.
-      if (theirs.get() == kGuardFd) fcntl(kGuardFd, F_SETFD, 0);
-      else dup2(theirs.get(), kGuardFd);
+      if (theirs.get() == kGuardFd)
+        fcntl(kGuardFd, F_SETFD, 0);
+      else
+        dup2(theirs.get(), kGuardFd);
       executeDaemon(options_);
     }
     fcntl(ours.get(), F_SETFL, O_NONBLOCK);
@@ -215,8 +217,10 @@ class Guard {
     }
     int status = 0;
     for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
-      if (pid == daemon_) handleDaemonEnd(status);
-      else if (pid == helper_) handleHelperEnd(status);
+      if (pid == daemon_)
+        handleDaemonEnd(status);
+      else if (pid == helper_)
+        handleHelperEnd(status);
     }
   }
 
@@ -316,15 +320,20 @@ bool parse(int argc, char** argv, Options& options) {
   int i = 1;
   for (; i < argc && std::strcmp(argv[i], "--") != 0; i++) {
     const std::string_view word = argv[i];
-    if (word == "--once") options.isOnce = true;
-    else if (word == "--file-access") options.keepsFileAccess = true;
-    else return false;
+    if (word == "--once")
+      options.isOnce = true;
+    else if (word == "--file-access")
+      options.keepsFileAccess = true;
+    else
+      return false;
   }
   Words* const parts[] = {&options.start, &options.undo, &options.hooks};
   size_t count = 0;
   for (; i < argc; i++) {
-    if (std::strcmp(argv[i], "--") == 0) count++;
-    else parts[count - 1]->push_back(argv[i]);
+    if (std::strcmp(argv[i], "--") == 0)
+      count++;
+    else
+      parts[count - 1]->push_back(argv[i]);
     if (count > 3) return false;
   }
   const bool isGuarding = !options.undo.empty() && !options.hooks.empty();

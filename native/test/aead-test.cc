@@ -72,13 +72,23 @@ void authenticatesTheExamples() {
       {fromHex("01" + std::string(62, '0')),
        fromHex(std::string(32, 'f') + "fbfefefefefefefefefefefefefefefe" + "01010101010101010101010101010101"),
        repeated("00", 16)},
-      {fromHex("02" + std::string(62, '0')), fromHex("fd" + std::string(30, 'f')), fromHex("fa" + std::string(30, 'f'))},
-      {fromHex("0100000000000000" "0400000000000000" + zeros),
-       fromHex("e33594d7505e43b9" + quiet + "3394d7505e4379cd" "0100000000000000" + quiet + quiet +
-               "0100000000000000" + quiet),
+      {fromHex("02" + std::string(62, '0')), fromHex("fd" + std::string(30, 'f')),
+       fromHex("fa" + std::string(30, 'f'))},
+      {fromHex("0100000000000000"
+               "0400000000000000" +
+               zeros),
+       fromHex("e33594d7505e43b9" + quiet +
+               "3394d7505e4379cd"
+               "0100000000000000" +
+               quiet + quiet + "0100000000000000" + quiet),
        fromHex("14000000000000005500000000000000")},
-      {fromHex("0100000000000000" "0400000000000000" + zeros),
-       fromHex("e33594d7505e43b9" + quiet + "3394d7505e4379cd" "0100000000000000" + quiet + quiet),
+      {fromHex("0100000000000000"
+               "0400000000000000" +
+               zeros),
+       fromHex("e33594d7505e43b9" + quiet +
+               "3394d7505e4379cd"
+               "0100000000000000" +
+               quiet + quiet),
        fromHex("13000000000000000000000000000000")},
   };
   for (const Example& example : examples) {
@@ -185,7 +195,8 @@ void agreesOnBatchesOfAllSizes() {
       std::vector<uint32_t> equal(count, static_cast<uint32_t>(random.below(3) == 0 ? 64 : 1420));
       checkBatch(*kernel, random, equal, random.next());
       std::vector<uint32_t> mixed;
-      for (size_t i = 0; i < count; i++) mixed.push_back(static_cast<uint32_t>(random.below(random.below(2) == 0 ? 100 : 1500)));
+      for (size_t i = 0; i < count; i++)
+        mixed.push_back(static_cast<uint32_t>(random.below(random.below(2) == 0 ? 100 : 1500)));
       checkBatch(*kernel, random, mixed, random.next());
     }
   }
@@ -194,7 +205,8 @@ void agreesOnBatchesOfAllSizes() {
 void agreesAroundCounterLimits() {
   Random random(3);
   for (const AeadKernel* const kernel : others()) {
-    for (const uint64_t counter : {uint64_t{0}, uint64_t{0xffff'fffa}, uint64_t{0x7fff'ffff'fffa'ffff}, UINT64_MAX - 20}) {
+    for (const uint64_t counter :
+         {uint64_t{0}, uint64_t{0xffff'fffa}, uint64_t{0x7fff'ffff'fffa'ffff}, UINT64_MAX - 20}) {
       checkBatch(*kernel, random, std::vector<uint32_t>(20, 130), counter);
     }
   }
@@ -253,7 +265,9 @@ void choosesByName() {
 // One that seals nothing, and one that takes everything for authentic.
 class BrokenWorker : public AeadWorker {
  public:
-  void sealBatch(const uint8_t* key, AeadMessage* messages, size_t count) override { scalar_->sealBatch(key, messages, count); }
+  void sealBatch(const uint8_t* key, AeadMessage* messages, size_t count) override {
+    scalar_->sealBatch(key, messages, count);
+  }
   void openBatch(const uint8_t* key, AeadMessage* messages, size_t count) override {
     scalar_->openBatch(key, messages, count);
     for (size_t i = 0; i < count; i++) messages[i].isAuthentic = true;
@@ -271,8 +285,10 @@ class IdleWorker : public AeadWorker {
 
 void findsBrokenKernels() {
   const auto isThere = [] { return true; };
-  const AeadKernel broken{"broken", isThere, []() -> std::unique_ptr<AeadWorker> { return std::make_unique<BrokenWorker>(); }, nullptr};
-  const AeadKernel idle{"idle", isThere, []() -> std::unique_ptr<AeadWorker> { return std::make_unique<IdleWorker>(); }, nullptr};
+  const AeadKernel broken{"broken", isThere,
+                          []() -> std::unique_ptr<AeadWorker> { return std::make_unique<BrokenWorker>(); }, nullptr};
+  const AeadKernel idle{"idle", isThere, []() -> std::unique_ptr<AeadWorker> { return std::make_unique<IdleWorker>(); },
+                        nullptr};
   check(knowsAnswer(SCALAR_KERNEL), "the scalar kernel to know the answer");
   check(!knowsAnswer(broken), "a kernel that authenticates everything to be found out");
   check(!knowsAnswer(idle), "a kernel that seals nothing to be found out");

@@ -98,7 +98,8 @@ void mergesNothingThatDiffers() {
   check(countsWith([](Bytes& p) { p[36] ^= 1; }) == apart, "a bad checksum to be kept");
   check(countsWith([](Bytes& p) { p[38] = 1, rewriteTcp(p); }) == apart, "urgent pointers to be kept");
   for (const int flags : {0x11, 0x12, 0x14, 0x30, 0x50, 0x90, 0x00}) {
-    check(countsWith([flags](Bytes& p) { p[33] = static_cast<uint8_t>(flags), rewriteTcp(p); }) == apart, "flags to be kept");
+    check(countsWith([flags](Bytes& p) { p[33] = static_cast<uint8_t>(flags), rewriteTcp(p); }) == apart,
+          "flags to be kept");
   }
   check(countsWith([](Bytes& p) { p[33] = 0x18, rewriteTcp(p); }) == Counts{2}, "a push on the last");
 }

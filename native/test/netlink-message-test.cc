@@ -1,8 +1,9 @@
+#include "../core/netlink-message.h"
+
 #include <random>
 
 #include "../core/addresses.h"
 #include "../core/links.h"
-#include "../core/netlink-message.h"
 #include "../core/routes.h"
 #include "../core/rules.h"
 #include "suites.h"

@@ -24,8 +24,8 @@ struct TcpOptions {
 inline void finishTransport(Bytes& packet, int version, size_t start, uint8_t protocol) {
   const size_t field = start + (protocol == PROTOCOL_TCP ? 16 : 6);
   std::memset(&packet[field], 0, 2);
-  uint64_t sum = addPseudoHeader(0, sourceOf(packet.data(), version), 2 * addressBytes(version), protocol,
-                                 packet.size() - start);
+  uint64_t sum =
+      addPseudoHeader(0, sourceOf(packet.data(), version), 2 * addressBytes(version), protocol, packet.size() - start);
   sum = addChecksum(sum, &packet[start], packet.size() - start);
   auto checksum = static_cast<uint16_t>(~foldChecksum(sum));
   if (checksum == 0 && protocol == PROTOCOL_UDP) checksum = 0xffff;

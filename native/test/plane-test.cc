@@ -1,14 +1,13 @@
 // Whole data planes over socket pairs and loopback, with many threads, while everything they look at is
 // changed under them. What it shows is for the sanitizers to see: above all the one for threads.
 
-#include "../core/dataplane/data-plane.h"
-
 #include <sys/socket.h>
 
 #include <atomic>
 #include <cstring>
 #include <thread>
 
+#include "../core/dataplane/data-plane.h"
 #include "far-end.h"
 #include "random.h"
 #include "suites.h"
@@ -45,7 +44,9 @@ struct PlaneUnderTest {
     port = opened.value().port;
   }
 
-  double get(size_t slot, Field field) const { return PeerBlocks(const_cast<double*>(blocks.data()), SLOTS).get(slot, field); }
+  double get(size_t slot, Field field) const {
+    return PeerBlocks(const_cast<double*>(blocks.data()), SLOTS).get(slot, field);
+  }
   void send(const Bytes& packet) const {
     Bytes message(VIRTIO_HEADER_BYTES);
     message.insert(message.end(), packet.begin(), packet.end());
@@ -133,7 +134,8 @@ void carriesBothWaysWhileAllChanges() {
         side.plane->takeEvents();
         break;
       case 6:
-        side.plane->sendDatagram(side.socket, {loopbackAt(other.port), 0, 0}, {side.blocks.empty() ? nullptr : reinterpret_cast<const uint8_t*>("handshake"), 9});
+        side.plane->sendDatagram(side.socket, {loopbackAt(other.port), 0, 0},
+                                 {side.blocks.empty() ? nullptr : reinterpret_cast<const uint8_t*>("handshake"), 9});
         break;
       default:
         side.plane->removePeer(0);

@@ -19,7 +19,9 @@ struct SuperPacket {
     packet = protocol == PROTOCOL_TCP ? tcpPacket(payloadBytes, options) : udpPacket(payloadBytes, options);
     const size_t start = version == 4 ? IPV4_HEADER_BYTES : IPV6_HEADER_BYTES;
     header.flags = VirtioHeader::NEEDS_CHECKSUM;
-    header.type = protocol == PROTOCOL_UDP ? VirtioHeader::UDP : version == 4 ? VirtioHeader::TCP_V4 : VirtioHeader::TCP_V6;
+    header.type = protocol == PROTOCOL_UDP ? VirtioHeader::UDP
+                  : version == 4           ? VirtioHeader::TCP_V4
+                                           : VirtioHeader::TCP_V6;
     header.segmentBytes = segmentBytes;
     header.checksumStart = static_cast<uint16_t>(start);
     header.checksumOffset = protocol == PROTOCOL_TCP ? 16 : 6;
@@ -33,8 +35,8 @@ struct SuperPacket {
 bool hasGoodSum(const Bytes& packet, size_t start) {
   const int version = packet[0] >> 4;
   const uint8_t protocol = version == 4 ? packet[9] : packet[6];
-  uint64_t sum = addPseudoHeader(0, sourceOf(packet.data(), version), 2 * addressBytes(version), protocol,
-                                 packet.size() - start);
+  uint64_t sum =
+      addPseudoHeader(0, sourceOf(packet.data(), version), 2 * addressBytes(version), protocol, packet.size() - start);
   sum = addChecksum(sum, &packet[start], packet.size() - start);
   return foldChecksum(sum) == 0xffff;
 }
@@ -109,7 +111,8 @@ void refusesWhatCannotBe() {
   check(!isValid([](SuperPacket& s) {
     s.header.type = VirtioHeader::NONE;
     s.header.checksumStart = 60'000;
-  }), "no checksum beyond the end");
+  }),
+        "no checksum beyond the end");
 }
 
 }  // namespace

@@ -53,12 +53,8 @@ class Aead {
  public:
   explicit Aead(AeadChoice choice) : worker_(choice.create()) {}
 
-  void sealBatch(const uint8_t* key, AeadMessage* messages, size_t count) {
-    worker_->sealBatch(key, messages, count);
-  }
-  void openBatch(const uint8_t* key, AeadMessage* messages, size_t count) {
-    worker_->openBatch(key, messages, count);
-  }
+  void sealBatch(const uint8_t* key, AeadMessage* messages, size_t count) { worker_->sealBatch(key, messages, count); }
+  void openBatch(const uint8_t* key, AeadMessage* messages, size_t count) { worker_->openBatch(key, messages, count); }
 
  private:
   std::unique_ptr<AeadWorker> worker_;

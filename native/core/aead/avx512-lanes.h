@@ -10,7 +10,8 @@
 #include <cstddef>
 
 #define AVX512 __attribute__((target("avx512f,avx512vl,avx512bw,avx512dq,avx512ifma,bmi2")))
-#define AVX512_INLINE __attribute__((target("avx512f,avx512vl,avx512bw,avx512dq,avx512ifma,bmi2"), always_inline)) inline
+#define AVX512_INLINE \
+  __attribute__((target("avx512f,avx512vl,avx512bw,avx512dq,avx512ifma,bmi2"), always_inline)) inline
 
 namespace overlay {
 

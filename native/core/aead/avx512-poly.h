@@ -32,7 +32,8 @@ AVX512_INLINE __m512i mask42() { return _mm512_set1_epi64((1LL << 42) - 1); }
 // Limbs of a 128-bit number in two halves.
 AVX512_INLINE void toLimbs(__m512i low, __m512i high, __m512i& l0, __m512i& l1, __m512i& l2) {
   l0 = _mm512_and_si512(low, mask44());
-  l1 = _mm512_and_si512(_mm512_or_si512(_mm512_maskz_srli_epi64(0xff, low, 44), _mm512_maskz_slli_epi64(0xff, high, 20)), mask44());
+  l1 = _mm512_and_si512(
+      _mm512_or_si512(_mm512_maskz_srli_epi64(0xff, low, 44), _mm512_maskz_slli_epi64(0xff, high, 20)), mask44());
   l2 = _mm512_maskz_srli_epi64(0xff, high, 24);
 }
 
@@ -63,11 +64,13 @@ AVX512_INLINE void multiply(PolyGroup& g, __m512i low, __m512i high, __mmask8 la
   hi1 = _mm512_madd52hi_epu64(hi1, m2, g.s2);
   hi2 = _mm512_madd52hi_epu64(hi2, m2, g.r0);
   // The high halves stand 52 bits up: 8 above the next limb, and past limb 2, 10 above 2^130.
-  const __m512i t1 = _mm512_add_epi64(_mm512_add_epi64(lo1, _mm512_maskz_slli_epi64(0xff, hi0, 8)), _mm512_maskz_srli_epi64(0xff, lo0, 44));
-  const __m512i t2 = _mm512_add_epi64(_mm512_add_epi64(lo2, _mm512_maskz_slli_epi64(0xff, hi1, 8)), _mm512_maskz_srli_epi64(0xff, t1, 44));
+  const __m512i t1 = _mm512_add_epi64(_mm512_add_epi64(lo1, _mm512_maskz_slli_epi64(0xff, hi0, 8)),
+                                      _mm512_maskz_srli_epi64(0xff, lo0, 44));
+  const __m512i t2 = _mm512_add_epi64(_mm512_add_epi64(lo2, _mm512_maskz_slli_epi64(0xff, hi1, 8)),
+                                      _mm512_maskz_srli_epi64(0xff, t1, 44));
   const __m512i over = _mm512_add_epi64(_mm512_maskz_srli_epi64(0xff, t2, 42), _mm512_maskz_slli_epi64(0xff, hi2, 10));
-  const __m512i t0 = _mm512_add_epi64(_mm512_and_si512(lo0, mask44()),
-                                      _mm512_add_epi64(over, _mm512_maskz_slli_epi64(0xff, over, 2)));
+  const __m512i t0 =
+      _mm512_add_epi64(_mm512_and_si512(lo0, mask44()), _mm512_add_epi64(over, _mm512_maskz_slli_epi64(0xff, over, 2)));
   g.h0 = _mm512_mask_and_epi64(g.h0, lanes, t0, mask44());
   g.h1 = _mm512_mask_add_epi64(g.h1, lanes, _mm512_and_si512(t1, mask44()), _mm512_maskz_srli_epi64(0xff, t0, 44));
   g.h2 = _mm512_mask_and_epi64(g.h2, lanes, t2, mask42());
@@ -161,7 +164,7 @@ AVX512_INLINE void finishGroup(const PolyGroup& g, const uint8_t (*keys)[CHACHA_
 
 // Tags of up to 16 messages. The two groups go side by side, so that one fills the other's waits.
 AVX512 inline void makeTags(const AeadMessage* const* messages, size_t count, const uint8_t (*keys)[CHACHA_BLOCK_BYTES],
-                     uint8_t (*tags)[AEAD_TAG_BYTES]) {
+                            uint8_t (*tags)[AEAD_TAG_BYTES]) {
   PolyGroup a;
   PolyGroup b;
   const size_t first = std::min(count, LANES_64);

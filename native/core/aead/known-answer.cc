@@ -10,7 +10,7 @@
 namespace overlay {
 namespace {
 
-constexpr std::array<uint32_t, 18> LENGTHS{0,    1, 16, 63,  64,   65, 300, 1024, 1420,
+constexpr std::array<uint32_t, 18> LENGTHS{0,  1, 16,  63,   64, 65, 300, 1024, 1420,
                                            33, 5, 128, 1439, 17, 48, 15,  255,  80};
 constexpr uint64_t COUNTER_STEP = 0xffff'fffe;
 // Exclusive-or of the tags of all messages.

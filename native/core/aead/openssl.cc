@@ -67,8 +67,8 @@ class OpensslWorker final : public AeadWorker {
     for (size_t i = 0; i < count; i++) {
       const AeadMessage& message = messages[i];
       uint8_t* const tag = message.bytes + message.length;
-      const bool isSealed = run(sealing_, message, 1) &&
-                            functions().control(sealing_, GET_TAG, AEAD_TAG_BYTES, tag) == 1;
+      const bool isSealed =
+          run(sealing_, message, 1) && functions().control(sealing_, GET_TAG, AEAD_TAG_BYTES, tag) == 1;
       // Never plaintext on the wire, whatever has failed.
       if (!isSealed) std::memset(message.bytes, 0, message.length + AEAD_TAG_BYTES);
     }

@@ -111,7 +111,8 @@ void Poly1305::addBlock(uint64_t low, uint64_t high, uint64_t mark) {
 
 void Poly1305::addPadded(const uint8_t* bytes, size_t size) {
   size_t at = 0;
-  for (; at + POLY_BLOCK_BYTES <= size; at += POLY_BLOCK_BYTES) addBlock(readLe64(bytes + at), readLe64(bytes + at + 8), 1);
+  for (; at + POLY_BLOCK_BYTES <= size; at += POLY_BLOCK_BYTES)
+    addBlock(readLe64(bytes + at), readLe64(bytes + at + 8), 1);
   if (at == size) return;
   uint8_t last[POLY_BLOCK_BYTES] = {};
   std::memcpy(last, bytes + at, size - at);

@@ -9,9 +9,7 @@ namespace {
 
 constexpr unsigned WORD_BITS = 64;
 
-uint64_t readUint64(const uint8_t* at) {
-  return (static_cast<uint64_t>(readUint32(at)) << 32) | readUint32(at + 4);
-}
+uint64_t readUint64(const uint8_t* at) { return (static_cast<uint64_t>(readUint32(at)) << 32) | readUint32(at + 4); }
 
 }  // namespace
 

@@ -66,9 +66,14 @@ uint64_t copyAndAddChecksum(uint64_t sum, uint8_t* to, const uint8_t* from, size
 }
 
 uint64_t addPseudoHeader(uint64_t sum, const uint8_t* addresses, size_t addressBytes, uint8_t protocol, size_t size) {
-  const uint8_t rest[8] = {static_cast<uint8_t>(size >> 24), static_cast<uint8_t>(size >> 16),
-                           static_cast<uint8_t>(size >> 8),  static_cast<uint8_t>(size),
-                           0, 0, 0, protocol};
+  const uint8_t rest[8] = {static_cast<uint8_t>(size >> 24),
+                           static_cast<uint8_t>(size >> 16),
+                           static_cast<uint8_t>(size >> 8),
+                           static_cast<uint8_t>(size),
+                           0,
+                           0,
+                           0,
+                           protocol};
   return addChecksum(addChecksum(sum, addresses, addressBytes), rest, sizeof(rest));
 }
 

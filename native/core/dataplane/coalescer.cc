@@ -39,9 +39,7 @@ void Coalescer::add(uint8_t* packet, size_t size, int version, uint32_t tag) {
   begin(candidate, tag);
 }
 
-bool Coalescer::isMerging(uint8_t protocol) const {
-  return protocol == PROTOCOL_TCP ? abilities_.tcp : abilities_.udp;
-}
+bool Coalescer::isMerging(uint8_t protocol) const { return protocol == PROTOCOL_TCP ? abilities_.tcp : abilities_.udp; }
 
 void Coalescer::flush() {
   while (flowCount_ > 0) {
@@ -101,9 +99,8 @@ void Coalescer::begin(const Mergeable& candidate, uint32_t tag) {
   flow.headerBytes = candidate.headerBytes;
   flow.segmentBytes = candidate.payloadBytes();
   flow.totalBytes = candidate.size;
-  flow.nextSequence = candidate.protocol == PROTOCOL_TCP
-                          ? tcpSequence(candidate) + static_cast<uint32_t>(candidate.payloadBytes())
-                          : 0;
+  flow.nextSequence =
+      candidate.protocol == PROTOCOL_TCP ? tcpSequence(candidate) + static_cast<uint32_t>(candidate.payloadBytes()) : 0;
   flow.tag = tag;
   flow.isVerified = false;
   flow.begin = begun_++;
@@ -142,9 +139,7 @@ void Coalescer::finishHeaders(Flow& flow) {
 
   VirtioHeader header;
   header.flags = VirtioHeader::NEEDS_CHECKSUM;
-  header.type = !isTcp              ? VirtioHeader::UDP
-                : flow.version == 4 ? VirtioHeader::TCP_V4
-                                    : VirtioHeader::TCP_V6;
+  header.type = !isTcp ? VirtioHeader::UDP : flow.version == 4 ? VirtioHeader::TCP_V4 : VirtioHeader::TCP_V6;
   header.headerBytes = static_cast<uint16_t>(flow.headerBytes);
   header.segmentBytes = static_cast<uint16_t>(flow.segmentBytes);
   header.checksumStart = static_cast<uint16_t>(flow.transportOffset);

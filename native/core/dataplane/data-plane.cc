@@ -167,7 +167,9 @@ bool DataPlane::sendDatagram(uint32_t socket, const DatagramInfo& info, ByteView
 
 // --- peers ---------------------------------------------------------------------------------------
 
-bool DataPlane::hasPeer(size_t slot) const { return slot < plane_.peers.size() && plane_.peers[slot].load() != nullptr; }
+bool DataPlane::hasPeer(size_t slot) const {
+  return slot < plane_.peers.size() && plane_.peers[slot].load() != nullptr;
+}
 
 void DataPlane::addPeer(size_t slot) {
   // Whoever still carries a packet of the slot's last peer writes to the block we clear.
@@ -240,7 +242,9 @@ void DataPlane::sendKeepalive(size_t slot) {
   outbound_.askKeepalive(peerIn(slot), bootNowMs());
 }
 
-void DataPlane::setKeepaliveInterval(size_t slot, double intervalMs) { peerIn(slot).keepaliveIntervalMs.store(intervalMs); }
+void DataPlane::setKeepaliveInterval(size_t slot, double intervalMs) {
+  peerIn(slot).keepaliveIntervalMs.store(intervalMs);
+}
 
 void DataPlane::dropStaged(size_t slot) {
   const std::lock_guard<std::mutex> lock(plane_.lock);

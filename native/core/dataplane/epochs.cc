@@ -55,8 +55,8 @@ void Epochs::reclaim() {
   {
     const std::unique_lock<std::mutex> lock(mutex_, std::try_to_lock);
     if (!lock.owns_lock()) return;
-    const auto firstOver = std::stable_partition(
-        retired_.begin(), retired_.end(), [this](const Retired& one) { return !isOver(one.epoch); });
+    const auto firstOver = std::stable_partition(retired_.begin(), retired_.end(),
+                                                 [this](const Retired& one) { return !isOver(one.epoch); });
     std::move(firstOver, retired_.end(), std::back_inserter(over));
     retired_.erase(firstOver, retired_.end());
     hasRetired_.store(!retired_.empty());

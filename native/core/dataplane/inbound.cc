@@ -122,8 +122,8 @@ void InboundThread::receiveBatch() {
 
 void InboundThread::receiveFrom(const Inbound::Ready& ready) {
   const std::vector<OuterSocket*>& sockets = shared_.sockets_.load()->all;
-  const auto found = std::find_if(sockets.begin(), sockets.end(),
-                                  [&](const OuterSocket* socket) { return socket->id() == ready.id; });
+  const auto found =
+      std::find_if(sockets.begin(), sockets.end(), [&](const OuterSocket* socket) { return socket->id() == ready.id; });
   if (found == sockets.end()) return;
   OuterSocket& socket = **found;
   port_ = &socket;
@@ -141,7 +141,8 @@ void InboundThread::receiveFrom(const Inbound::Ready& ready) {
 void InboundThread::wait(bool isPatient) {
   std::array<epoll_event, 8> events;
   shared_.batchesSinceWait_ = 0;
-  const int count = ::epoll_wait(shared_.epoll_.get(), events.data(), static_cast<int>(events.size()), isPatient ? -1 : 0);
+  const int count =
+      ::epoll_wait(shared_.epoll_.get(), events.data(), static_cast<int>(events.size()), isPatient ? -1 : 0);
   for (int i = 0; i < count; i++) {
     const epoll_event& event = events[static_cast<size_t>(i)];
     const uint32_t id = event.data.u32;

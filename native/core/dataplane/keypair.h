@@ -44,8 +44,7 @@ struct KeypairMaterial {
 };
 
 struct Keypair : Retirable {
-  Keypair(Peer& owner, const KeypairMaterial& from)
-      : peer(&owner), material(from), nextCounter(from.firstCounter) {}
+  Keypair(Peer& owner, const KeypairMaterial& from) : peer(&owner), material(from), nextCounter(from.firstCounter) {}
 
   // Too old to send or to receive.
   bool isExpired(double nowMs) const { return nowMs - material.createdAtMs >= REJECT_AFTER_TIME_MS; }

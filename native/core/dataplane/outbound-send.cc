@@ -132,8 +132,10 @@ void OutboundThread::layTrain(size_t first, Train& train) {
     const bool fits = next.size <= train.segmentBytes && train.totalBytes + next.size <= OuterPort::MAX_TRAIN_BYTES;
     if (next.path != head.path || next.tos != head.tos || !fits) break;
     iovec& last = parts_.back();
-    if (static_cast<uint8_t*>(last.iov_base) + last.iov_len == next.bytes) last.iov_len += next.size;
-    else parts_.push_back({next.bytes, next.size});
+    if (static_cast<uint8_t*>(last.iov_base) + last.iov_len == next.bytes)
+      last.iov_len += next.size;
+    else
+      parts_.push_back({next.bytes, next.size});
     train.totalBytes += next.size;
     train.count++;
     if (next.size < train.segmentBytes) break;

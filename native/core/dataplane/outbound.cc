@@ -28,8 +28,10 @@ void Outbound::ask(Peer& peer, bool isKeepalive) {
 }
 
 void Outbound::askKeepalive(Peer& peer, double nowMs) {
-  if (canSend(peer, nowMs)) ask(peer, true);
-  else refuse(peer, true);
+  if (canSend(peer, nowMs))
+    ask(peer, true);
+  else
+    refuse(peer, true);
 }
 
 bool Outbound::canSend(const Peer& peer, double nowMs) const {
@@ -40,8 +42,10 @@ bool Outbound::canSend(const Peer& peer, double nowMs) const {
 void Outbound::refuse(Peer& peer, bool isKeepalive) {
   const bool hasStaged = !peer.staged.empty();
   if (peer.path.load() == nullptr) {
-    if (hasStaged) plane_.dropStaged(peer, Drop::noPath);
-    else if (isKeepalive) plane_.blocks.countDrop(peer.slot, Drop::noPath);
+    if (hasStaged)
+      plane_.dropStaged(peer, Drop::noPath);
+    else if (isKeepalive)
+      plane_.blocks.countDrop(peer.slot, Drop::noPath);
   } else if (hasStaged) {
     plane_.raiseHandshake(peer);
   } else if (isKeepalive) {
@@ -171,8 +175,7 @@ void OutboundThread::handlePacket(const uint8_t* bytes, size_t size, const Virti
   PeerBlocks& blocks = plane_.blocks;
   const int version = ipVersion(bytes, size);
   const size_t length = version == 0 ? 0 : ipLength(bytes, size, version);
-  const Segmenter segments =
-      length == 0 ? Segmenter() : Segmenter(header, bytes, length, version);
+  const Segmenter segments = length == 0 ? Segmenter() : Segmenter(header, bytes, length, version);
   if (!segments.isValid()) {
     blocks.countDrop(blocks.deviceSlot(), Drop::malformedPacket);
     return;

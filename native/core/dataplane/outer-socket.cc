@@ -76,8 +76,10 @@ bool OuterSocket::sendTrain(Train& train, double nowMs) {
   if (errno == EAGAIN) return false;
   if (train.count == 1 || !mayBlameTrain(errno)) return true;
   // Without checksum offload on the way out it is refused for good; else it is this path's MTU.
-  if (errno == EIO || errno == EOPNOTSUPP) sendsTrains_.store(false, std::memory_order_relaxed);
-  else train.path->singleUntilMs.store(nowMs + SINGLE_MS, std::memory_order_relaxed);
+  if (errno == EIO || errno == EOPNOTSUPP)
+    sendsTrains_.store(false, std::memory_order_relaxed);
+  else
+    train.path->singleUntilMs.store(nowMs + SINGLE_MS, std::memory_order_relaxed);
   sendSingly(train);
   return true;
 }
@@ -134,8 +136,10 @@ bool OuterSocket::sendOne(const DatagramInfo& info, ByteView bytes) {
   for (int attempt = 0; attempt < MAX_RETRIES; attempt++) {
     encodeInfo(header, envelope, family(), info, hasSource);
     if (::sendmsg(fd(), &header, MSG_DONTWAIT) >= 0) return true;
-    if (hasSource && mayBlameSource(errno)) hasSource = false;
-    else if (errno != EINTR && errno != ECONNREFUSED) return false;
+    if (hasSource && mayBlameSource(errno))
+      hasSource = false;
+    else if (errno != EINTR && errno != ECONNREFUSED)
+      return false;
   }
   return false;
 }

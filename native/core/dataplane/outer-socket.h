@@ -35,10 +35,7 @@ class OuterSocket final : public OuterPort {
 
  private:
   OuterSocket(uint32_t id, UdpSocket socket, int family, bool sendsTrains, bool receivesTrains)
-      : OuterPort(id, family),
-        socket_(std::move(socket)),
-        receivesTrains_(receivesTrains),
-        sendsTrains_(sendsTrains) {}
+      : OuterPort(id, family), socket_(std::move(socket)), receivesTrains_(receivesTrains), sendsTrains_(sendsTrains) {}
 
   bool sendTrain(Train& train, double nowMs);
   bool sendMessage(const iovec* parts, size_t partCount, const DatagramInfo& info);

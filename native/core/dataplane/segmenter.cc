@@ -44,12 +44,11 @@ void Segmenter::planSegments() {
   transportOffset_ = header_.checksumStart;
   // IPv6 may have extension headers here; what follows them is the kernel's word.
   const size_t ipBytes = version_ == 4 ? ipv4HeaderBytes(packet_) : IPV6_HEADER_BYTES;
-  const bool isPlaced = version_ == 4 ? transportOffset_ == ipBytes && ipBytes >= IPV4_HEADER_BYTES
-                                      : transportOffset_ >= ipBytes;
+  const bool isPlaced =
+      version_ == 4 ? transportOffset_ == ipBytes && ipBytes >= IPV4_HEADER_BYTES : transportOffset_ >= ipBytes;
   const size_t leastBytes = isTcp ? TCP_HEADER_BYTES : UDP_HEADER_BYTES;
   if (!isPlaced || transportOffset_ + leastBytes > size_) return;
-  const size_t transportBytes =
-      isTcp ? static_cast<size_t>(packet_[transportOffset_ + 12] >> 4) * 4 : UDP_HEADER_BYTES;
+  const size_t transportBytes = isTcp ? static_cast<size_t>(packet_[transportOffset_ + 12] >> 4) * 4 : UDP_HEADER_BYTES;
   headerBytes_ = transportOffset_ + transportBytes;
   if (transportBytes < leastBytes || headerBytes_ >= size_) return;
   segmentBytes_ = header_.segmentBytes;
