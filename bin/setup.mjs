@@ -41,6 +41,9 @@ const TEST_PROGRAMS = {
   fish: 'fish',
   man: 'man-db',
   groff: 'groff-base',
+  'clang-format': 'clang-format',
+  'clang-tidy': 'clang-tidy',
+  valgrind: 'valgrind',
 }
 
 class SetupError extends Error {}

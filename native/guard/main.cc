@@ -328,13 +328,17 @@ bool parse(int argc, char** argv, Options& options) {
       return false;
   }
   Words* const parts[] = {&options.start, &options.undo, &options.hooks};
-  size_t count = 0;
+  Words* part = nullptr;
+  size_t begun = 0;
   for (; i < argc; i++) {
-    if (std::strcmp(argv[i], "--") == 0)
-      count++;
-    else
-      parts[count - 1]->push_back(argv[i]);
-    if (count > 3) return false;
+    if (std::strcmp(argv[i], "--") != 0) {
+      if (part == nullptr) return false;
+      part->push_back(argv[i]);
+    } else if (begun < std::size(parts)) {
+      part = parts[begun++];
+    } else {
+      return false;
+    }
   }
   const bool isGuarding = !options.undo.empty() && !options.hooks.empty();
   return !options.start.empty() && isGuarding != options.isOnce;

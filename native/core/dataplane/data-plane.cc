@@ -223,7 +223,7 @@ std::vector<uint32_t> DataPlane::installKeypair(size_t slot, const KeypairMateri
   const std::lock_guard<std::mutex> lock(plane_.lock);
   Peer& peer = peerIn(slot);
   auto* const keypair = new Keypair(peer, material);
-  const std::vector<uint32_t> removed = plane_.forget(peer.rotation.install(*keypair));
+  std::vector<uint32_t> removed = plane_.forget(peer.rotation.install(*keypair));
   plane_.indices.insert(*keypair);
   peer.isHandshakeRaised.store(false);
   outbound_.watchKeepalives();
