@@ -21,7 +21,6 @@ std::optional<InterfaceAddress> parseAddress(ByteView body);
 
 Result<void> addAddress(const InterfaceAddress& address);
 Result<void> removeAddress(const InterfaceAddress& address);
-Result<std::vector<InterfaceAddress>> listAddresses(uint32_t linkIndex,
-                                                    int32_t networkNamespace = OWN_NAMESPACE);
+Result<std::vector<InterfaceAddress>> listAddresses(uint32_t linkIndex, int32_t networkNamespace = OWN_NAMESPACE);
 
 }  // namespace overlay

@@ -60,8 +60,8 @@ Result<TunPlace> Tun::place(bool withAddresses) const {
   TunPlace place;
   int32_t networkNamespace = OWN_NAMESPACE;
   const UniqueFd descriptor(ioctl(fd_.get(), GET_NAMESPACE));
-  struct stat there{};
-  struct stat here{};
+  struct stat there {};
+  struct stat here {};
   if (descriptor.isOpen() && ::fstat(descriptor.get(), &there) == 0) {
     if (::stat("/proc/self/ns/net", &here) < 0) return lastError("stat");
     place.namespaceId = there.st_ino;
