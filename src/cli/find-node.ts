@@ -1,6 +1,6 @@
 /** Which node a word on the command line means, and on which interface. */
 
-import { UsageError } from '../base/errors.js'
+import { AppError, ERROR_CODES, UsageError } from '../base/errors.js'
 import type { InterfaceStatus, PeerStatus } from '../daemon/local-api-schema.js'
 import { askStatus, listRunning, onlyRunningName } from './running.js'
 
@@ -35,7 +35,7 @@ export function chooseNode(word: string, statuses: readonly InterfaceStatus[]): 
   const [first, ...others] = found
   if (first === undefined) {
     const names = statuses.flatMap(({ peers }) => peers.flatMap(({ name }) => name ?? []))
-    throw new UsageError(`there is no node ${word}`, {
+    throw new AppError(ERROR_CODES.noSuchNode, `there is no node ${word}`, {
       hint: names.length === 0 ? 'no node is known yet' : `there are: ${names.join(', ')}`,
     })
   }

@@ -64,6 +64,6 @@ export async function requireHubStopped(input: CommandInput): Promise<void> {
 /** The hub does not know how it was asked: what is to be typed next is for the same hub. */
 function forCommand(error: AppError, command: string): AppError {
   const { code, message, hint } = error
-  if (hint.includes('--state')) return error
-  return new AppError(code, message, { hint: hint.replaceAll('overlay hub ', `${command} `), cause: error })
+  const mended = hint.includes('--state') ? hint : hint.replaceAll('overlay hub ', `${command} `)
+  return mended === hint ? error : new AppError(code, message, { hint: mended, cause: error })
 }

@@ -16,12 +16,12 @@ export const ANSWER_TIMEOUT_MS = 5000
 export function addressOf(peer: PeerStatus): string {
   const [host] = peer.allowedIps.flatMap((prefix) => hostOf(prefix) ?? [])
   if (host !== undefined) return host
-  throw new AppError(ERROR_CODES.usage, 'this peer has no address of its own to ask', {
+  throw new AppError(ERROR_CODES.conflict, 'this peer has no address of its own to ask', {
     hint: 'its allowed IPs hold no /32 and no /128',
   })
 }
 
-/** Ms; null if no answer came in time. */
+/** Ms, rounded to a tenth; null if no answer came in time. */
 export async function roundTrip(address: string): Promise<number | null> {
   const startMs = performance.now()
   return await new Promise((resolve) => {
@@ -32,9 +32,13 @@ export async function roundTrip(address: string): Promise<number | null> {
       resolve(rttMs)
     }
     const timer = setTimeout(() => finish(null), ANSWER_TIMEOUT_MS)
-    socket.once('connect', () => finish(performance.now() - startMs))
+    socket.once('connect', () => finish(roundMs(performance.now() - startMs)))
     socket.once('error', (error: NodeJS.ErrnoException) => {
-      finish(error.code === 'ECONNREFUSED' ? performance.now() - startMs : null)
+      finish(error.code === 'ECONNREFUSED' ? roundMs(performance.now() - startMs) : null)
     })
   })
+}
+
+function roundMs(ms: number): number {
+  return Math.round(ms * 10) / 10
 }

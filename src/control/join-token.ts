@@ -49,7 +49,7 @@ export function formatJoinToken(crypto: Crypto, token: JoinToken): string {
 export function parseJoinToken(crypto: Crypto, text: string): JoinToken {
   const token = tryParse(crypto, text.trim())
   if (token !== undefined) return token
-  throw new AppError(ERROR_CODES.usage, 'that is no join token, or a part of it is missing', { hint: HINT })
+  throw new AppError(ERROR_CODES.token, 'that is no join token, or a part of it is missing', { hint: HINT })
 }
 
 function tryParse(crypto: Crypto, text: string): JoinToken | undefined {

@@ -9,7 +9,7 @@
 import { chmodSync } from 'node:fs'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
-import { AppError, ERROR_CODES } from '../base/errors.js'
+import { AppError, ERROR_CODES, RequestError } from '../base/errors.js'
 import type { Logger } from '../base/log.js'
 import { removeFile } from '../platform/run-directory.js'
 import { toPlatformError } from '../platform/system-error.js'
@@ -108,14 +108,18 @@ async function answer(request: IncomingMessage, response: ServerResponse, border
   const route = border.routes.get(`${method} ${url}`)
   if (route === undefined) {
     const known = [...border.routes.keys()].join(', ')
-    send(response, 404, failureOf(new AppError(ERROR_CODES.usage, 'no such request', { hint: known })))
+    send(
+      response,
+      404,
+      failureOf(new AppError(ERROR_CODES.request, 'there is no such request', { hint: known })),
+    )
     return
   }
   try {
     send(response, 200, (await route(await body)) ?? {})
   } catch (error) {
     if (!(error instanceof AppError)) border.log.error('api.failed', { reason: String(error) })
-    send(response, 500, failureOf(error))
+    send(response, statusOf(error), failureOf(error))
   }
 }
 
@@ -129,17 +133,22 @@ function readBody(request: IncomingMessage): Promise<unknown> {
       if (sizeBytes > MAX_BODY_BYTES) request.destroy()
       else chunks.push(chunk)
     })
-    request.on('error', () => reject(new AppError(ERROR_CODES.usage, 'the request broke off')))
+    request.on('error', () => reject(new RequestError('', 'the request broke off')))
     request.on('end', () => {
       try {
         resolve(chunks.length === 0 ? undefined : JSON.parse(Buffer.concat(chunks).toString()))
       } catch {
-        reject(new AppError(ERROR_CODES.usage, 'the body of the request is no JSON'))
+        reject(new RequestError('', 'the body of the request is not JSON'))
       }
     })
   })
   body.catch(() => undefined)
   return body
+}
+
+/** A request that cannot be right is not a failure of whoever answers it. */
+function statusOf(error: unknown): number {
+  return error instanceof AppError && error.code === ERROR_CODES.request ? 400 : 500
 }
 
 function send(response: ServerResponse, status: number, body: unknown): void {

@@ -15,6 +15,7 @@ import { notifyServiceManager } from '../platform/notify.js'
 import type { RunPaths } from '../platform/run-directory.js'
 import { programVersion } from '../platform/version.js'
 import type { DeviceSnapshot } from '../wireguard/configuration.js'
+import { checked } from './api-request.js'
 import { describeEndpointRoute } from './endpoint-routes.js'
 import { explainFilePeers } from './explain-file-peers.js'
 import { startLocalApi } from './local-api.js'
@@ -97,7 +98,7 @@ export class Daemon {
           const { trust, name } = this.#requireMembership()
           return trust.report(name)
         },
-        trust: (body) => this.#requireMembership().trust.handleOrder(trustOrder.parse(body)),
+        trust: (body) => this.#requireMembership().trust.handleOrder(checked(trustOrder, body)),
       },
     })
     try {
@@ -168,7 +169,7 @@ export class Daemon {
   #requireMembership(): Membership {
     const { membership } = this.#service
     if (membership !== undefined) return membership
-    throw new AppError(ERROR_CODES.usage, `${this.#options.owner.interface} is part of no network`, {
+    throw new AppError(ERROR_CODES.conflict, `${this.#options.owner.interface} is part of no network`, {
       hint: 'only nodes of a network have paths that are looked for: overlay join',
     })
   }

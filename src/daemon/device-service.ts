@@ -34,7 +34,7 @@ export class DeviceService implements Service {
   }
 
   async reload(): Promise<ReloadResult> {
-    throw new AppError(ERROR_CODES.usage, 'a bare device has no file to reload', {
+    throw new AppError(ERROR_CODES.conflict, 'a bare device has no file to reload', {
       hint: 'configure it with: wg setconf, or bring a file up with: overlay up',
     })
   }

@@ -1,12 +1,12 @@
 /** Administration of nodes and tokens, as the hub's socket offers it (hub-schema.ts). */
 
 import type { ZodType } from 'zod'
-import { AppError, ERROR_CODES } from '../base/errors.js'
 import type { HubEffect } from '../hub/effects.js'
 import type { Hub } from '../hub/hub.js'
 import type { Registry } from '../hub/registry.js'
 import type { NodeRecord, TokenRecord } from '../hub/store.js'
 import { tokenId } from '../hub/tokens.js'
+import { checked } from './api-request.js'
 import type { Route } from './api-server.js'
 import {
   type HubNode,
@@ -115,15 +115,4 @@ function describeToken(token: TokenRecord): HubToken {
   const { nodeName: name, tags, usesLeft, isEphemeral, expiresAtMs } = token
   const expiresAt = new Date(expiresAtMs).toISOString()
   return { id: tokenId(token), name, tags, usesLeft, isEphemeral, expiresAt }
-}
-
-/** The border of the administration. Throws AppError. */
-export function checked<T>(schema: ZodType<T>, body: unknown): T {
-  const { success, data, error } = schema.safeParse(body)
-  if (success) return data
-  const [issue] = error.issues
-  const place = issue?.path.join('.') ?? ''
-  throw new AppError(ERROR_CODES.usage, `the request is wrong at "${place}": ${issue?.message ?? ''}`, {
-    hint: 'see: overlay hub --help',
-  })
 }

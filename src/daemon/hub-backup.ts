@@ -85,7 +85,7 @@ function publish(draft: string, path: string, isForced: boolean): void {
   } catch (error) {
     const failure = toPlatformError(error, `cannot write a backup to ${path}`)
     if (failure.errno !== 'EEXIST') throw failure
-    throw new AppError(ERROR_CODES.usage, `there is a file ${path} already`, {
+    throw new AppError(ERROR_CODES.conflict, `there is a file ${path} already`, {
       hint: 'give the path of a new file; or replace that one with --force',
       cause: error,
     })

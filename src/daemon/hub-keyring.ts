@@ -56,7 +56,7 @@ export class HubKeyring {
     const underWay = this.overlapUntilS
     if (underWay !== undefined) {
       const until = new Date(underWay * 1000).toISOString()
-      throw new AppError(ERROR_CODES.usage, `the keys are being changed already, until ${until}`, {
+      throw new AppError(ERROR_CODES.conflict, `the keys are being changed already, until ${until}`, {
         hint: 'wait until then: nodes know no more than two keys',
       })
     }

@@ -4,8 +4,8 @@ import { AppError, ERROR_CODES } from '../base/errors.js'
 import type { RelayInfo } from '../control/messages.js'
 import type { HubEffect } from '../hub/effects.js'
 import type { Hub } from '../hub/hub.js'
+import { checked } from './api-request.js'
 import type { Route } from './api-server.js'
-import { checked } from './hub-admin.js'
 import { type HubRelay, relayOrder } from './hub-schema.js'
 import { type HubPaths, type HubSettings, replaceHubSettings } from './hub-state.js'
 
@@ -56,7 +56,7 @@ export class HubRelays {
   #with(relay: RelayInfo): RelayInfo[] {
     const others = this.#relays.filter((other) => other.key !== relay.key && !isAtSamePlace(other, relay))
     if (others.length < MAX_RELAYS) return [...others, relay]
-    throw new AppError(ERROR_CODES.usage, `there are ${MAX_RELAYS} relays already`, {
+    throw new AppError(ERROR_CODES.limit, `there are ${MAX_RELAYS} relays already`, {
       hint: 'remove one first: overlay hub relay remove HOST:PORT:KEY',
     })
   }
@@ -64,7 +64,7 @@ export class HubRelays {
   #without(relay: RelayInfo): RelayInfo[] {
     const others = this.#relays.filter((other) => other.key !== relay.key)
     if (others.length < this.#relays.length) return others
-    throw new AppError(ERROR_CODES.usage, 'the hub knows no relay with this key', {
+    throw new AppError(ERROR_CODES.notFound, 'the hub knows no relay with this key', {
       hint: 'see all of them: overlay hub relay list',
     })
   }

@@ -336,6 +336,7 @@ export const apiFailure: z.ZodType<ApiFailure> = z.object({
     code: z.string(),
     message: z.string(),
     hint: z.string(),
+    field: z.string().optional(),
     issues: z
       .array(z.object({ file: z.string(), line: count, message: z.string(), hint: z.string() }))
       .optional(),

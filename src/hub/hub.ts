@@ -287,7 +287,7 @@ export class Hub {
   /** Throws AppError if it does not wait. */
   reject(node: NodeRecord, effects: HubEffect[]): void {
     if (node.state !== 'pending') {
-      throw new AppError(ERROR_CODES.usage, `${node.name} does not wait for approval`, {
+      throw new AppError(ERROR_CODES.conflict, `${node.name} does not wait for approval`, {
         hint: `to put it out of the network: overlay hub remove ${node.name}`,
       })
     }

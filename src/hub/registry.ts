@@ -267,7 +267,7 @@ export class Registry {
   require(nameOrIdentity: string): NodeRecord {
     const node = this.#nodes.get(nameOrIdentity) ?? this.#nodes.named(nameOrIdentity)
     if (node !== undefined) return node
-    throw new AppError(ERROR_CODES.usage, `there is no node ${nameOrIdentity}`, {
+    throw new AppError(ERROR_CODES.noSuchNode, `there is no node ${nameOrIdentity}`, {
       hint: 'see all of them: overlay hub nodes',
     })
   }
@@ -289,8 +289,8 @@ export class Registry {
 
   rename(node: NodeRecord, name: string): NodeRecord {
     if (this.#freeName(name, true) !== name) {
-      requireLabel(name)
-      throw new AppError(ERROR_CODES.usage, `"${name}" is in use already`, {
+      requireLabel(name, 'name')
+      throw new AppError(ERROR_CODES.nameTaken, `"${name}" is in use already`, {
         hint: 'choose another; see: overlay hub nodes',
       })
     }
@@ -307,9 +307,9 @@ export class Registry {
 
   /** Throws AppError for what cannot be a tag, or too many. */
   setTags(node: NodeRecord, tags: readonly string[]): NodeRecord {
-    for (const tag of tags) requireLabel(tag)
+    for (const tag of tags) requireLabel(tag, 'add')
     if (tags.length > MAX_TAGS) {
-      throw new AppError(ERROR_CODES.usage, `${node.name} would have more than ${MAX_TAGS} tags`, {
+      throw new AppError(ERROR_CODES.limit, `${node.name} would have more than ${MAX_TAGS} tags`, {
         hint: `take one away: overlay hub tag ${node.name} -TAG`,
       })
     }

@@ -19,7 +19,7 @@ export class StoreError extends AppError {
     message: string,
     options: { readonly hint: string; readonly cause: unknown },
   ) {
-    super(ERROR_CODES.store, message, options)
+    super(fault === 'full' ? ERROR_CODES.storeFull : ERROR_CODES.store, message, options)
     this.fault = fault
   }
 }

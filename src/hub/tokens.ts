@@ -1,7 +1,7 @@
 /** Join tokens of a hub: made, listed, spent, taken back. Their secrets are not kept. */
 
 import { formatBase64, formatHex, tryParseBase64 } from '../base/bytes.js'
-import { AppError, ERROR_CODES } from '../base/errors.js'
+import { AppError, ERROR_CODES, RequestError } from '../base/errors.js'
 import { DNS_LABEL } from '../net/dns-label.js'
 import type { Crypto, RandomBytes } from '../wireguard/crypto.js'
 import type { AuditRecord, Store, TokenRecord } from './store.js'
@@ -44,11 +44,12 @@ export class Tokens {
     const tokens = store.tokens()
     const old = tokens.filter(({ expiresAtMs }) => expiresAtMs <= nowMs)
     if (tokens.length - old.length >= MAX_TOKENS) {
-      throw new AppError(ERROR_CODES.usage, `there are ${MAX_TOKENS} tokens already`, {
+      throw new AppError(ERROR_CODES.limit, `there are ${MAX_TOKENS} tokens already`, {
         hint: 'take some back: overlay hub token revoke ID; see: overlay hub token list',
       })
     }
-    for (const word of [rest.nodeName, ...rest.tags]) if (word !== '') requireLabel(word)
+    if (rest.nodeName !== '') requireLabel(rest.nodeName, 'name')
+    for (const tag of rest.tags) requireLabel(tag, 'tags')
     const secret = random(SECRET_BYTES)
     const hash = formatBase64(crypto.hash(secret))
     const token = { hash, usesLeft: uses, expiresAtMs: nowMs + lifetimeMs, ...rest }
@@ -75,7 +76,7 @@ export class Tokens {
     const found = store.tokens().filter((token) => tokenId(token) === id)
     const [first] = found
     if (first === undefined) {
-      throw new AppError(ERROR_CODES.usage, `there is no token ${id}`, {
+      throw new AppError(ERROR_CODES.notFound, `there is no token ${id}`, {
         hint: 'see all of them: overlay hub token list',
       })
     }
@@ -110,10 +111,10 @@ export function tokenId({ hash }: TokenRecord): string {
   return formatHex((tryParseBase64(hash) ?? new Uint8Array()).subarray(0, ID_BYTES))
 }
 
-/** Throws AppError for what can be neither a name nor a tag. */
-export function requireLabel(word: string): void {
+/** Throws RequestError, with `field`, for what can be neither a name nor a tag. */
+export function requireLabel(word: string, field: string): void {
   if (DNS_LABEL.test(word)) return
-  throw new AppError(ERROR_CODES.usage, `"${word}" cannot be a name or a tag`, {
+  throw new RequestError(field, `"${word}" cannot be a name or a tag`, {
     hint: 'use up to 63 lower case letters, digits and dashes',
   })
 }

@@ -2,7 +2,7 @@
 
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { AppError, ERROR_CODES, UsageError } from '../../base/errors.js'
+import { AppError, ERROR_CODES, exitCodeFor, UsageError } from '../../base/errors.js'
 import type { JoinResult } from '../../daemon/network/join.js'
 import type { Command, CommandInput } from '../command.js'
 import { rangeOf } from '../options.js'
@@ -67,7 +67,7 @@ export const join: Command = {
     if (!output.isJson) for (const text of await conflictsOf(file)) printNote(`warning: ${text}`)
     if (output.isJson) printJson(result)
     else printResult(result, value('file') ?? result.interface)
-    return 0
+    return result.state === 'pending' ? exitCodeFor(ERROR_CODES.pending) : 0
   },
 }
 

@@ -54,7 +54,7 @@ async function isReached({ peer }: FoundNode, mustBeDirect: boolean): Promise<bo
 
 function tooLate(word: string, found: FoundNode | undefined, timeoutS: number): AppError {
   if (found === undefined) {
-    return new AppError(ERROR_CODES.timeout, `there is still no node ${word} after ${timeoutS} s`, {
+    return new AppError(ERROR_CODES.noSuchNode, `there is still no node ${word} after ${timeoutS} s`, {
       hint: 'see who is known: overlay status',
     })
   }

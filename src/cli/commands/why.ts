@@ -1,6 +1,6 @@
 /** `overlay why`: what keeps a node from being reached better. */
 
-import { UsageError } from '../../base/errors.js'
+import { AppError, ERROR_CODES } from '../../base/errors.js'
 import type { WhyReport } from '../../daemon/local-api-schema.js'
 import type { Command } from '../command.js'
 import { printJson, printLine } from '../output.js'
@@ -28,7 +28,7 @@ export const why: Command = {
     const reports = await callInterface(interfaceName, request)
     const report = reports.find(({ node }) => node === (peer.name ?? peer.publicKey))
     if (report === undefined)
-      throw new UsageError(`nothing is known of ${word} yet`, { hint: 'try once more' })
+      throw new AppError(ERROR_CODES.busy, `nothing is known of ${word} yet`, { hint: 'try once more' })
     if (output.isJson) printJson(report)
     else printLine(formatWhy(report, output.isVerbose))
     return 0

@@ -43,7 +43,7 @@ export class TalkError extends AppError {
     const message = wasConnected
       ? `the hub ${formatHostEndpoint(hub)} does not answer: ${reason}`
       : `cannot reach the hub ${formatHostEndpoint(hub)}: ${reason}`
-    super(ERROR_CODES.timeout, message, {
+    super(ERROR_CODES.unreachable, message, {
       hint: isProxyRefusal(reason)
         ? ''
         : 'check that it runs (overlay hub status, on its machine) and that this machine reaches its port',

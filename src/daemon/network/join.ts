@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto'
 import { rmSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { dirname, resolve } from 'node:path'
-import { AppError, ERROR_CODES } from '../../base/errors.js'
+import { AppError, ERROR_CODES, type ErrorCode, UsageError } from '../../base/errors.js'
 import type { OverlayConfig } from '../../config/types.js'
 import type { Pending, Refusal, Welcome } from '../../control/messages.js'
 import { DNS_LABEL } from '../../net/dns-label.js'
@@ -62,6 +62,11 @@ export interface JoinResult {
  */
 export async function joinNetwork(request: JoinRequest): Promise<JoinResult> {
   const { file, token, range } = request
+  if (request.name !== undefined && !DNS_LABEL.test(request.name)) {
+    throw new UsageError(`--name cannot be "${request.name}"`, {
+      hint: 'use up to 63 lower case letters, digits and dashes',
+    })
+  }
   requireConfirmed(token.range, range)
   const files = openJoinFiles(file, token, request.isNewKeyTrusted)
   try {
@@ -176,16 +181,30 @@ export async function leaveNetwork(file: string, overlay: OverlayConfig, isForce
   openStore(file).delete()
 }
 
+/** All others are ERROR_CODES.refused. */
+const CODES_OF_REFUSALS: Partial<Readonly<Record<Refusal['code'], ErrorCode>>> = {
+  token: ERROR_CODES.token,
+  name: ERROR_CODES.nameTaken,
+  rateLimited: ERROR_CODES.busy,
+  elsewhere: ERROR_CODES.conflict,
+}
+
 function refused({ code, message, hint, nowS }: Refusal): AppError {
   if (code === 'busy') {
-    return new AppError(ERROR_CODES.timeout, `the hub refuses for now: ${message}`, {
+    return new AppError(ERROR_CODES.busy, `the hub refuses for now: ${message}`, {
       hint: 'type the same again later: nothing was used up; overlay join waits by itself with --wait',
     })
   }
   const difference = code === 'malformed' ? describeClockDifference(wallNowMs(), nowS) : ''
   if (difference === '')
-    return new AppError(ERROR_CODES.usage, `the hub refuses: ${message} (${code})`, { hint })
-  return new AppError(ERROR_CODES.usage, `the hub refuses: ${difference}`, {
+    return new AppError(
+      CODES_OF_REFUSALS[code] ?? ERROR_CODES.refused,
+      `the hub refuses: ${message} (${code})`,
+      {
+        hint,
+      },
+    )
+  return new AppError(ERROR_CODES.refused, `the hub refuses: ${difference}`, {
     hint: `${CLOCK_HINT}; then join again`,
   })
 }

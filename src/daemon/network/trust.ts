@@ -113,7 +113,7 @@ export class Trust {
       if (who !== identity && !this.#book.isGiven(identity)) this.#requireSameAsBefore(entry)
       if (!this.#book.canGive(identity)) {
         const hint = 'take back what is not needed any more: overlay trust NAME --revoke'
-        throw new AppError(ERROR_CODES.usage, `this node has said yes to ${MAX_CONSENTS} others`, { hint })
+        throw new AppError(ERROR_CODES.limit, `this node has said yes to ${MAX_CONSENTS} others`, { hint })
       }
       const owned = withOwners(pins.toStored(), [name, ...claims], identity)
       save({ pins: owned, consents: this.#book.storedWith({ identity, name }, true) })
@@ -125,14 +125,14 @@ export class Trust {
     }
     apply(netmap()?.trust(identity))
     const { state, detail } = this.#entryOf(entry)
-    if (state === 'refused') throw new AppError(ERROR_CODES.usage, detail)
+    if (state === 'refused') throw new AppError(ERROR_CODES.refused, detail)
     return { ...entry, state, detail: isTold ? detail : HUB_IS_AWAY }
   }
 
   #revoke(who: string): TrustEntry {
     if (!this.#book.isNeeded) {
       const hint = 'to part two nodes, give them different tags; to remove one: overlay hub remove'
-      throw new AppError(ERROR_CODES.usage, 'this network does not ask for consent', { hint })
+      throw new AppError(ERROR_CODES.conflict, 'this network does not ask for consent', { hint })
     }
     const found = this.#entries().filter(({ node, identity }) => node === who || identity === who)
     const given = found.filter(({ identity }) => this.#book.isGiven(identity))
@@ -187,7 +187,7 @@ export class Trust {
   #requireSameAsBefore({ node: name, identity }: TrustEntry): void {
     const owner = this.#formerOwner(name, identity)
     if (owner === undefined) return
-    throw new AppError(ERROR_CODES.usage, `${name} was ${owner} until now, and is ${identity}`, {
+    throw new AppError(ERROR_CODES.conflict, `${name} was ${owner} until now, and is ${identity}`, {
       hint: `if you know that it was set up anew, type: overlay trust ${identity}`,
     })
   }
@@ -205,9 +205,9 @@ const ORDER: readonly TrustEntry['state'][] = [
 
 function theOnly(entries: readonly TrustEntry[], who: string, fault: string): TrustEntry {
   const [entry, ...more] = entries
-  if (entry === undefined) throw new AppError(ERROR_CODES.usage, fault, { hint: SEE_ALL })
+  if (entry === undefined) throw new AppError(ERROR_CODES.noSuchNode, fault, { hint: SEE_ALL })
   if (more.length === 0) return entry
-  throw new AppError(ERROR_CODES.usage, `there are ${entries.length} nodes of the name ${who}`, {
+  throw new AppError(ERROR_CODES.conflict, `there are ${entries.length} nodes of the name ${who}`, {
     hint: `say which by its identity: ${entries.map(({ identity }) => identity).join(' or ')}`,
   })
 }

@@ -3,6 +3,7 @@ import {
   AppError,
   ConfigError,
   ERROR_CODES,
+  exitCodeFor,
   exitCodeOf,
   PlatformError,
   UsageError,
@@ -54,6 +55,12 @@ describe('errors', () => {
     expect(exitCodeOf(new UsageError('x'))).toBe(2)
     expect(exitCodeOf(new AppError(ERROR_CODES.notRunning, 'x'))).toBe(3)
     expect(exitCodeOf(denied)).toBe(4)
+    expect(exitCodeOf(new AppError(ERROR_CODES.noSuchNode, 'x'))).toBe(5)
+    expect(exitCodeOf(new AppError(ERROR_CODES.token, 'x'))).toBe(6)
+    expect(exitCodeOf(new AppError(ERROR_CODES.nameTaken, 'x'))).toBe(6)
+    expect(exitCodeOf(new AppError(ERROR_CODES.unreachable, 'x'))).toBe(7)
+    expect(exitCodeFor(ERROR_CODES.pending)).toBe(7)
+    expect(exitCodeOf(new AppError(ERROR_CODES.storeFull, 'x'))).toBe(8)
     expect(exitCodeOf(new ConfigError([]))).toBe(1)
     expect(exitCodeOf(new Error('x'))).toBe(1)
     expect(exitCodeOf(undefined)).toBe(1)

@@ -82,7 +82,7 @@ describe('a backup of a hub', () => {
     expect(statSync(file).mode & 0o777).toBe(0o600)
     const before = readFileSync(file)
     await expect(backupHub(hub, file, false)).rejects.toMatchObject({
-      code: 'USAGE',
+      code: 'CONFLICT',
       message: `there is a file ${file} already`,
       hint: expect.stringContaining('--force'),
     })

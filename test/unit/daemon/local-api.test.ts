@@ -1,4 +1,5 @@
 import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { request } from 'node:http'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -7,8 +8,9 @@ import { z } from 'zod'
 import { AppError, ERROR_CODES } from '../../../src/base/errors.js'
 import { createLogger } from '../../../src/base/log.js'
 import { callApi } from '../../../src/cli/api-client.js'
+import { checked } from '../../../src/daemon/api-request.js'
 import { type LocalApiHandlers, startLocalApi } from '../../../src/daemon/local-api.js'
-import { reloadResult, stopResult } from '../../../src/daemon/local-api-schema.js'
+import { reloadResult, stopResult, trustOrder } from '../../../src/daemon/local-api-schema.js'
 
 const log = createLogger({ level: 'error', write: () => undefined, wallNowMs: () => 0 })
 let directory = ''
@@ -25,7 +27,7 @@ const handlers: LocalApiHandlers = {
   stop: async () => ({ faults: ['one thing'] }),
   why: () => [],
   trustReport: () => ({ node: '', identity: '', isConsentNeeded: false, nodes: [] }),
-  trust: (body) => body,
+  trust: (body) => checked(trustOrder, body),
 }
 
 beforeEach(async () => {
@@ -42,6 +44,20 @@ afterEach(async () => {
 
 function ask<T>(method: 'GET' | 'POST', target: string, answer: z.ZodType<T>): Promise<T> {
   return callApi({ socket: path, method, path: target, answer, timeoutMs: 5000 })
+}
+
+async function post(target: string, body: string): Promise<{ status: number | undefined; text: string }> {
+  return await new Promise((resolve, reject) => {
+    const call = request({ socketPath: path, method: 'POST', path: target }, (response) => {
+      let text = ''
+      response.on('data', (chunk: Buffer) => {
+        text += chunk.toString()
+      })
+      response.on('end', () => resolve({ status: response.statusCode, text }))
+    })
+    call.on('error', reject)
+    call.end(body)
+  })
 }
 
 describe('the local API', () => {
@@ -73,8 +89,35 @@ describe('the local API', () => {
 
   it('says what it knows when asked for something else', async () => {
     const error = await ask('GET', '/v1/stop', z.unknown()).catch((caught: unknown) => caught)
-    expect(error).toMatchObject({ code: 'USAGE' })
+    expect(error).toMatchObject({ code: 'REQUEST_INVALID' })
     expect(error instanceof AppError ? error.hint : '').toContain('POST /v1/stop')
+  })
+
+  it.each([
+    ['{"node": 7}', 'node'],
+    ['{"node": "a", "isRevoked": "yes"}', 'isRevoked'],
+    ['{}', 'node'],
+    ['7', ''],
+    ['', ''],
+    ['{"node":', ''],
+  ])('refuses the body %s with 400 and the name of the field', async (body, field) => {
+    const { status, text } = await post('/v1/trust', body)
+    const { error } = JSON.parse(text) as { error: Record<string, unknown> }
+    expect(status).toBe(400)
+    expect(error).toMatchObject({ code: 'REQUEST_INVALID', field })
+    expect(error.message).not.toContain('\n')
+  })
+
+  it('hands the name of the field to the command', async () => {
+    const asked = callApi({
+      socket: path,
+      method: 'POST',
+      path: '/v1/trust',
+      body: { node: 7 },
+      answer: z.unknown(),
+      timeoutMs: 5000,
+    })
+    await expect(asked).rejects.toMatchObject({ code: 'REQUEST_INVALID', field: 'node' })
   })
 
   it('lets go of a client that sends nonsense or a body without end', async () => {

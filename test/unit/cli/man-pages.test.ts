@@ -1,0 +1,58 @@
+import { spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { describe, expect, it } from 'vitest'
+import { COMMANDS } from '../../../src/cli/commands.js'
+import { errorPage } from '../../../src/cli/error-page.js'
+import { manPages } from '../../../src/cli/man-pages.js'
+
+const PAGES = manPages(COMMANDS, '1.2.3')
+const hasGroff = spawnSync('groff', ['--version']).error === undefined
+const hasMan = spawnSync('man', ['--version']).error === undefined
+
+describe('the manual', () => {
+  it('has a page for the program and one for each command or group', () => {
+    expect([...PAGES.keys()]).toEqual(['overlay.1', ...COMMANDS.map(({ name }) => `overlay-${name}.1`)])
+  })
+
+  it('names each command of a group with its options, and hides the internal ones', () => {
+    const page = PAGES.get('overlay-hub.1') ?? ''
+    expect(page).toContain('.SS overlay hub token revoke <id>')
+    expect(page).toContain('\\fB\\-\\-stun\\-port\\fR \\fIstun\\-port\\fR')
+    expect(page).not.toContain('overlay hub front')
+  })
+
+  it('says an option of a group once', () => {
+    expect((PAGES.get('overlay-hub.1') ?? '').split('\\fB\\-\\-state\\fR')).toHaveLength(2)
+  })
+
+  it('says an option again where the group does not hand it down', () => {
+    const [, faults = ''] = (PAGES.get('overlay-lab.1') ?? '').split('.SS overlay lab faults')
+    const [section = ''] = faults.split('.SH')
+    expect(section).toContain('\\fB\\-\\-rtt\\fR')
+    expect(section).not.toContain('\\fB\\-\\-json\\fR')
+  })
+
+  const withGroff = hasGroff ? it : it.skip
+  withGroff.each([...PAGES])(`%s has no fault that groff sees${hasGroff ? '' : ' (no groff)'}`, (_, page) => {
+    const run = spawnSync('groff', ['-man', '-Tutf8', '-ww', '-z'], { input: page, encoding: 'utf8' })
+    expect(run.stderr).toBe('')
+    expect(run.status).toBe(0)
+  })
+
+  const withMan = hasMan ? it : it.skip
+  withMan(`is shown by man without a warning${hasMan ? '' : ' (no man)'}`, () => {
+    for (const page of PAGES.values()) {
+      const run = spawnSync('man', ['--warnings', '-E', 'UTF-8', '-l', '-Tutf8', '-'], {
+        input: page,
+        encoding: 'utf8',
+        env: { ...process.env, MANPAGER: 'cat', MANWIDTH: '80' },
+      })
+      expect(run.stderr).toBe('')
+    }
+  })
+})
+
+it('the page of error codes is that of the code', () => {
+  const written = readFileSync(new URL('../../../docs/errors.md', import.meta.url), 'utf8')
+  expect(written, 'npm run man').toBe(errorPage())
+})
