@@ -153,11 +153,14 @@ export const PEER_SETTINGS: readonly Setting<PeerDraft>[] = [
   ),
   {
     ...one<PeerDraft>('Endpoint', 'host:port, 192.0.2.1:port or [2001:db8::1]:port', (draft, value) => {
-      draft.endpoint = tryParseHostEndpoint(compact(value)) ?? tryParseBareEndpoint(compact(value))
+      draft.endpoint = tryParseHostEndpoint(compact(value), 0) ?? tryParseBareEndpoint(compact(value), 0)
       return draft.endpoint !== undefined
     }),
     remark: (value) => {
-      const bare = tryParseBareEndpoint(compact(value))
+      const bare = tryParseBareEndpoint(compact(value), 0)
+      if (tryParseHostEndpoint(compact(value), 0)?.port === 0 || bare?.port === 0) {
+        return { message: 'Endpoint has port 0', hint: 'nothing is sent there until the peer has called' }
+      }
       if (bare === undefined) return undefined
       return { message: 'Endpoint has no brackets', hint: `it is taken as ${formatHostEndpoint(bare)}` }
     },

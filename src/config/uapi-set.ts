@@ -127,7 +127,7 @@ function tryParseEndpoint(text: string, scopeIdOf: ScopeIdOf): Endpoint | undefi
   if (match === null) return undefined
   const [, v6, zone, v4, portText = ''] = match
   const address = tryParseIp(v6 ?? v4 ?? '')
-  const port = tryParseInteger(portText, 1, UINT16_MAX)
+  const port = tryParseInteger(portText, 0, UINT16_MAX)
   const scopeId = zone === undefined ? 0 : (tryParseInteger(zone, 0, UINT32_MAX) ?? scopeIdOf(zone))
   if (address === undefined || port === undefined || scopeId === undefined) return undefined
   return address.family === (v6 === undefined ? 4 : 6) ? { address, port, scopeId } : undefined

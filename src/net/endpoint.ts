@@ -4,7 +4,7 @@ import { equalIp, formatIp, type IpAddress, tryParseIp } from './ip.js'
 
 export interface Endpoint {
   readonly address: IpAddress
-  /** 1–65535. */
+  /** 1–65535; 0 for a peer whose port is not known: nothing is sent there. */
   readonly port: number
   /** Interface index for link-local v6 addresses, else 0. */
   readonly scopeId: number
@@ -19,12 +19,12 @@ export interface HostEndpoint {
 const MAX_HOST_LENGTH = 253 // RFC 1035 section 2.3.4, without the root dot
 
 /** `host:port`, `1.2.3.4:port` or `[v6]:port`, the v6 with an optional `%zone`. */
-export function tryParseHostEndpoint(text: string): HostEndpoint | undefined {
+export function tryParseHostEndpoint(text: string, leastPort: 0 | 1 = 1): HostEndpoint | undefined {
   const match = /^(?:\[([^\]]+)\]|([^:[\]\s]+)):(\d{1,5})$/.exec(text)
   if (match === null) return undefined
   const [, v6, name, portText] = match
   const port = Number(portText)
-  if (port < 1 || port > 65535) return undefined
+  if (port < leastPort || port > 65535) return undefined
   if (v6 !== undefined) {
     const [address = '', zone, ...rest] = v6.split('%')
     if (!address.includes(':') || tryParseIp(address) === undefined) return undefined
@@ -37,9 +37,9 @@ export function tryParseHostEndpoint(text: string): HostEndpoint | undefined {
 }
 
 /** `v6:port`, as `wg` takes it: what stands behind the last colon is the port. */
-export function tryParseBareEndpoint(text: string): HostEndpoint | undefined {
+export function tryParseBareEndpoint(text: string, leastPort: 0 | 1 = 1): HostEndpoint | undefined {
   const [, address, port] = /^([^[\]]*:[^[\]]*):(\d{1,5})$/.exec(text) ?? []
-  return address === undefined ? undefined : tryParseHostEndpoint(`[${address}]:${port}`)
+  return address === undefined ? undefined : tryParseHostEndpoint(`[${address}]:${port}`, leastPort)
 }
 
 export function formatHostEndpoint(endpoint: HostEndpoint): string {

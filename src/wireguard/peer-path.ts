@@ -38,12 +38,12 @@ export class PeerPath {
     return this.#endpoint !== undefined && equalEndpoint(this.#endpoint, endpoint)
   }
 
-  /** Takes the socket of the endpoint's family. True if the peer is now reached over another one. */
+  /** Takes the socket of the endpoint's family; there is no way to port 0. True if the peer is now reached over another one. */
   bind(endpoint: Endpoint | undefined, sockets: OuterSockets, effects: Effects): boolean {
     this.#endpoint = endpoint
     const socket = endpoint?.address.family === 4 ? sockets.v4 : sockets.v6
     const before = this.#path?.socket
-    const isBound = endpoint !== undefined && socket !== undefined
+    const isBound = endpoint !== undefined && endpoint.port !== 0 && socket !== undefined
     this.set(isBound ? { socket, remote: endpoint, local: undefined } : undefined, effects)
     return isBound && socket !== before
   }

@@ -75,6 +75,15 @@ describe('a tunnel file', () => {
     }
   })
 
+  it.each(['vpn.example:0', '[2001:db8::1]:0', '2001:db8::1:0'])(
+    'may have the endpoint %s, as wg takes it',
+    (text) => {
+      const { config, warnings } = parseConfigWithWarnings(inPeer(`Endpoint = ${text}`), 'wg0.conf')
+      expect(config.peers[0]?.endpoint?.port).toBe(0)
+      expect(warnings.map(({ message }) => message)).toEqual(['Endpoint has port 0'])
+    },
+  )
+
   describe('of AmneziaWG', () => {
     const amnezia = (lines: string): string =>
       `[Interface]\nPrivateKey = ${sampleKey(1)}\n${lines}\n${inPeer('AllowedIPs = 10.0.0.1')}`
@@ -188,7 +197,7 @@ describe('faults', () => {
     ['[Interface]\nSaveConfig = yes', '2: SaveConfig cannot be "yes" (allowed: true or false)'],
     ['[Interface]\nFwMark = 0x100000000', '2: FwMark cannot be "0x100000000"'],
     [inPeer('AllowedIPs = 10.0.0.0/8,'), '3: AllowedIPs cannot be ""'],
-    [inPeer('Endpoint = [::1]:0'), '3: Endpoint cannot be "[::1]:0"'],
+    [inPeer('Endpoint = [::1]:65536'), '3: Endpoint cannot be "[::1]:65536"'],
     [inPeer('Endpoint = fe80::1:518200'), '3: Endpoint cannot be "fe80::1:518200"'],
     [inPeer('PersistentKeepalive = 65536'), '3: PersistentKeepalive cannot be "65536"'],
     [inPeer('Name = not ok'), '3: Name cannot be "not ok"'],

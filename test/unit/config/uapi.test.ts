@@ -78,6 +78,7 @@ describe('a set request', () => {
 
   it.each([
     ['192.0.2.1:1', '192.0.2.1:1'],
+    ['192.0.2.1:0', '192.0.2.1:0'],
     ['[2001:DB8::1]:65535', '[2001:db8::1]:65535'],
     ['[fe80::1%3]:51820', '[fe80::1%3]:51820'],
     ['[fe80::1%eth0]:51820', '[fe80::1%7]:51820'],
@@ -116,7 +117,7 @@ describe('a set request', () => {
       'update_only=yes',
       'preshared_key=1',
       'endpoint=example.org:1',
-      'endpoint=192.0.2.1:0',
+      'endpoint=192.0.2.1:65536',
       'endpoint=192.0.2.1',
       'endpoint=[192.0.2.1]:1',
       'endpoint=[fe80::1%nope]:1',

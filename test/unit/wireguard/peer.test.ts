@@ -99,6 +99,15 @@ describe('a peer', () => {
     return expectDefined(theirs.consumeInitiation(theirs.createInitiation().message))
   }
 
+  test('is not reached at port 0, but known there, until it calls', () => {
+    const effects: Effects = []
+    peer.setEndpoint({ ...REMOTE, port: 0 }, SOCKETS, nowMs, effects)
+    expect(peer.endpoint).toEqual({ ...REMOTE, port: 0 })
+    expect(effects).toEqual([{ kind: 'setPath', slot: 0, path: undefined }])
+    peer.handleSourceChanged(PATH)
+    expect(peer.endpoint).toEqual(REMOTE)
+  })
+
   test('answers fifty initiations a second at most, however new they are', () => {
     const answers = [0, 19, 1].map((passedMs, i) => {
       nowMs += passedMs
