@@ -9,9 +9,22 @@ const PAGES = manPages(COMMANDS, '1.2.3')
 const hasGroff = spawnSync('groff', ['--version']).error === undefined
 const hasMan = spawnSync('man', ['--version']).error === undefined
 
+/** The page of the program first. */
+function byName(a: string, b: string): number {
+  if (a === 'overlay.1' || b === 'overlay.1') return a === 'overlay.1' ? -1 : 1
+  return a < b ? -1 : 1
+}
+
 describe('the manual', () => {
   it('has a page for the program and one for each command or group', () => {
     expect([...PAGES.keys()]).toEqual(['overlay.1', ...COMMANDS.map(({ name }) => `overlay-${name}.1`)])
+  })
+
+  it('is named whole in package.json, which is what npm installs', () => {
+    const { man } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as {
+      man: string[]
+    }
+    expect(man).toEqual([...PAGES.keys()].sort(byName).map((name) => `./man/${name}`))
   })
 
   it('names each command of a group with its options, and hides the internal ones', () => {
