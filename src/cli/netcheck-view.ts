@@ -65,7 +65,8 @@ function familyLines(name: string, report: FamilyReport | null): string[] {
     const silence = fault === null ? 'does not answer' : `does not answer as it should: ${fault}`
     rows.push(['server', `${endpoint} ${rttMs === null ? silence : `answers in ${rttMs} ms`}`])
   }
-  return [`${name}: UDP works`, ...rows.map(([title, text]) => `  ${`${title}:`.padEnd(11)}${text}`)]
+  const heading = `${name}: UDP works${report.isStunDropped ? '; a firewall here drops STUN, so servers were asked in another form' : ''}`
+  return [heading, ...rows.map(([title, text]) => `  ${`${title}:`.padEnd(11)}${text}`)]
 }
 
 function describePorts(ports: PortChoice): string {

@@ -1,9 +1,11 @@
 /** Drives a survey (src/paths) over sockets of its own: questions go out, answers come in, and it ends. */
 
+import { randomBytes } from 'node:crypto'
 import { networkInterfaces } from 'node:os'
 import type { Endpoint } from '../net/endpoint.js'
 import { type IpAddress, tryParseIp } from '../net/ip.js'
 import type { SurveySend } from '../paths/nat-survey.js'
+import { tryUnveil, veil } from '../paths/veil.js'
 import { bootNowMs } from '../platform/clock.js'
 import { type DatagramSocket, openDatagramSocket } from '../platform/datagram-socket.js'
 import { createWakeUp } from './wake-up.js'
@@ -17,11 +19,21 @@ interface Survey {
   nextDeadlineMs(): number
 }
 
+export interface DriveOptions {
+  readonly signal?: AbortSignal | undefined
+  /** STUN is dropped here: see veil.ts. */
+  readonly isVeiled?: boolean
+}
+
 /**
  * Resolves when the survey is done, or given up by `signal`, and its sockets are closed. False if the machine
  * lacks the family.
  */
-export async function driveSurvey(survey: Survey, family: 4 | 6, signal?: AbortSignal): Promise<boolean> {
+export async function driveSurvey(
+  survey: Survey,
+  family: 4 | 6,
+  { signal, isVeiled = false }: DriveOptions = {},
+): Promise<boolean> {
   const sockets = new Map<number, Promise<DatagramSocket | undefined>>()
   let finish: () => void = () => undefined
   const done = new Promise<void>((resolve) => {
@@ -43,7 +55,7 @@ export async function driveSurvey(survey: Survey, family: 4 | 6, signal?: AbortS
     const open =
       sockets.get(number) ??
       openDatagramSocket(family, (from, bytes) =>
-        turn((nowMs, sends) => survey.handleDatagram(number, from, bytes, nowMs, sends)),
+        turn((nowMs, sends) => survey.handleDatagram(number, from, tryUnveil(bytes) ?? bytes, nowMs, sends)),
       )
     sockets.set(number, open)
     return open
@@ -51,7 +63,8 @@ export async function driveSurvey(survey: Survey, family: 4 | 6, signal?: AbortS
 
   async function carry({ socket, to, bytes }: SurveySend): Promise<void> {
     const open = await socketOf(socket)
-    if (signal?.aborted !== true) open?.send(to, bytes)
+    if (signal?.aborted !== true)
+      open?.send(to, isVeiled ? veil(bytes, (length) => randomBytes(length)) : bytes)
   }
 
   signal?.addEventListener('abort', () => {

@@ -14,6 +14,7 @@ import { type Endpoint, formatEndpoint } from '../net/endpoint.js'
 import type { Path, SocketId } from '../net/path.js'
 import { isDisco } from '../paths/disco.js'
 import { isStun } from '../paths/stun.js'
+import { tryUnveil } from '../paths/veil.js'
 import type { DeviceSnapshot, DeviceUpdate } from '../wireguard/configuration.js'
 import type { Crypto, RandomBytes } from '../wireguard/crypto.js'
 import { Device } from '../wireguard/device.js'
@@ -313,7 +314,7 @@ export class Engine {
     const device = this.#device
     switch (event.kind) {
       case 'datagram':
-        if (this.#paths !== undefined && (isDisco(event.bytes) || isStun(event.bytes))) {
+        if (this.#paths !== undefined && isProbe(event.bytes)) {
           this.#paths.handleProbe(event.path, event.bytes, nowMs)
         } else device.handleDatagram(event.path, event.bytes, nowMs, effects)
         break
@@ -434,4 +435,8 @@ export class Engine {
       throw new AppError(ERROR_CODES.config, `cannot hold ${keys.size} peers: the limit is ${capacity}`)
     }
   }
+}
+
+function isProbe(bytes: Uint8Array): boolean {
+  return isDisco(bytes) || isStun(bytes) || tryUnveil(bytes) !== undefined
 }

@@ -10,7 +10,7 @@ import { type Endpoint, formatEndpoint, formatHostEndpoint, type HostEndpoint } 
 import { formatIp } from '../net/ip.js'
 import { GatewaySurvey } from '../paths/gateway-survey.js'
 import type { Filtering, Mapping, PortChoice } from '../paths/nat.js'
-import { NatSurvey } from '../paths/nat-survey.js'
+import { NatSurvey, type SurveyReport } from '../paths/nat-survey.js'
 import { bootNowMs } from '../platform/clock.js'
 import { routeTo } from '../platform/network.js'
 import { timeTcpConnect } from '../platform/tcp-reach.js'
@@ -22,6 +22,8 @@ import { resolveServers } from './resolve-servers.js'
 export interface FamilyReport {
   /** Whether anything came back over UDP. */
   readonly udp: boolean
+  /** The network here knows STUN and drops it: what follows was found out by questions under a veil. */
+  readonly isStunDropped: boolean
   /** `address:port` as the world saw it, or null. */
   readonly mapped: string | null
   readonly mapping: Mapping
@@ -127,16 +129,14 @@ async function resolveAll(servers: readonly HostEndpoint[]): Promise<Endpoint[]>
 
 async function surveyFamily(family: 4 | 6, servers: readonly Endpoint[]): Promise<FamilyReport | null> {
   if (servers.length === 0) return null
-  const survey = new NatSurvey({
-    servers,
-    ownAddresses: ownAddresses(),
-    random: (length) => new Uint8Array(randomBytes(length)),
-  })
-  const isAvailable = await driveSurvey(survey, family)
-  if (!isAvailable) return null
-  const report = survey.report()
+  const plain = await surveyServers(family, servers, false)
+  if (plain === null) return null
+  const veiled = plain.isHeard ? null : await surveyServers(family, servers, true)
+  const isStunDropped = veiled?.isHeard === true
+  const report = isStunDropped ? veiled : plain
   return {
     udp: report.isHeard,
+    isStunDropped,
     mapped: report.mapped === undefined ? null : formatEndpoint(report.mapped),
     mapping: report.mapping,
     filtering: report.filtering,
@@ -148,4 +148,18 @@ async function surveyFamily(family: 4 | 6, servers: readonly Endpoint[]): Promis
       fault: fault ?? null,
     })),
   }
+}
+
+/** Null if this machine lacks the family. */
+async function surveyServers(
+  family: 4 | 6,
+  servers: readonly Endpoint[],
+  isVeiled: boolean,
+): Promise<SurveyReport | null> {
+  const survey = new NatSurvey({
+    servers,
+    ownAddresses: ownAddresses(),
+    random: (length) => new Uint8Array(randomBytes(length)),
+  })
+  return (await driveSurvey(survey, family, { isVeiled })) ? survey.report() : null
 }

@@ -4,7 +4,7 @@ import type { WhyReport } from '../daemon/local-api-schema.js'
 import { bestAchievable } from './best.js'
 import { Internet, type InternetOptions } from './internet.js'
 import { LabNetwork } from './network.js'
-import type { RouterKind } from './routers.js'
+import type { Fault, RouterKind } from './routers.js'
 import type { MappingProtocol } from './site.js'
 
 export interface PairResult {
@@ -30,6 +30,8 @@ export interface PairOptions extends InternetOptions {
   readonly mapping?: MappingProtocol | undefined
   /** So many flows of others begin behind the right router all the time. */
   readonly foreignFlowsPerS?: number
+  /** Of the right router. */
+  readonly fault?: Fault
   /** The hub answers STUN at one address. */
   readonly hasOneAddress?: boolean
 }
@@ -50,6 +52,7 @@ export async function measurePair(
     const a = await network.addNode(internet.addSite(left, v6), 'a')
     if (options.mapping !== undefined) internet.startMapping(a.site, options.mapping)
     const b = await network.addNode(internet.addSite(right, v6), 'b')
+    if (options.fault !== undefined) internet.setFault(b.site, options.fault)
     const reports: [WhyReport, WhyReport][] = []
     for (let i = 0; i < options.tries; i++) {
       internet.forget(a.site)
@@ -80,12 +83,14 @@ function circumstances({
   lossPercent,
   foreignFlowsPerS = 0,
   hasOneAddress,
+  fault,
 }: PairOptions): string {
   const words = [
     hasV6 === true ? ', IPv6' : '',
     mapping === undefined ? '' : `, ${mapping}`,
     foreignFlowsPerS > 0 ? `, ${foreignFlowsPerS} foreign flows/s` : '',
     hasOneAddress === true ? ', one STUN address' : '',
+    fault === undefined ? '' : `, ${fault}`,
     lossPercent > 0 ? `, ${lossPercent} % loss` : '',
   ]
   return words.join('')

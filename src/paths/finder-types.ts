@@ -30,6 +30,8 @@ export interface OwnPosition {
   readonly lifetimeMs: number | undefined
   /** Of a datagram of data with a full packet in it. */
   readonly wideBytes: number
+  /** The network here knows STUN and drops it: servers are asked under a veil (veil.ts). */
+  readonly isStunDropped: boolean
   /** Asked by techniques for hard NATs. */
   readonly stunServer: Endpoint | undefined
 }

@@ -27,6 +27,7 @@ import { ProbeCounters } from './probe-counters.js'
 import type { ReflexiveEffect } from './reflexive.js'
 import { SearchTurns } from './search-turns.js'
 import { isStun } from './stun.js'
+import { tryUnveil, veil } from './veil.js'
 import { type DeviceSockets, type PortSurveyRequest, Whereabouts } from './whereabouts.js'
 
 /** Names a peer for as long as it is there: its keys change. Never used again. */
@@ -252,8 +253,9 @@ export class PathManager {
 
   /** A datagram of STUN or disco. */
   handleProbe(path: Path, bytes: Uint8Array, nowMs: number, effects: PathEffect[]): void {
-    if (isStun(bytes)) {
-      if (!this.#whereabouts.handleAnswer(path, bytes)) return
+    const veiled = tryUnveil(bytes)
+    if (veiled !== undefined || isStun(bytes)) {
+      if (!this.#whereabouts.handleAnswer(path, veiled ?? bytes, veiled !== undefined)) return
       effects.push({ kind: 'doubtServers' })
       this.#tellChange(nowMs, effects)
       return
@@ -322,8 +324,9 @@ export class PathManager {
     nowMs: number,
     effects: PathEffect[],
   ): void {
-    if (isStun(bytes)) {
-      this.#tell(publicKey, nowMs, effects, (finder, list) => finder.handleStun(path, bytes, nowMs, list))
+    const stun = tryUnveil(bytes) ?? bytes
+    if (isStun(stun)) {
+      this.#tell(publicKey, nowMs, effects, (finder, list) => finder.handleStun(path, stun, nowMs, list))
     } else if (isDisco(bytes)) this.handleProbe(path, bytes, nowMs, effects)
     else if (messageTypeOf(bytes) === MESSAGE_TRANSPORT && !this.#options.isOverlay(path.remote.address)) {
       // The peer may send data to a port as soon as its probe was answered from there.
@@ -436,8 +439,15 @@ export class PathManager {
       else if (effect.kind === 'askRoom') this.#askRoom(entry, effects)
       else if (effect.kind === 'askTurn') this.#turns.ask(entry, effect.isAwaited)
       else if (effect.kind === 'endTurn') this.#turns.end(entry)
-      else effects.push(effect.kind === 'send' ? effect : { ...effect, publicKey, peer })
+      else if (effect.kind === 'send') effects.push(this.#veiled(effect))
+      else effects.push({ ...effect, publicKey, peer })
     }
+  }
+
+  /** A search asks servers too. */
+  #veiled(effect: Extract<FinderEffect, { kind: 'send' }>): Extract<FinderEffect, { kind: 'send' }> {
+    if (!this.own.isStunDropped || !isStun(effect.bytes)) return effect
+    return { ...effect, bytes: veil(effect.bytes, this.#options.random) }
   }
 
   /** One measurement for all that wait: two at once would be in each other's way. */

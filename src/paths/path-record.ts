@@ -36,7 +36,7 @@ export const WHY_CODES = [
 export type WhyCode = (typeof WHY_CODES)[number]
 
 /** What is true of the way to the peer besides. */
-export const WHY_NOTES = ['HANDSHAKES_DROPPED'] as const
+export const WHY_NOTES = ['HANDSHAKES_DROPPED', 'STUN_DROPPED'] as const
 export type WhyNote = (typeof WHY_NOTES)[number]
 
 export interface Failure {

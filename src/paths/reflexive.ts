@@ -5,7 +5,8 @@
  * keeps the NAT's mapping open and notices when it changes. Two answers that agree say that the mapping does
  * not depend on who is asked.
  *
- * An answer counts only under the id of its question and from the server that was asked.
+ * An answer counts only under the id of its question and from the server that was asked. What stays unanswered is
+ * asked under a veil too (veil.ts); where only that is answered, the network drops STUN.
  */
 
 import { formatHex } from '../base/bytes.js'
@@ -16,6 +17,7 @@ import type { RandomBytes } from '../wireguard/crypto.js'
 import { keepaliveMs } from './keepalive.js'
 import { type Mapping, mappingOf, type Sighting } from './nat.js'
 import { decodeStun, encodeBindingRequest, isBinding, mappedEndpoint, TRANSACTION_ID_BYTES } from './stun.js'
+import { veil } from './veil.js'
 
 const RESEND_AT_MS = [0, 100, 300, 700, 1500, 3000] as const
 /** Most NATs keep an unused mapping for 30 s at least; how long ours does may become known. */
@@ -27,6 +29,8 @@ const SILENT_RESEND_AT_MS = [0, 400] as const
 const SILENT_INTERVAL_MS = 3000
 const MIN_ROUND_INTERVAL_MS = 500
 const MAX_SERVERS = 8
+/** So long after a round began questions go both ways. */
+const VEILED_FROM_MS = 300
 
 export interface ReflexiveSockets {
   readonly v4: number | undefined
@@ -52,6 +56,7 @@ export class Reflexive {
   #step = 0
   #resendAtMs: readonly number[] = RESEND_AT_MS
   #isAnswered = false
+  #isStunDropped = false
   /** By server, the latest. */
   #sightings = new Map<string, Sighting>()
   #nextRoundMs = Number.POSITIVE_INFINITY
@@ -59,6 +64,11 @@ export class Reflexive {
 
   constructor(random: RandomBytes) {
     this.#random = random
+  }
+
+  /** Servers answer what does not look like STUN, and nothing else: so does what is asked of them otherwise. */
+  get isStunDropped(): boolean {
+    return this.#isStunDropped
   }
 
   /** As whom servers see us; one for each distinct mapping. */
@@ -89,6 +99,7 @@ export class Reflexive {
     this.#sockets = position.sockets ?? this.#sockets
     this.#ownAddresses = position.ownAddresses ?? this.#ownAddresses
     this.#sightings.clear()
+    this.#isStunDropped = false
     this.#startRound(RESEND_AT_MS, nowMs, effects)
   }
 
@@ -129,8 +140,8 @@ export class Reflexive {
     return this.#startedMs + (this.#resendAtMs === RESEND_AT_MS ? SILENCE_MS : SILENT_INTERVAL_MS)
   }
 
-  /** `bytes`: isStun. True if something is known now that was not, or is different. */
-  handleAnswer(path: Path, bytes: Uint8Array): boolean {
+  /** `bytes`: isStun. `isVeiled`: as it came. True if something is known now that was not, or is different. */
+  handleAnswer(path: Path, bytes: Uint8Array, isVeiled: boolean): boolean {
     const message = decodeStun(bytes)
     if (message === undefined || message.class !== 'success' || !isBinding(message)) return false
     const id = formatHex(message.transactionId)
@@ -140,6 +151,7 @@ export class Reflexive {
     const mapped = mappedEndpoint(message)
     if (question === undefined || mapped === undefined) return false
     this.#isAnswered = true
+    this.#isStunDropped = isVeiled
     this.#questions = this.#questions.filter((candidate) => candidate !== question)
     const key = formatEndpoint(question.server)
     const before = this.#sightings.get(key)
@@ -170,9 +182,15 @@ export class Reflexive {
   }
 
   #sendRound(effects: ReflexiveEffect[]): void {
+    const isLate = (this.#resendAtMs[this.#step] ?? 0) >= VEILED_FROM_MS
     this.#step += 1
     for (const { path, transactionId } of this.#questions) {
-      effects.push({ kind: 'send', path, bytes: encodeBindingRequest(transactionId) })
+      const bytes = encodeBindingRequest(transactionId)
+      // Where STUN is dropped, once a round: it may not be any more.
+      if (!this.#isStunDropped || this.#step === 1) effects.push({ kind: 'send', path, bytes })
+      if (this.#isStunDropped || isLate) {
+        effects.push({ kind: 'send', path, bytes: veil(bytes, this.#random) })
+      }
     }
   }
 }

@@ -215,9 +215,9 @@ export class Whereabouts {
 
   // --- inputs ----------------------------------------------------------------------------------
 
-  /** A datagram of STUN. True if the position is another one now. */
-  handleAnswer(path: Path, bytes: Uint8Array): boolean {
-    const isChanged = this.#reflexive.handleAnswer(path, bytes)
+  /** A datagram of STUN, under a veil or not. True if the position is another one now. */
+  handleAnswer(path: Path, bytes: Uint8Array, isVeiled: boolean): boolean {
+    const isChanged = this.#reflexive.handleAnswer(path, bytes, isVeiled)
     if (isChanged) this.#change()
     return isChanged
   }
@@ -261,6 +261,7 @@ export class Whereabouts {
       isOverlay: this.#options.isOverlay,
       mapping: this.#reflexive.mapping,
       ports: this.#isSurveyDone ? portsToTell(this.#choice) : [0, 0],
+      isStunDropped: this.#reflexive.isStunDropped,
       wideBytes: Math.min(MAX_WIDE_BYTES, this.#options.mtu() + MESSAGE_OVERHEAD_BYTES),
       lifetimeMs: this.#lifetimeMs,
       maxSessions: this.#sessions?.seenAs === this.#seenAs() ? this.#sessions.max : undefined,

@@ -111,6 +111,14 @@ requirement('paths through NATs', ['ip', 'nft', 'conntrack', 'miniupnpd'], () =>
     expect(techniques).toContain(technique)
   })
 
+  test.each([
+    ['portRestricted', 'portRestricted'],
+    ['portRestricted', 'carrierBlock'],
+  ] as const)('%s × %s, where STUN is recognised and dropped', async (left, right) => {
+    const { direct, tries } = await measure(left, right, 3, { fault: 'stunDropped' })
+    expect(direct).toBeGreaterThanOrEqual(tries - 1)
+  })
+
   test('symmetric on both sides: the relay, and the reason', async () => {
     const { direct, codes, probes } = await measure('symmetricRandom', 'symmetricRandom', 1)
     expect([direct, codes]).toEqual([0, ['BOTH_NATS_HARD']])

@@ -12,6 +12,8 @@ import type { IsOverlay, PeerActivity } from '../../src/paths/finder-types.js'
 import type { PortChoice } from '../../src/paths/nat.js'
 import { type PathEffect, PathManager } from '../../src/paths/path-manager.js'
 import { RoomSurvey } from '../../src/paths/room-survey.js'
+import { isStun } from '../../src/paths/stun.js'
+import { tryUnveil, veilAnswer } from '../../src/paths/veil.js'
 import { nobleCrypto } from '../../src/wireguard/crypto-noble.js'
 import type { PublicKey } from '../../src/wireguard/keys.js'
 import { prefixOf } from './control.js'
@@ -168,6 +170,8 @@ export class PathWorld {
   maxBytes: number = Number.POSITIVE_INFINITY
   /** From a node to the router of the other. */
   hopsBetween = 10
+  /** Servers answer what is asked under a veil. */
+  knowsVeil = true
   /** Ports of searches' sockets can be data sockets'. */
   canAdopt = true
   /** WireGuard's messages do not come through over UDP, and all else does. */
@@ -555,11 +559,14 @@ export class PathWorld {
     const outside = node.nat?.outbound(inside, path.remote) ?? inside
     if (this.isLost(this.#datagrams) || bytes.length > this.maxBytes) return
     this.#at(RTT_MS / 2, () => {
-      const answer = node.isStunDropped ? undefined : this.#stun.answer(outside, path.remote, bytes)
+      const question = this.knowsVeil ? tryUnveil(bytes) : undefined
+      const isDropped = node.isStunDropped && isStun(bytes)
+      const answer = isDropped ? undefined : this.#stun.answer(outside, path.remote, question ?? bytes)
       if (answer !== undefined) {
         this.#at(RTT_MS / 2, () => {
           const local = node.nat === undefined ? outside : node.nat.inbound(outside, answer.from)
-          if (local !== undefined && !node.isUdpBlocked) this.#receive(node, answer.from, local, answer.bytes)
+          const back = question === undefined ? answer.bytes : veilAnswer(answer.bytes, bytes)
+          if (local !== undefined && !node.isUdpBlocked) this.#receive(node, answer.from, local, back)
         })
         return
       }

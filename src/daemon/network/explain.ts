@@ -50,6 +50,7 @@ const WORDS: Readonly<Record<WhyCode, readonly [reason: string, help: string]>> 
 const NOTES: Readonly<Record<WhyNote, string>> = {
   HANDSHAKES_DROPPED:
     'a firewall on the direct path recognises WireGuard’s handshakes and drops them: they go over the relay, data goes directly',
+  STUN_DROPPED: 'a firewall here recognises STUN and drops it: servers are asked in another form, and answer',
 }
 
 export function explainNodes(status: MembershipStatus, nowMs: number): WhyReport[] {
@@ -74,7 +75,7 @@ function explain(node: string, finder: FinderStatus, status: MembershipStatus, n
     code,
     reason,
     help,
-    notes: notesOf(finder).map((note) => ({ code: note, text: NOTES[note] })),
+    notes: notesOf(finder, status).map((note) => ({ code: note, text: NOTES[note] })),
     ownMapping: status.own.mapping,
     peerMapping: finder.peerMapping,
     ownCandidates: status.own.candidates.map(describe),
@@ -85,8 +86,11 @@ function explain(node: string, finder: FinderStatus, status: MembershipStatus, n
   }
 }
 
-function notesOf({ record, kind }: FinderStatus): WhyNote[] {
-  return record.areHandshakesDropped && kind !== 'relay' ? ['HANDSHAKES_DROPPED'] : []
+function notesOf({ record, kind }: FinderStatus, { own }: MembershipStatus): WhyNote[] {
+  const notes: WhyNote[] = []
+  if (record.areHandshakesDropped && kind !== 'relay') notes.push('HANDSHAKES_DROPPED')
+  if (own.isStunDropped) notes.push('STUN_DROPPED')
+  return notes
 }
 
 function describe({ kind, endpoint }: Candidate): string {

@@ -42,7 +42,7 @@ export class LifetimeLearner {
   async #run(signal: AbortSignal): Promise<void> {
     const random = (length: number): Uint8Array => new Uint8Array(randomBytes(length))
     const probe = new LifetimeProbe({ servers: this.#manager.servers, random })
-    await driveSurvey(probe, 4, signal)
+    await driveSurvey(probe, 4, { signal, isVeiled: this.#manager.own.isStunDropped })
     if (signal.aborted) return
     this.#plan.finished(probe.lifetimeMs)
     this.#manager.setLifetime(probe.lifetimeMs)

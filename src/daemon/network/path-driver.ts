@@ -259,7 +259,7 @@ export class PathDriver {
     seenAs,
     servers,
   }: NonNullable<ReturnType<PathManager['takePortSurvey']>>): Promise<void> {
-    const choice = await surveyPorts(servers)
+    const choice = await surveyPorts(servers, this.#options.manager.own.isStunDropped)
     if (this.#isStopped) return
     this.turn((manager, nowMs, effects) => manager.setPortChoice(seenAs, choice, nowMs, effects))
   }
@@ -270,12 +270,12 @@ function streamEndpoint(number: number): Endpoint {
   return { address: NOWHERE, port: number, scopeId: 0 }
 }
 
-async function surveyPorts(servers: readonly Endpoint[]): Promise<PortChoice | undefined> {
+async function surveyPorts(servers: readonly Endpoint[], isVeiled: boolean): Promise<PortChoice | undefined> {
   const survey = new NatSurvey({
     servers,
     ownAddresses: ownAddresses(),
     random: (length) => new Uint8Array(randomBytes(length)),
   })
-  await driveSurvey(survey, 4)
+  await driveSurvey(survey, 4, { isVeiled })
   return survey.report().ports
 }

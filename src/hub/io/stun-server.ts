@@ -6,6 +6,7 @@
 import { createSocket, type Socket } from 'node:dgram'
 import type { Endpoint } from '../../net/endpoint.js'
 import { formatIp, type IpAddress, tryParseIp } from '../../net/ip.js'
+import { tryUnveil, veilAnswer } from '../../paths/veil.js'
 import { toPlatformError } from '../../platform/system-error.js'
 import { answerStun } from '../stun-answer.js'
 import { StunBudget } from '../stun-budget.js'
@@ -110,9 +111,10 @@ export class StunServer {
     const { family } = corner.endpoint.address
     const corners = this.#corners.filter(({ endpoint }) => endpoint.address.family === family)
     const isAllowed = this.#budget.take(from, this.#nowMs())
+    const question = tryUnveil(bytes)
     const answer = isAllowed
       ? answerStun(
-          bytes,
+          question ?? bytes,
           from,
           corner.endpoint,
           corners.map(({ endpoint }) => endpoint),
@@ -125,6 +127,7 @@ export class StunServer {
     }
     this.#answered += 1
     const { to } = answer
-    source.socket.send(answer.bytes, to.port, formatIp(to.address), () => undefined)
+    const sent = question === undefined ? answer.bytes : veilAnswer(answer.bytes, bytes)
+    source.socket.send(sent, to.port, formatIp(to.address), () => undefined)
   }
 }

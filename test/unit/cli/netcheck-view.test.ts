@@ -4,6 +4,7 @@ import type { FamilyReport } from '../../../src/daemon/netcheck.js'
 
 const HARD: FamilyReport = {
   udp: true,
+  isStunDropped: false,
   mapped: '203.0.113.1:5200',
   mapping: 'addressAndPortDependent',
   filtering: 'addressAndPortDependent',

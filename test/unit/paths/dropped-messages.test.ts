@@ -187,10 +187,26 @@ describe('where handshakes do not come through directly', () => {
 })
 
 describe('where STUN alone does not come through', () => {
-  it('a NAT that keeps ports is crossed at the address that servers see by TCP', () => {
+  it('servers are asked under a veil, and hard NATs are crossed as elsewhere', () => {
+    const world = new PathWorld(BLOCK, STRICT)
+    const { manager } = world.a
+    world.a.isStunDropped = true
+    world.move(world.a, world.a.outsideAddress)
+    world.run(6000)
+    expect(manager.own.isStunDropped).toBe(true)
+    expect(manager.own.mapping).toBe('addressAndPortDependent')
+    expect(world.untilDirect(3000, [world.a, world.b])).toBeDefined()
+    world.run(10_000)
+    const before = world.a.sent
+    world.run(60_000)
+    expect(world.a.sent - before).toBeLessThan(30)
+  })
+
+  it('and servers do not know a veil either, a NAT that keeps ports is crossed at the address that they see by TCP', () => {
     const world = new PathWorld(PRESERVING, STRICT)
     const { manager } = world.a
     world.a.isStunDropped = true
+    world.knowsVeil = false
     world.move(world.a, world.a.outsideAddress)
     world.run(6000)
     expect(manager.own.candidates.map(({ kind }) => kind)).toEqual(['local'])
@@ -198,6 +214,19 @@ describe('where STUN alone does not come through', () => {
     world.turn(world.a, (effects) => manager.setTcpAddress(address, world.nowMs, effects))
     expect(manager.own.candidates).toHaveLength(2)
     expect(world.untilDirect(2000, [world.a, world.b])).toBeDefined()
+  })
+
+  it('a network that drops it no more is asked plainly again', () => {
+    const world = new PathWorld(STRICT, STRICT)
+    world.a.isStunDropped = true
+    world.move(world.a, world.a.outsideAddress)
+    world.run(6000)
+    expect(world.a.manager.own.isStunDropped).toBe(true)
+    world.a.isStunDropped = false
+    world.move(world.a, '203.0.113.77')
+    world.run(1000)
+    expect(world.a.manager.own.isStunDropped).toBe(false)
+    expect(world.a.manager.own.candidates.map(({ kind }) => kind)).toContain('reflexive')
   })
 })
 

@@ -19,6 +19,7 @@ function behind(outside: readonly [address: string, port: number] | undefined, m
     lifetimeMs: undefined,
     maxSessions: undefined,
     isSequential: false,
+    isStunDropped: false,
     wideBytes: 1452,
     stunServer: undefined,
     ...more,

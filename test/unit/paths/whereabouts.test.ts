@@ -33,7 +33,7 @@ function wake(address: string, effects: ReflexiveEffect[] = []): void {
   whereabouts.handleTimeout(nowMs, effects)
   for (const [i, { path, bytes }] of effects.entries()) {
     const answer = server.answer(endpoint(address, 40_000 + i), path.remote, bytes)
-    if (answer !== undefined) whereabouts.handleAnswer(path, answer.bytes)
+    if (answer !== undefined) whereabouts.handleAnswer(path, answer.bytes, false)
   }
 }
 

@@ -1,7 +1,9 @@
 import { Socket } from 'node:dgram'
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
+import { formatHex } from '../../../../src/base/bytes.js'
 import { StunServer } from '../../../../src/hub/io/stun-server.js'
 import { decodeStun, encodeBindingRequest } from '../../../../src/paths/stun.js'
+import { tryUnveil, veil } from '../../../../src/paths/veil.js'
 import { openDatagramSocket } from '../../../../src/platform/datagram-socket.js'
 import { countingBytes } from '../../../support/hex.js'
 import { ip } from '../../../support/inner-packets.js'
@@ -37,6 +39,22 @@ it('passes over a question from port 0, and goes on answering others', async () 
   const client = await openDatagramSocket(4, (_from, bytes) => onAnswer(bytes))
   client?.send({ address: ip(HOST), port: socket.address().port, scopeId: 0 }, QUESTION)
   expect(decodeStun(await answer)?.class).toBe('success')
+  expect(server.answered).toBe(1)
+  await client?.close()
+})
+
+it('answers a question under a veil with an answer under the same, and nothing longer', async () => {
+  let onAnswer: (bytes: Uint8Array) => void = () => undefined
+  const answer = new Promise<Uint8Array>((resolve) => {
+    onAnswer = resolve
+  })
+  const client = await openDatagramSocket(4, (_from, bytes) => onAnswer(bytes))
+  const question = veil(QUESTION, countingBytes)
+  client?.send({ address: ip(HOST), port: socket.address().port, scopeId: 0 }, question)
+  const bytes = await answer
+  const message = tryUnveil(bytes)
+  expect(message && decodeStun(message)?.class).toBe('success')
+  expect(formatHex(bytes.subarray(0, 8))).toBe(formatHex(question.subarray(0, 8)))
   expect(server.answered).toBe(1)
   await client?.close()
 })
