@@ -5,8 +5,8 @@
  *
  *   node bin/setup.mjs         packages, dist/ and the addon
  *   node bin/setup.mjs addon   the addon only; `npm install` calls this
- *   node bin/setup.mjs test    as the first, and the other Node that tests run on; in CI as root also the
- *                              programs that tests use
+ *   node bin/setup.mjs test    as the first, and the other releases of Node that tests run on; in CI as root
+ *                              also the programs that tests use
  */
 
 import { spawnSync } from 'node:child_process'
@@ -63,7 +63,7 @@ async function main() {
       buildDist()
     }
     if (task === 'test') {
-      installOtherNode()
+      installOtherNodes()
       installTestPrograms()
     }
   } finally {
@@ -240,15 +240,15 @@ function readNpmNodeDir() {
 
 // --- for tests ---------------------------------------------------------------------------------
 
-/** Node 24, for bin/on-node-24. The package has a lock file of its own: nobody but tests wants it. */
-function installOtherNode() {
+/** Other releases of Node, for bin/on-node. The package has a lock file of its own: nobody but tests wants it. */
+function installOtherNodes() {
   if (process.platform !== 'linux' || process.arch !== 'x64') return
-  const directory = join(ROOT, 'test', 'node-24')
+  const directory = join(ROOT, 'test', 'nodes')
   const lock = join(directory, 'package-lock.json')
   const installed = join(directory, 'node_modules', '.package-lock.json')
   if (!existsSync(lock) || modifiedMs(installed) >= modifiedMs(lock)) return
-  say('installing Node 24, for tests')
-  const failure = 'installing Node 24 failed; see above'
+  say('installing other releases of Node, for tests')
+  const failure = 'installing other releases of Node failed; see above'
   run('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund'], failure, { cwd: directory })
 }
 
