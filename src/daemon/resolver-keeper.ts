@@ -43,8 +43,10 @@ export class ResolverKeeper {
   keep(entries: readonly ResolverEntry[]): void {
     this.stop()
     this.#entries = entries
-    if (entries.length > 0)
-      watchFile(RESOLV_CONF, { interval: LOOK_INTERVAL_MS, persistent: false }, this.#onLook)
+    if (entries.length === 0) return
+    watchFile(RESOLV_CONF, { interval: LOOK_INTERVAL_MS, persistent: false }, this.#onLook)
+    // What changes are measured by is read in the background: a change before that would never be one.
+    this.#later = setTimeout(this.#onLook, LOOK_INTERVAL_MS).unref()
   }
 
   stop(): void {

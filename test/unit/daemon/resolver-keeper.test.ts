@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { createLogger } from '../../../src/base/log.js'
 import { ResolverKeeper } from '../../../src/daemon/resolver-keeper.js'
 import type { ResolverEntry } from '../../../src/platform/resolv-conf.js'
@@ -40,6 +40,20 @@ function scene(): Scene {
 }
 
 describe('a keeper of the resolver', () => {
+  it('sees also what was written before it knew how the file was', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    try {
+      const made = scene()
+      made.isThere = false
+      await vi.runOnlyPendingTimersAsync()
+      expect(made.puts).toBe(1)
+      made.keeper.stop()
+      expect(vi.getTimerCount()).toBe(0)
+    } finally {
+      vi.useRealTimers()
+    }
+  })
+
   it('puts back what another program took away', async () => {
     const made = scene()
     await made.overwrite()
