@@ -21,7 +21,7 @@ Napi::Function PlanePort::define(Napi::Env env) {
                          InstanceMethod<&PlanePort::hasPeer>("hasPeer"),
                          InstanceMethod<&PlanePort::addPeer>("addPeer"),
                          InstanceMethod<&PlanePort::removePeer>("removePeer"),
-                         InstanceMethod<&PlanePort::setAllowedIps>("setAllowedIps"),
+                         InstanceMethod<&PlanePort::changeAllowedIps>("changeAllowedIps"),
                          InstanceMethod<&PlanePort::setPath>("setPath"),
                          InstanceMethod<&PlanePort::installKeypair>("installKeypair"),
                          InstanceMethod<&PlanePort::removeKeypairs>("removeKeypairs"),
@@ -153,8 +153,8 @@ Napi::Value PlanePort::removePeer(const Napi::CallbackInfo& info) {
 }
 
 // (Uint8Array of entries: see plane-values.h)
-void PlanePort::setAllowedIps(const Napi::CallbackInfo& info) {
-  if (plane_) plane_->setAllowedIps(toAllowedIps(toBytes(info[0])));
+void PlanePort::changeAllowedIps(const Napi::CallbackInfo& info) {
+  if (plane_) plane_->changeAllowedIps(toAllowedIps(toBytes(info[0])));
 }
 
 // (slot, socket, remote, port, scope, local | undefined); (slot) clears it.

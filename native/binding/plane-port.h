@@ -33,7 +33,7 @@ class PlanePort : public Napi::ObjectWrap<PlanePort> {
   Napi::Value hasPeer(const Napi::CallbackInfo& info);
   void addPeer(const Napi::CallbackInfo& info);
   Napi::Value removePeer(const Napi::CallbackInfo& info);
-  void setAllowedIps(const Napi::CallbackInfo& info);
+  void changeAllowedIps(const Napi::CallbackInfo& info);
   void setPath(const Napi::CallbackInfo& info);
   Napi::Value installKeypair(const Napi::CallbackInfo& info);
   Napi::Value removeKeypairs(const Napi::CallbackInfo& info);

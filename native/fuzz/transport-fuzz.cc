@@ -49,7 +49,7 @@ struct Fixture {
     plane->addPeer(0);
     plane->installKeypair(0, materialOf(INDEX));
     static const uint8_t ANY[16] = {};
-    plane->setAllowedIps({{4, ANY, 0, 0}, {6, ANY, 0, 0}});
+    plane->changeAllowedIps({{4, ANY, 0, 0}, {6, ANY, 0, 0}});
   }
 
   void send(const Bytes& datagram) {

@@ -70,7 +70,7 @@ Addresses loopbackAt(uint16_t port) {
 
 void allowAll(DataPlane& plane, uint32_t slot) {
   static const uint8_t ANY[16] = {};
-  plane.setAllowedIps({{4, ANY, 0, slot}, {6, ANY, 0, slot}});
+  plane.changeAllowedIps({{4, ANY, 0, slot}, {6, ANY, 0, slot}});
 }
 
 void connect(PlaneUnderTest& a, const PlaneUnderTest& b, uint32_t index) {

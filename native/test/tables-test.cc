@@ -1,7 +1,9 @@
 // The tables that packets are looked up in, and what lets threads share them.
 
+#include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <memory>
 #include <set>
 #include <thread>
 
@@ -75,6 +77,45 @@ void findsTheLongestPrefix() {
       drawAddress(random, address);
       const int version = random.below(2) == 0 ? 4 : 6;
       check(table.lookup(version, address) == scan(prefixes, version, address), "what a linear scan finds");
+    }
+  }
+}
+
+void changesLeaveTheTableBefore() {
+  Random random(7);
+  auto table = std::make_unique<AllowedIps>();
+  std::unique_ptr<AllowedIps> before;
+  std::vector<Prefix> prefixes;
+  std::vector<Prefix> prefixesBefore;
+  for (uint32_t slot = 0; slot < 3000; slot++) {
+    if (random.below(10) == 0) {
+      before = std::move(table);
+      table = before->successor();
+      prefixesBefore = prefixes;
+    }
+    Prefix prefix{random.below(2) == 0 ? 4 : 6, {}, 0, slot};
+    if (!prefixes.empty() && random.below(2) == 0) {
+      prefix = prefixes[random.below(prefixes.size())];
+      table->remove(prefix.version, prefix.address, prefix.bits);
+      const auto isSame = [&prefix](const Prefix& other) {
+        return other.bits == prefix.bits && contains(other, prefix.version, prefix.address);
+      };
+      prefixes.erase(std::remove_if(prefixes.begin(), prefixes.end(), isSame), prefixes.end());
+    } else {
+      drawAddress(random, prefix.address);
+      prefix.bits = static_cast<unsigned>(random.below(prefix.version == 4 ? 33 : 129));
+      for (unsigned bit = prefix.bits; bit < 128; bit++) {
+        prefix.address[bit / 8] &= static_cast<uint8_t>(~(1U << (7 - bit % 8)));
+      }
+      prefixes.push_back(prefix);
+      table->insert(prefix.version, prefix.address, prefix.bits, slot);
+    }
+    for (int i = 0; i < 10; i++) {
+      uint8_t address[16];
+      drawAddress(random, address);
+      const int version = random.below(2) == 0 ? 4 : 6;
+      check(table->lookup(version, address) == scan(prefixes, version, address), "what a linear scan finds");
+      check(!before || before->lookup(version, address) == scan(prefixesBefore, version, address), "as it was");
     }
   }
 }
@@ -231,6 +272,7 @@ void noticesThatNobodyTakes() {
 std::vector<Test> tableTests() {
   return {
       {"allowed IPs: find what a linear scan finds", findsTheLongestPrefix},
+      {"allowed IPs: a change leaves the table before as it was", changesLeaveTheTableBefore},
       {"replay window: accepts every counter once", acceptsEveryCounterOnce},
       {"index table: finds live indices only", findsLiveIndicesOnly},
       {"epochs: destroy nothing that is being read", destroysNothingThatIsRead},

@@ -399,8 +399,8 @@ export class Engine {
       case 'dropStaged':
         plane.dropStaged(effect.slot)
         break
-      case 'allowedIpsChanged':
-        plane.setAllowedIps(this.#device.allowedIpTable())
+      case 'changeAllowedIps':
+        plane.changeAllowedIps(effect.changes)
         break
       case 'handshakeFailing': {
         const peer = formatShortKey(effect.publicKey)

@@ -11,17 +11,12 @@
 import type { Endpoint } from '../net/endpoint.js'
 import type { IpAddress } from '../net/ip.js'
 import type { Path, SocketId } from '../net/path.js'
-import type { Prefix } from '../net/prefix.js'
+import type { AllowedIpChange } from '../wireguard/effects.js'
 import type { KeypairMaterial } from '../wireguard/keypair-material.js'
 import type { PeerBlocks } from './peer-block.js'
 
 /** Free bytes before the messages of a `frames` event: room for a header in place. */
 export const FRAME_HEADROOM_BYTES = 64
-
-export interface AllowedIp {
-  readonly prefix: Prefix
-  readonly slot: number
-}
 
 export interface OuterSocketOptions {
   readonly family: 4 | 6
@@ -111,14 +106,14 @@ export interface DataPlane {
   addPeer(slot: number): void
   /**
    * Forgets keypairs, staged packets and path; gives the local indices of removed keypairs. Its allowed
-   * IPs lead nowhere from now on, also if the slot is given away before a table without them is set.
+   * IPs lead nowhere from now on, also if the slot is given away before they are taken back.
    */
   removePeer(slot: number): readonly number[]
   /**
-   * Replaces the whole table: atomically seen by packets. Prefixes are masked and distinct. Counts for
-   * the peers that are in the slots now: one that is added later needs another table.
+   * Changes the table: all of it seen by packets at once. Prefixes are masked and distinct. Counts for the peers that
+   * are in the slots now: prefixes of one that was removed are taken back before, or together with, those of the next.
    */
-  setAllowedIps(table: readonly AllowedIp[]): void
+  changeAllowedIps(changes: readonly AllowedIpChange[]): void
   /** `undefined`: the peer has no path and its packets are dropped as `noPath`. */
   setPath(slot: number, path: Path | undefined): void
   /** Whether authentic messages from elsewhere move the peer there, as they do from the start. */

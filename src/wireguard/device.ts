@@ -13,7 +13,6 @@
  */
 
 import type { Path } from '../net/path.js'
-import type { Prefix } from '../net/prefix.js'
 import type { DeviceUpdate, PeerSnapshot } from './configuration.js'
 import {
   MAX_QUEUED_HANDSHAKES,
@@ -118,12 +117,6 @@ export class Device {
     return this.#drops
   }
 
-  allowedIpTable(): { prefix: Prefix; slot: number }[] {
-    return [...this.#peers].flatMap((peer) =>
-      this.#peers.allowedIpsOf(peer).map((prefix) => ({ prefix, slot: peer.slot })),
-    )
-  }
-
   snapshotPeer(peer: Peer, nowMs: number): PeerSnapshot {
     return {
       publicKey: peer.publicKey,
@@ -150,14 +143,14 @@ export class Device {
 
   /** Key and peers of an update; port and mark belong to the driver, which has the sockets. */
   configure(update: DeviceUpdate, nowMs: number, effects: Effects): void {
-    const { allowedIpsVersion } = this.#peers
     this.#setKeys(update, effects)
     if (update.replacePeers === true) for (const peer of [...this.#peers]) this.removePeer(peer, effects)
     for (const peerUpdate of update.peers) {
       applyPeerUpdate(this, this.#peers, peerUpdate, { sockets: this.#sockets, nowMs, effects })
     }
     for (const { publicKey } of update.peers) this.#touch(this.#peers.find(publicKey), nowMs)
-    if (this.#peers.allowedIpsVersion !== allowedIpsVersion) effects.push({ kind: 'allowedIpsChanged' })
+    const changes = this.#peers.takeAllowedIpChanges()
+    if (changes.length > 0) effects.push({ kind: 'changeAllowedIps', changes })
   }
 
   /** Up, down, or new sockets. Down ends all keypairs, as taking a kernel interface down does. */

@@ -4,8 +4,16 @@
  */
 
 import type { Path } from '../net/path.js'
+import type { Prefix } from '../net/prefix.js'
 import type { KeypairMaterial } from './keypair-material.js'
 import type { PublicKey } from './keys.js'
+
+/** Whose a prefix is from now on. */
+export interface AllowedIpChange {
+  readonly prefix: Prefix
+  /** Undefined: nobody's. */
+  readonly slot: number | undefined
+}
 
 export type Effect =
   | { readonly kind: 'send'; readonly path: Path; readonly message: Uint8Array; readonly tos: number }
@@ -18,7 +26,7 @@ export type Effect =
   | { readonly kind: 'sendKeepalive'; readonly slot: number }
   | { readonly kind: 'setKeepaliveInterval'; readonly slot: number; readonly ms: number }
   | { readonly kind: 'dropStaged'; readonly slot: number }
-  | { readonly kind: 'allowedIpsChanged' }
+  | { readonly kind: 'changeAllowedIps'; readonly changes: readonly AllowedIpChange[] }
   /** A handshake is unanswered for a while: an endpoint given by name may have moved. */
   | { readonly kind: 'handshakeFailing'; readonly publicKey: PublicKey; readonly attempts: number }
   | { readonly kind: 'handshakeCompleted'; readonly publicKey: PublicKey }

@@ -6,6 +6,7 @@
  */
 
 import { formatPrefix, maskPrefix, type Prefix } from '../net/prefix.js'
+import type { AllowedIpChange } from './effects.js'
 import { formatKeyHex, type PublicKey } from './keys.js'
 import type { Peer } from './peer.js'
 
@@ -17,7 +18,8 @@ export class PeerTable {
   readonly #freeSlots: number[] = []
   readonly #owners = new Map<string, Peer>()
   readonly #prefixes = new Map<Peer, Map<string, Prefix>>()
-  #allowedIpsVersion = 0
+  /** Since they were taken last, by prefix: the last counts. */
+  #allowedIpChanges = new Map<string, AllowedIpChange>()
 
   get size(): number {
     return this.#all.size
@@ -27,9 +29,11 @@ export class PeerTable {
     return this.#all.values()
   }
 
-  /** Grows with every change of who has which allowed IP. */
-  get allowedIpsVersion(): number {
-    return this.#allowedIpsVersion
+  /** Who has which allowed IP now, and had not when this was called before. */
+  takeAllowedIpChanges(): AllowedIpChange[] {
+    const changes = [...this.#allowedIpChanges.values()]
+    this.#allowedIpChanges = new Map()
+    return changes
   }
 
   find(publicKey: PublicKey): Peer | undefined {
@@ -88,7 +92,7 @@ export class PeerTable {
     const text = formatPrefix(masked)
     const owner = this.#owners.get(text)
     if (owner === peer) return
-    this.#allowedIpsVersion += 1
+    this.#allowedIpChanges.set(text, { prefix: masked, slot: peer.slot })
     if (owner !== undefined) this.#prefixes.get(owner)?.delete(text)
     this.#owners.set(text, peer)
     this.#prefixes.get(peer)?.set(text, masked)
@@ -96,18 +100,21 @@ export class PeerTable {
 
   /** Does nothing if another peer has the prefix. */
   takeAllowedIp(peer: Peer, prefix: Prefix): void {
-    const text = formatPrefix(maskPrefix(prefix))
+    const masked = maskPrefix(prefix)
+    const text = formatPrefix(masked)
     if (this.#owners.get(text) !== peer) return
-    this.#allowedIpsVersion += 1
+    this.#allowedIpChanges.set(text, { prefix: masked, slot: undefined })
     this.#owners.delete(text)
     this.#prefixes.get(peer)?.delete(text)
   }
 
   clearAllowedIps(peer: Peer): void {
     const prefixes = this.#prefixes.get(peer)
-    if (prefixes === undefined || prefixes.size === 0) return
-    this.#allowedIpsVersion += 1
-    for (const text of prefixes.keys()) this.#owners.delete(text)
+    if (prefixes === undefined) return
+    for (const [text, prefix] of prefixes) {
+      this.#allowedIpChanges.set(text, { prefix, slot: undefined })
+      this.#owners.delete(text)
+    }
     prefixes.clear()
   }
 

@@ -179,7 +179,7 @@ export function addPeers(harness: DataPlaneHarness, ...slots: readonly number[])
     harness.plane.addPeer(slot)
     harness.plane.setPath(slot, pathTo(harness.v4))
   }
-  harness.plane.setAllowedIps(
+  harness.plane.changeAllowedIps(
     slots.flatMap((slot) => [
       { prefix: prefix(`10.0.${slot}.0/24`), slot },
       { prefix: prefix(`fd00:${slot}::/64`), slot },

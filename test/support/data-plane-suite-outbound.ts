@@ -124,7 +124,7 @@ export function outboundTests(harnessOf: HarnessOf): void {
     addPeers(harness, 0, 1, 2)
     const ends = [0, 1, 2].map((slot) => new FarEnd(harness, { localIndex: 10 + slot }))
     for (const [slot, far] of ends.entries()) far.install(slot)
-    harness.plane.setAllowedIps([
+    harness.plane.changeAllowedIps([
       { prefix: prefix('0.0.0.0/0'), slot: 0 },
       { prefix: prefix('192.0.2.0/24'), slot: 1 },
       { prefix: prefix('192.0.2.128/25'), slot: 2 },
@@ -141,13 +141,20 @@ export function outboundTests(harnessOf: HarnessOf): void {
     expect(indices).toEqual([0, 1, 2, 1, 2].map((slot) => ends[slot]?.remoteIndex))
   })
 
-  test('a new table replaces the old one whole', async () => {
+  test('prefixes come and go, and the others stay', async () => {
     const harness = harnessOf()
     addPeers(harness, 0)
     new FarEnd(harness, { localIndex: 7 }).install(0)
-    harness.plane.setAllowedIps([{ prefix: prefix('10.1.0.0/16'), slot: 0 }])
-    await harness.injectPackets(TO_PEER_0, innerPacket('10.9.0.1', '10.1.2.3'))
-    expect(await harness.takeDatagrams()).toHaveLength(1)
+    harness.plane.changeAllowedIps([
+      { prefix: prefix('10.1.0.0/16'), slot: 0 },
+      { prefix: prefix('10.0.0.0/24'), slot: undefined },
+      { prefix: prefix('10.2.0.0/16'), slot: undefined },
+    ])
+    await harness.injectPackets(
+      TO_PEER_0,
+      ...[innerPacket('10.9.0.1', '10.1.2.3'), innerPacket('fd00:9::1', 'fd00:0::5')],
+    )
+    expect(await harness.takeDatagrams()).toHaveLength(2)
     expect(harness.plane.blocks.drops(harness.plane.blocks.deviceSlot)).toEqual({ noAllowedIp: 1 })
   })
 

@@ -31,56 +31,116 @@ unsigned AllowedIps::commonBits(const Key& a, const Key& b, unsigned limit) {
   return limit;
 }
 
+AllowedIps::AllowedIps() : v4_(make({}, 0, NONE)), v6_(make({}, 0, NONE)) {}
+
+AllowedIps::AllowedIps(AllowedIps& before)
+    : number_(before.number_ + 1), v4_(before.v4_), v6_(before.v6_), before_(&before) {}
+
+AllowedIps::~AllowedIps() {
+  if (!isLast_) return;
+  destroy(v4_);
+  destroy(v6_);
+}
+
+std::unique_ptr<AllowedIps> AllowedIps::successor() {
+  isLast_ = false;
+  return std::unique_ptr<AllowedIps>(new AllowedIps(*this));
+}
+
 int32_t AllowedIps::lookup(int version, const uint8_t* address) const {
   const Key key = keyOf(version, address);
-  const std::vector<Node>& nodes = version == 4 ? v4_ : v6_;
   const unsigned addressBits = version == 4 ? 32 : 128;
   int32_t best = NONE;
-  for (int32_t at = 0; at != NONE;) {
-    const Node& node = nodes[static_cast<size_t>(at)];
-    if (commonBits(node.key, key, node.bits) < node.bits) break;
-    if (node.slot != NONE) best = node.slot;
-    if (node.bits == addressBits) break;
-    at = node.children[bitAt(key, node.bits)];
+  for (const Node* node = version == 4 ? v4_ : v6_; node != nullptr; node = node->children[bitAt(key, node->bits)]) {
+    if (commonBits(node->key, key, node->bits) < node->bits) break;
+    if (node->slot != NONE) best = node->slot;
+    if (node->bits == addressBits) break;
   }
   return best;
 }
 
 void AllowedIps::insert(int version, const uint8_t* address, unsigned bits, uint32_t slot) {
-  std::vector<Node>& nodes = nodesOf(version);
   const Key key = keyOf(version, address);
-  int32_t parent = NONE;
-  int32_t at = 0;
-  unsigned common = 0;
-  while (at != NONE) {
-    Node& node = nodes[static_cast<size_t>(at)];
-    common = commonBits(node.key, key, std::min(node.bits, bits));
-    if (common < node.bits) break;
-    if (node.bits == bits) {
-      node.slot = static_cast<int32_t>(slot);
+  Node** link = &rootOf(version);
+  while (*link != nullptr) {
+    Node* const node = *link;
+    const unsigned common = commonBits(node->key, key, std::min(node->bits, bits));
+    if (common < node->bits) {
+      Node* const leaf = make(key, bits, static_cast<int32_t>(slot));
+      Node* const above = common == bits ? leaf : make(key, common, NONE);
+      if (above != leaf) above->children[bitAt(key, common)] = leaf;
+      above->children[bitAt(node->key, common)] = node;
+      *link = above;
       return;
     }
-    parent = at;
-    at = node.children[bitAt(key, node.bits)];
+    Node* const ours = own(*link);
+    if (ours->bits == bits) {
+      ours->slot = static_cast<int32_t>(slot);
+      return;
+    }
+    link = &ours->children[bitAt(key, ours->bits)];
   }
-  Node leaf;
-  leaf.key = key;
-  leaf.bits = bits;
-  leaf.slot = static_cast<int32_t>(slot);
-  auto added = static_cast<int32_t>(nodes.size());
-  if (at != NONE && common == bits) leaf.children[bitAt(nodes[static_cast<size_t>(at)].key, bits)] = at;
-  nodes.push_back(leaf);
-  if (at != NONE && common < bits) {
-    Node fork;
-    fork.key = key;
-    fork.bits = common;
-    fork.children[bitAt(key, common)] = added;
-    fork.children[bitAt(nodes[static_cast<size_t>(at)].key, common)] = at;
-    added = static_cast<int32_t>(nodes.size());
-    nodes.push_back(fork);
+  *link = make(key, bits, static_cast<int32_t>(slot));
+}
+
+void AllowedIps::remove(int version, const uint8_t* address, unsigned bits) {
+  const Key key = keyOf(version, address);
+  if (!holds(version, key, bits)) return;
+  Node*& root = rootOf(version);
+  Node** linkToParent = nullptr;
+  Node** link = &root;
+  while (own(*link)->bits != bits) {
+    linkToParent = link;
+    link = &(*link)->children[bitAt(key, (*link)->bits)];
   }
-  Node& above = nodes[static_cast<size_t>(parent)];
-  above.children[bitAt(key, above.bits)] = added;
+  (*link)->slot = NONE;
+  if (link == &root) return;
+  dropIfIdle(*link);
+  if (linkToParent != &root) dropIfIdle(*linkToParent);
+}
+
+AllowedIps::Node* AllowedIps::make(const Key& key, unsigned bits, int32_t slot) const {
+  auto node = std::make_unique<Node>();
+  node->key = key;
+  node->bits = bits;
+  node->slot = slot;
+  node->table = number_;
+  return node.release();
+}
+
+bool AllowedIps::holds(int version, const Key& key, unsigned bits) {
+  const Node* node = rootOf(version);
+  while (node != nullptr && node->bits < bits && commonBits(node->key, key, node->bits) == node->bits) {
+    node = node->children[bitAt(key, node->bits)];
+  }
+  return node != nullptr && node->bits == bits && node->slot != NONE && commonBits(node->key, key, bits) == bits;
+}
+
+AllowedIps::Node* AllowedIps::own(Node*& link) {
+  if (link->table == number_) return link;
+  auto copy = std::make_unique<Node>(*link);
+  copy->table = number_;
+  before_->notInSuccessor_.emplace_back(link);
+  link = copy.release();
+  return link;
+}
+
+void AllowedIps::dropIfIdle(Node*& link) {
+  if (link->slot != NONE || (link->children[0] != nullptr && link->children[1] != nullptr)) return;
+  const std::unique_ptr<Node> node(link);
+  link = node->children[0] != nullptr ? node->children[0] : node->children[1];
+}
+
+void AllowedIps::destroy(Node* root) {
+  std::vector<std::unique_ptr<Node>> waiting;
+  waiting.emplace_back(root);
+  while (!waiting.empty()) {
+    const std::unique_ptr<Node> node = std::move(waiting.back());
+    waiting.pop_back();
+    for (Node* const child : node->children) {
+      if (child != nullptr) waiting.emplace_back(child);
+    }
+  }
 }
 
 }  // namespace overlay

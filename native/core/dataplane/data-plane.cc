@@ -188,16 +188,19 @@ std::vector<uint32_t> DataPlane::removePeer(size_t slot) {
   return removed;
 }
 
-void DataPlane::setAllowedIps(const std::vector<AllowedIp>& table) {
-  auto built = std::make_unique<AllowedIps>();
+void DataPlane::changeAllowedIps(const std::vector<AllowedIp>& changes) {
+  std::unique_ptr<AllowedIps> table = plane_.nextAllowedIps();
   std::vector<uint32_t> slots;
-  for (const AllowedIp& entry : table) {
-    if (entry.slot >= plane_.peers.size()) continue;
-    built->insert(entry.version, entry.address, entry.bits, entry.slot);
-    if (slots.empty() || slots.back() != entry.slot) slots.push_back(entry.slot);
+  for (const AllowedIp& change : changes) {
+    if (change.slot == AllowedIp::NOBODY) {
+      table->remove(change.version, change.address, change.bits);
+    } else if (change.slot < plane_.peers.size()) {
+      table->insert(change.version, change.address, change.bits, change.slot);
+      if (slots.empty() || slots.back() != change.slot) slots.push_back(change.slot);
+    }
   }
   const std::lock_guard<std::mutex> lock(plane_.lock);
-  plane_.setAllowedIps(std::move(built), slots);
+  plane_.setAllowedIps(std::move(table), slots);
 }
 
 void DataPlane::setPath(size_t slot, uint32_t socket, const Addresses& addresses) {

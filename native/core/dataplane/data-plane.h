@@ -30,6 +30,9 @@ struct DataPlaneOptions {
 };
 
 struct AllowedIp {
+  // Instead of a slot: the prefix belongs to no peer any more.
+  static constexpr uint32_t NOBODY = UINT32_MAX;
+
   int version = 4;
   const uint8_t* address = nullptr;
   unsigned bits = 0;
@@ -71,7 +74,8 @@ class DataPlane {
   void addPeer(size_t slot);
   // These need a peer in the slot. Local indices are of keypairs that fell out.
   std::vector<uint32_t> removePeer(size_t slot);
-  void setAllowedIps(const std::vector<AllowedIp>& table);
+  // All at once, as packets see it.
+  void changeAllowedIps(const std::vector<AllowedIp>& changes);
   // A socket that is not open leaves the peer without a path.
   void setPath(size_t slot, uint32_t socket, const Addresses& addresses);
   void clearPath(size_t slot);

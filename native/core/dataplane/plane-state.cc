@@ -41,7 +41,7 @@ void PlaneState::raiseHandshake(Peer& peer) {
 }
 
 void PlaneState::setAllowedIps(std::unique_ptr<AllowedIps> table, const std::vector<uint32_t>& slots) {
-  const AllowedIps* const old = allowedIps_.exchange(table.release());
+  AllowedIps* const old = allowedIps_.exchange(table.release());
   for (const uint32_t slot : slots) {
     if (Peer* const peer = peers[slot].load(); peer != nullptr) peer->isRouted.store(true);
   }

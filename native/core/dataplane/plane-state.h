@@ -55,6 +55,8 @@ class PlaneState {
 
   // The following hold `lock`.
   bool isPresent(const Peer& peer) const { return peers[peer.slot].load() == &peer; }
+  // The table to be set next; for one thread, which needs no lock.
+  std::unique_ptr<AllowedIps> nextAllowedIps() { return allowedIps_.load()->successor(); }
   void setAllowedIps(std::unique_ptr<AllowedIps> table, const std::vector<uint32_t>& slots);
   void setPath(Peer& peer, std::unique_ptr<const Path> path);
   // Takes keypairs out of sight; gives their local indices.
@@ -66,7 +68,7 @@ class PlaneState {
  private:
   bool isOwnPayload(ByteView payload) const;
 
-  std::atomic<const AllowedIps*> allowedIps_;
+  std::atomic<AllowedIps*> allowedIps_;
 };
 
 }  // namespace overlay

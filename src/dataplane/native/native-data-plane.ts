@@ -19,9 +19,9 @@ import {
   REKEY_ON_RECEIVE_MS,
   REPLAY_WINDOW_COUNTERS,
 } from '../../wireguard/constants.js'
+import type { AllowedIpChange } from '../../wireguard/effects.js'
 import type { KeypairMaterial } from '../../wireguard/keypair-material.js'
 import {
-  type AllowedIp,
   type DataPlane,
   type DataPlaneEvent,
   type DataPlaneListener,
@@ -55,6 +55,7 @@ export interface NativeDataPlaneOptions extends Omit<NativePlaneOptions, 'blocks
 
 /** Version 1, bits 1, unused 2, slot 4 little-endian, address 16. */
 const ALLOWED_IP_BYTES = 24
+const NOBODY = 0xffff_ffff // AllowedIp::NOBODY in native/core/dataplane/data-plane.h
 
 /** Throws PlatformError, and AppError if the addon was built from other sources. */
 export function createNativeDataPlane(options: NativeDataPlaneOptions): DataPlane {
@@ -123,17 +124,17 @@ class NativeDataPlane implements DataPlane {
     return this.#plane.removePeer(this.#checked(slot))
   }
 
-  setAllowedIps(table: readonly AllowedIp[]): void {
-    const entries = new Uint8Array(ALLOWED_IP_BYTES * table.length)
+  changeAllowedIps(changes: readonly AllowedIpChange[]): void {
+    const entries = new Uint8Array(ALLOWED_IP_BYTES * changes.length)
     const view = new DataView(entries.buffer)
-    for (const [i, { prefix, slot }] of table.entries()) {
+    for (const [i, { prefix, slot }] of changes.entries()) {
       const at = ALLOWED_IP_BYTES * i
       entries[at] = prefix.address.family
       entries[at + 1] = prefix.bits
-      view.setUint32(at + 4, slot, true)
+      view.setUint32(at + 4, slot ?? NOBODY, true)
       entries.set(prefix.address.bytes, at + 8)
     }
-    this.#plane.setAllowedIps(entries)
+    this.#plane.changeAllowedIps(entries)
   }
 
   setPath(slot: number, path: Path | undefined): void {

@@ -68,7 +68,7 @@ export interface NativePlane {
   addPeer(slot: number): void
   removePeer(slot: number): number[]
   /** Entries as native/binding/plane-values.h lays them out. */
-  setAllowedIps(entries: Uint8Array): void
+  changeAllowedIps(entries: Uint8Array): void
   setPath(slot: number, ...path: [] | NativePath): void
   setRoaming(slot: number, isRoaming: boolean): void
   installKeypair(

@@ -7,8 +7,8 @@ import { AllowedIps } from '../../net/allowed-ips.js'
 import type { SocketId } from '../../net/path.js'
 import { MAX_STAGED_PACKETS } from '../../wireguard/constants.js'
 import type { Crypto } from '../../wireguard/crypto.js'
+import type { AllowedIpChange } from '../../wireguard/effects.js'
 import { type Keypair, KeypairRotation } from '../../wireguard/keypair.js'
-import type { AllowedIp } from '../contract.js'
 import { DROP } from '../drop-reasons.js'
 import { PeerBlocks } from '../peer-block.js'
 import type { OuterPort } from '../ports.js'
@@ -57,7 +57,7 @@ export class PlaneState {
   readonly peers: (PeerState | undefined)[]
   readonly ownDatagrams: OwnDatagrams = new OwnDatagrams(this)
   mtu: number
-  #allowedIps = new AllowedIps()
+  readonly #allowedIps = new AllowedIps()
   readonly #keypairs = new Map<number, LiveKeypair>()
 
   constructor(options: PlaneOptions) {
@@ -76,14 +76,16 @@ export class PlaneState {
     return peer?.isRouted === true ? peer : undefined
   }
 
-  setAllowedIps(table: readonly AllowedIp[]): void {
-    const allowedIps = new AllowedIps()
-    for (const { prefix, slot } of table) {
-      allowedIps.insert(prefix, slot)
+  changeAllowedIps(changes: readonly AllowedIpChange[]): void {
+    for (const { prefix, slot } of changes) {
+      if (slot === undefined) {
+        this.#allowedIps.remove(prefix)
+        continue
+      }
+      this.#allowedIps.insert(prefix, slot)
       const peer = this.peers[slot]
       if (peer !== undefined) peer.isRouted = true
     }
-    this.#allowedIps = allowedIps
   }
 
   addKeypair(peer: PeerState, keypair: Keypair): void {

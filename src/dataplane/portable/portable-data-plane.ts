@@ -10,9 +10,10 @@
 import type { Endpoint } from '../../net/endpoint.js'
 import type { Path, SocketId } from '../../net/path.js'
 import type { Crypto } from '../../wireguard/crypto.js'
+import type { AllowedIpChange } from '../../wireguard/effects.js'
 import { Keypair } from '../../wireguard/keypair.js'
 import type { KeypairMaterial } from '../../wireguard/keypair-material.js'
-import type { AllowedIp, DataPlane, DataPlaneListener, OuterSocketOptions } from '../contract.js'
+import type { DataPlane, DataPlaneListener, OuterSocketOptions } from '../contract.js'
 import { DROP } from '../drop-reasons.js'
 import type { PeerBlocks } from '../peer-block.js'
 import type { InnerPort, OpenOuterPort } from '../ports.js'
@@ -135,8 +136,8 @@ class PortableDataPlane implements DataPlane {
     return removed
   }
 
-  setAllowedIps(table: readonly AllowedIp[]): void {
-    this.#plane.setAllowedIps(table)
+  changeAllowedIps(changes: readonly AllowedIpChange[]): void {
+    this.#plane.changeAllowedIps(changes)
   }
 
   setPath(slot: number, path: Path | undefined): void {

@@ -10,6 +10,7 @@ import { tryParsePrefix } from '../../../src/net/prefix.js'
 import type { PeerUpdate } from '../../../src/wireguard/configuration.js'
 import { nodeCrypto } from '../../../src/wireguard/crypto-node.js'
 import { keyFromBytes, type PrivateKey, type PublicKey } from '../../../src/wireguard/keys.js'
+import { prefixOf } from '../../support/control.js'
 import {
   type FakeDatagram,
   FakeInnerPort,
@@ -40,7 +41,9 @@ describe('the engine', () => {
   let inner: FakeInnerPort
   let sent: FakeDatagram[]
   let wakeAtMs: number
+  /** How often allowed IPs were changed, and how many of them last. */
   let tables: number
+  let changed: number
   const nowMs = START_MS
 
   beforeEach(() => {
@@ -48,6 +51,7 @@ describe('the engine', () => {
     ports = []
     sent = []
     tables = 0
+    changed = 0
     inner = new FakeInnerPort()
     network.onSend = (datagram) => sent.push(datagram)
     const openOuterPort = network.machine([ip('192.0.2.1')], (port) => ports.push(port))
@@ -58,10 +62,11 @@ describe('the engine', () => {
           ...{ inner, openOuterPort, crypto: nodeCrypto, capacity: CAPACITY, mtu: 1420, listener },
           nowMs: () => nowMs,
         })
-        const setAllowedIps = plane.setAllowedIps.bind(plane)
-        plane.setAllowedIps = (table) => {
+        const changeAllowedIps = plane.changeAllowedIps.bind(plane)
+        plane.changeAllowedIps = (changes) => {
           tables += 1
-          setAllowedIps(table)
+          changed = changes.length
+          changeAllowedIps(changes)
         }
         return plane
       },
@@ -145,6 +150,19 @@ describe('the engine', () => {
     expect(tables).toBe(1)
     engine.configure({ peers: [peerUpdate(1, { remove: true }), peerUpdate(2, { remove: true })] })
     expect(tables).toBe(2)
+  })
+
+  test('hands the data plane what changed of the allowed IPs, not all there are', () => {
+    const prefixes = (from: number, count: number): PeerUpdate['allowedIps'] =>
+      Array.from({ length: count }, (_, i) => ({ prefix: prefixOf(`10.${from}.${i}.0/24`) }))
+    engine.configure({ peers: [peerUpdate(1, { allowedIps: prefixes(1, 200) })] })
+    expect(changed).toBe(200)
+    engine.configure({ peers: [peerUpdate(2, { allowedIps: prefixes(2, 1) })] })
+    expect(changed).toBe(1)
+    engine.configure({ peers: [peerUpdate(2, { allowedIps: prefixes(1, 3) })] })
+    expect(changed, 'they move').toBe(3)
+    engine.configure({ peers: [peerUpdate(1, { remove: true })] })
+    expect(changed, 'and are not taken back with their first peer').toBe(197)
   })
 
   test('acts on no late report about a keypair that is gone, whoever has its slot now', () => {
