@@ -20,6 +20,15 @@ const FAST = [
 /** One for each core: with two of them, vitest by itself would leave one idle. */
 const WORKERS = '100%'
 
+/** What a busy machine would falsify: flows counted against real time, and how long a start takes. */
+const QUIET = ['test/lab/{sessions,starts}.test.ts']
+
+/** Two and a half minutes in which nearly nothing happens, of use to whoever runs beside them. */
+const TIMERS = ['test/interop/timers.test.ts']
+
+/** Files that make networks. */
+const ONE_BY_ONE = { fileParallelism: false, testTimeout: 300_000, hookTimeout: 120_000 }
+
 const config: ViteUserConfig = defineConfig({
   test: {
     reporters:
@@ -50,31 +59,11 @@ const config: ViteUserConfig = defineConfig({
           hookTimeout: 60_000,
         },
       },
-      {
-        test: {
-          name: 'lab',
-          include: ['test/lab/**/*.test.ts'],
-          fileParallelism: false,
-          testTimeout: 300_000,
-          hookTimeout: 120_000,
-        },
-      },
-      {
-        test: {
-          name: 'demo',
-          include: ['test/demo/**/*.test.ts'],
-          testTimeout: 180_000,
-        },
-      },
-      {
-        test: {
-          name: 'interop',
-          include: ['test/interop/**/*.test.ts'],
-          fileParallelism: false,
-          testTimeout: 300_000,
-          hookTimeout: 120_000,
-        },
-      },
+      { test: { name: 'lab', include: ['test/lab/**/*.test.ts'], exclude: QUIET, ...ONE_BY_ONE } },
+      { test: { name: 'quiet', include: QUIET, ...ONE_BY_ONE } },
+      { test: { name: 'interop', include: ['test/interop/**/*.test.ts'], exclude: TIMERS, ...ONE_BY_ONE } },
+      { test: { name: 'timers', include: TIMERS, ...ONE_BY_ONE } },
+      { test: { name: 'demo', include: ['test/demo/**/*.test.ts'], testTimeout: 180_000 } },
     ],
   },
 })
