@@ -391,9 +391,14 @@ export class Peer {
     if (!this.isManaged) this.#path.adopt(path)
   }
 
-  /** The route to the peer does not lead over the link of the address that it wrote to. */
+  /**
+   * The route to the peer does not lead over the link of the address that it wrote to. A keepalive tells it of the new
+   * one: answers alone would leave right after what it still writes to the old one, which is learnt again with each.
+   */
   forgetLocalAddress(effects: Effects): void {
-    if (!this.isManaged) this.#path.forgetLocalAddress(effects)
+    if (this.isManaged) return
+    this.#path.forgetLocalAddress(effects)
+    effects.push({ kind: 'sendKeepalive', slot: this.slot })
   }
 
   handleTimeout(nowMs: number, effects: Effects): void {
