@@ -39,6 +39,8 @@ export interface RegistryOptions {
   readonly onStoreFailure?: (failure: StoreFailure | undefined) => void
 }
 
+const LEAVE_NAME_OUT = 'leave --name out; or ask for a token that names no node: overlay hub token create'
+
 /** What one node may know of another: how to reach it, or that there is one who could be asked. */
 export type Knowledge = 'all' | 'name' | 'nothing'
 
@@ -157,12 +159,18 @@ export class Registry {
         'on the hub, approve or reject some: overlay hub nodes',
       )
     }
+    const asked = hello.isNameWish === true ? undefined : hello.name
+    if (token.nodeName !== '' && asked !== undefined && asked !== token.nodeName) {
+      const fault = `this token is for a node named "${token.nodeName}", and not "${asked}"`
+      return refuse('name', fault, LEAVE_NAME_OUT)
+    }
     const wanted = token.nodeName === '' ? (hello.name ?? '') : token.nodeName
-    const name = this.#freeName(wanted, hello.name !== undefined && token.nodeName === '')
+    const name = this.#freeName(wanted, asked !== undefined)
     if (name === undefined) {
       const isTaken = DNS_LABEL.test(wanted)
       const fault = isTaken ? `the name "${wanted}" is taken` : `"${wanted}" cannot be the name of a node`
-      return refuse('name', fault, 'choose another with --name')
+      const hint = token.nodeName === '' ? 'choose another with --name' : LEAVE_NAME_OUT
+      return refuse('name', fault, hint)
     }
     const v4 = this.#tryLease(hello)
     if (v4 === undefined) {
@@ -320,7 +328,7 @@ export class Registry {
 
   // --- inside ----------------------------------------------------------------------------------
 
-  /** A taken name is given with a number behind it, unless the node insists on it. */
+  /** A taken name is given with a number behind it, unless a person asked for that very name. */
   #freeName(wanted: string, isExact: boolean): string | undefined {
     const name = wanted === '' ? 'node' : wanted
     if (!DNS_LABEL.test(name)) return undefined

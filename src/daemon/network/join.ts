@@ -132,10 +132,11 @@ function settle(request: JoinRequest, files: JoinFiles, message: Welcome | Pendi
   return { ...place, state: 'pending', hint: message.hint }
 }
 
-/** The machine's name is a wish only. */
-function nameOf(name: string | undefined): { name?: string } {
-  const wanted = name ?? labelOf(hostname())
-  return wanted === '' ? {} : { name: wanted }
+/** What a person asks for is taken or refused; the machine's own name is a wish only. */
+function nameOf(name: string | undefined): { name?: string; isNameWish?: boolean } {
+  if (name !== undefined) return { name }
+  const wish = labelOf(hostname())
+  return wish === '' ? {} : { name: wish, isNameWish: true }
 }
 
 /** What of a host name can be the name of a node: its first label, cut to fit. Empty if nothing. */
