@@ -3,25 +3,30 @@
  * after us, and again later, one peer at a time, when its handshakes get no answer.
  *
  * A name that does not exist fails at once; a name server that does not answer is asked again, as
- * often and at the same growing intervals as `wg` does it.
+ * often and at the same growing intervals as `wg` does it. Of several addresses those come first to which
+ * this machine has a route.
  */
 
 import { lookup } from 'node:dns/promises'
 import { AppError, ERROR_CODES } from '../base/errors.js'
 import type { Endpoint, HostEndpoint } from '../net/endpoint.js'
 import { formatHostEndpoint } from '../net/endpoint.js'
-import { tryParseIp } from '../net/ip.js'
-import { tryFindLink } from '../platform/network.js'
+import { type IpAddress, tryParseIp } from '../net/ip.js'
+import { routeTo, tryFindLink } from '../platform/network.js'
 
 const MAX_RETRIES = 15
 const FIRST_RETRY_MS = 1000
 const RETRY_GROWTH = 1.2
 
-/** Asks for one name; throws an error with a `code` such as `ENOTFOUND` or `EAI_AGAIN`. */
-export type LookUpHost = (host: string) => Promise<string>
+/** All addresses of one name; throws an error with a `code` such as `ENOTFOUND` or `EAI_AGAIN`. */
+export type LookUpHost = (host: string) => Promise<readonly string[]>
 
-export interface ResolverOptions {
+export interface LookUpOptions {
   readonly lookUp?: LookUpHost
+  readonly hasRoute?: (address: IpAddress) => boolean
+}
+
+export interface ResolverOptions extends LookUpOptions {
   readonly sleep?: (ms: number) => Promise<void>
   readonly signal?: AbortSignal
   /** Called once for each host whose name server does not answer; it is asked again. */
@@ -51,11 +56,12 @@ export async function resolveEndpoints(
 
 /** The endpoint, or why there is none. */
 async function resolvePatiently(host: HostEndpoint, options: ResolverOptions): Promise<Endpoint | string> {
-  const { lookUp, signal, onDelay, sleep = sleepFor } = options
+  const { signal, onDelay, sleep = sleepFor } = options
   let delayMs = FIRST_RETRY_MS
   for (let retry = 0; ; retry++) {
     try {
-      return await resolveEndpoint(host, lookUp)
+      const [first] = await resolveAll(host, options)
+      return first
     } catch (error) {
       const code = codeOf(error)
       const isFinal = code !== 'EAI_AGAIN' || retry === MAX_RETRIES || signal?.aborted === true
@@ -75,17 +81,20 @@ async function untilAborted(signal: AbortSignal | undefined): Promise<void> {
   })
 }
 
-/** One try. */
-export async function resolveEndpoint(
-  host: HostEndpoint,
-  lookUp: LookUpHost = lookUpHost,
-): Promise<Endpoint> {
-  const [literal = '', zone] = host.host.split('%')
+/** One try. All that the name leads to, the best first. */
+export async function resolveAll(
+  { host, port }: HostEndpoint,
+  { lookUp = lookUpHost, hasRoute = isRouted }: LookUpOptions = {},
+): Promise<readonly [Endpoint, ...Endpoint[]]> {
+  const [literal = '', zone] = host.split('%')
   const address = tryParseIp(literal)
-  if (address !== undefined) return { address, port: host.port, scopeId: scopeOf(zone) }
-  const found = tryParseIp(await lookUp(host.host))
-  if (found === undefined) throw Object.assign(new Error('no address'), { code: 'ENOTFOUND' })
-  return { address: found, port: host.port, scopeId: 0 }
+  if (address !== undefined) return [{ address, port, scopeId: scopeOf(zone) }]
+  const found = (await lookUp(host)).flatMap((text) => tryParseIp(text) ?? [])
+  const routed = new Set(found.filter(hasRoute))
+  const ordered = [...routed, ...found.filter((other) => !routed.has(other))]
+  const [first, ...others] = ordered.map((other) => ({ address: other, port, scopeId: 0 }))
+  if (first === undefined) throw Object.assign(new Error('no address'), { code: 'ENOTFOUND' })
+  return [first, ...others]
 }
 
 /** Whether the host is a name, whose address may change. */
@@ -93,8 +102,12 @@ export function isHostName(host: HostEndpoint): boolean {
   return tryParseIp(host.host.split('%')[0] ?? '') === undefined
 }
 
-async function lookUpHost(host: string): Promise<string> {
-  return (await lookup(host)).address
+async function lookUpHost(host: string): Promise<string[]> {
+  return (await lookup(host, { all: true })).map(({ address }) => address)
+}
+
+function isRouted(address: IpAddress): boolean {
+  return routeTo(address) !== undefined
 }
 
 function scopeOf(zone: string | undefined): number {

@@ -20,7 +20,7 @@ interface Trial {
   passMs(ms: number): void
 }
 
-function setUp(host: string, answer: () => Endpoint): Trial {
+function setUp(host: string, answer: () => Endpoint | readonly [Endpoint, Endpoint, Endpoint]): Trial {
   const updates: DeviceUpdate[] = []
   let asked = 0
   let nowMs = 1000
@@ -32,7 +32,8 @@ function setUp(host: string, answer: () => Endpoint): Trial {
     engine: () => ({ configure: (update) => void updates.push(update), snapshot: () => snapshot }),
     resolve: async () => {
       asked += 1
-      return answer()
+      const found = answer()
+      return 'port' in found ? [found] : found
     },
     bootNowMs: () => nowMs,
     log: createLogger({ level: 'error', write: () => undefined, wallNowMs: () => 0 }),
@@ -50,6 +51,18 @@ describe('a peer whose handshakes stay unanswered', () => {
     const [change] = updates[0]?.peers ?? []
     expect(change).toMatchObject({ updateOnly: true, allowedIps: [] })
     expect(change?.endpoint === undefined ? '' : formatEndpoint(change.endpoint)).toBe('192.0.2.2:9')
+  })
+
+  it('is sought at the next of several addresses, and after the last at the first', async () => {
+    const other: Endpoint = { ...HERE, address: ipFromBytes(Uint8Array.of(192, 0, 2, 3)) }
+    const sought = async (...answer: readonly [Endpoint, Endpoint, Endpoint]): Promise<unknown> => {
+      const { refresh, updates } = setUp('a.example', () => answer)
+      await refresh.handleFailing(KEY)
+      return updates[0]?.peers?.[0]?.endpoint
+    }
+    expect(await sought(HERE, THERE, other)).toEqual(THERE)
+    expect(await sought(other, THERE, HERE)).toEqual(other)
+    expect(await sought(THERE, other, other)).toEqual(THERE)
   })
 
   it('is left alone if its name leads where it was', async () => {

@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest'
-import { resolveEndpoints } from '../../../src/daemon/endpoint-resolver.js'
+import { resolveAll, resolveEndpoints } from '../../../src/daemon/endpoint-resolver.js'
 import { formatEndpoint } from '../../../src/net/endpoint.js'
+import type { IpAddress } from '../../../src/net/ip.js'
 
-function failWith(code: string): () => Promise<string> {
+function failWith(code: string): () => Promise<string[]> {
   return async () => {
     throw Object.assign(new Error(code), { code })
   }
@@ -27,9 +28,9 @@ describe('resolving endpoints', () => {
 
   it('asks once for a name that stands in several peers', async () => {
     const asked: string[] = []
-    const lookUp = async (host: string): Promise<string> => {
+    const lookUp = async (host: string): Promise<string[]> => {
       asked.push(host)
-      return '198.51.100.9'
+      return ['198.51.100.9']
     }
     const host = { host: 'a.example', port: 5 }
     const found = await resolveEndpoints([host, { ...host }], { lookUp })
@@ -51,7 +52,7 @@ describe('resolving endpoints', () => {
   it('asks again, ever more slowly, while no name server answers, and gives up in the end', async () => {
     const waits: number[] = []
     let asked = 0
-    const lookUp = async (): Promise<string> => {
+    const lookUp = async (): Promise<string[]> => {
       asked += 1
       return await failWith('EAI_AGAIN')()
     }
@@ -69,11 +70,26 @@ describe('resolving endpoints', () => {
     expect(waits.every((wait, i) => i === 0 || wait > (waits[i - 1] ?? 0))).toBe(true)
   })
 
+  it('puts addresses last to which there is no route, and keeps the order of the others', async () => {
+    const lookUp = async (): Promise<string[]> => ['2001:db8::1', '192.0.2.4', '2001:db8::2', '192.0.2.5']
+    const hasRoute = ({ family }: IpAddress): boolean => family === 4
+    const host = { host: 'a.example', port: 1 }
+    const all = await resolveAll(host, { lookUp, hasRoute })
+    expect(all.map(formatEndpoint)).toEqual([
+      '192.0.2.4:1',
+      '192.0.2.5:1',
+      '[2001:db8::1]:1',
+      '[2001:db8::2]:1',
+    ])
+    const found = await resolveEndpoints([host], { lookUp, hasRoute: () => false })
+    expect([...found.values()].map(formatEndpoint)).toEqual(['[2001:db8::1]:1'])
+  })
+
   it('succeeds when the network comes late', async () => {
     let asked = 0
-    const lookUp = async (): Promise<string> => {
+    const lookUp = async (): Promise<string[]> => {
       asked += 1
-      return asked < 4 ? await failWith('EAI_AGAIN')() : '192.0.2.4'
+      return asked < 4 ? await failWith('EAI_AGAIN')() : ['192.0.2.4']
     }
     const found = await resolveEndpoints([{ host: 'a.example', port: 1 }], { lookUp, sleep: noSleep })
     expect(found.size).toBe(1)
@@ -81,7 +97,7 @@ describe('resolving endpoints', () => {
 
   it('ends at once when the start is given up, though the question is still out', async () => {
     const abort = new AbortController()
-    const lookUp = async (): Promise<string> => await new Promise(() => undefined)
+    const lookUp = async (): Promise<string[]> => await new Promise(() => undefined)
     const tried = resolveEndpoints([{ host: 'a.example', port: 1 }], { lookUp, signal: abort.signal })
     abort.abort()
     await expect(tried).rejects.toThrow('it was stopped')
