@@ -7,11 +7,12 @@
  */
 
 import type { Logger } from '../base/log.js'
-import type { LinkInfo } from '../platform/network.js'
+import { type LinkInfo, tryFindLink } from '../platform/network.js'
 import { tryNamespaceName } from '../platform/network-namespace.js'
 import type { TunPort } from '../platform/tun.js'
 import type { Underlay } from '../platform/underlay.js'
 import type { Engine } from './engine.js'
+import type { LiveInterface } from './host-changes.js'
 import { LinkWatch } from './link-watch.js'
 import { startUapiServer } from './uapi-server.js'
 
@@ -78,6 +79,13 @@ export class LiveDevice {
 
   get isUp(): boolean {
     return this.#isUp
+  }
+
+  /** Where addresses and routes can be set: undefined unless it is up, and in our network namespace. */
+  get upInterface(): LiveInterface | undefined {
+    const { name, linkIndex } = this.tun
+    const link = this.isAway ? undefined : tryFindLink(name)
+    return link?.isUp === true && link.index === linkIndex ? { name, linkIndex } : undefined
   }
 
   /** Somebody moved the interface into another network namespace. The sockets stay in that of this process. */

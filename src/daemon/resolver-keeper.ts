@@ -7,11 +7,10 @@ import { unwatchFile, watchFile } from 'node:fs'
 import type { Logger } from '../base/log.js'
 import type { ResolverEntry } from '../platform/resolv-conf.js'
 import { addResolverEntry, hasResolverEntry, RESOLV_CONF } from '../platform/resolver.js'
+import { REPAIR_WINDOW_MS, RepairBudget } from './repair-budget.js'
 import { describeFault } from './undo.js'
 
 const LOOK_INTERVAL_MS = 2000
-const MAX_REPAIRS = 5
-const REPAIR_WINDOW_MS = 60_000
 
 export interface KeeperOptions {
   readonly log: Logger
@@ -24,8 +23,7 @@ export interface KeeperOptions {
 export class ResolverKeeper {
   readonly #options: Required<KeeperOptions>
   #entries: readonly ResolverEntry[] = []
-  /** When entries were put back, of the last minute. */
-  #repairs: readonly number[] = []
+  readonly #budget = new RepairBudget()
   #fault: string | undefined
   #later: NodeJS.Timeout | undefined
   readonly #onLook = (): void => void this.look()
@@ -64,15 +62,12 @@ export class ResolverKeeper {
       this.#fault = undefined
       return
     }
-    const nowMs = bootNowMs()
-    this.#repairs = this.#repairs.filter((atMs) => nowMs - atMs < REPAIR_WINDOW_MS)
-    if (this.#repairs.length >= MAX_REPAIRS) {
+    if (!this.#budget.take(bootNowMs())) {
       this.#report(`another program keeps changing ${RESOLV_CONF}: our servers are not in it`)
       clearTimeout(this.#later)
       this.#later = setTimeout(this.#onLook, REPAIR_WINDOW_MS).unref()
       return
     }
-    this.#repairs = [...this.#repairs, nowMs]
     try {
       for (const entry of missing) await add(entry)
       log.info('resolver.repaired', { file: RESOLV_CONF })

@@ -21,11 +21,13 @@ import type { HookContext, HookPhase, HookRunner } from './hooks.js'
 import {
   applyInterfaceChange,
   applyLastingChange,
+  type LiveInterface,
   resolverEntryOf,
   undoInterfaceChange,
   undoLastingChange,
 } from './host-changes.js'
 import { isReversePathStrict, readHostFacts } from './host-facts.js'
+import { InterfaceKeeper } from './interface-keeper.js'
 import type { LiveDevice } from './live-device.js'
 import type { ReloadResult } from './local-api-schema.js'
 import type { LogFile } from './log-file.js'
@@ -77,7 +79,8 @@ export class Tunnel implements Service {
   /** Of the device, when they were made. */
   #moves = 0
   #membership: Membership | undefined
-  readonly #keeper: ResolverKeeper
+  readonly #resolverKeeper: ResolverKeeper
+  readonly #interfaceKeeper: InterfaceKeeper
   /** What the host cannot do for the tunnel, in words. */
   #hostFaults: readonly string[] = []
   /** Of the resolver, by what could not be changed. */
@@ -86,7 +89,10 @@ export class Tunnel implements Service {
 
   constructor(options: TunnelOptions) {
     this.#options = options
-    this.#keeper = new ResolverKeeper({ log: options.log, bootNowMs: options.bootNowMs })
+    const { log, bootNowMs } = options
+    this.#resolverKeeper = new ResolverKeeper({ log, bootNowMs })
+    const live = (): LiveInterface | undefined => this.#device?.upInterface
+    this.#interfaceKeeper = new InterfaceKeeper({ log, bootNowMs, live })
   }
 
   get device(): LiveDevice | undefined {
@@ -111,8 +117,12 @@ export class Tunnel implements Service {
   }
 
   faults(): string[] {
-    const { fault } = this.#keeper
-    return [...this.#hostFaults, ...this.#resolverFaults.values(), ...(fault === undefined ? [] : [fault])]
+    const kept = [this.#resolverKeeper.fault, this.#interfaceKeeper.fault]
+    return [
+      ...this.#hostFaults,
+      ...this.#resolverFaults.values(),
+      ...kept.filter((fault) => fault !== undefined),
+    ]
   }
 
   async start(signal: AbortSignal): Promise<void> {
@@ -179,7 +189,8 @@ export class Tunnel implements Service {
   async stop(): Promise<string[]> {
     const { journal } = this.#options
     const faults: string[] = []
-    this.#keeper.stop()
+    this.#resolverKeeper.stop()
+    this.#interfaceKeeper.stop()
     const left = this.#membership?.stop()
     const isThere = this.#device?.tun.locate() !== undefined
     if (this.#isComplete && isThere) faults.push(...(await this.#stopPolitely()))
@@ -244,6 +255,7 @@ export class Tunnel implements Service {
 
   /** Gives the number of changes made. */
   async #moveTo(wanted: readonly SystemChange[], signal: AbortSignal): Promise<number> {
+    this.#interfaceKeeper.stop()
     this.#forgetLost()
     const { undo, apply } = transitionOf(this.#changes, wanted)
     for (const change of undo) {
@@ -255,7 +267,8 @@ export class Tunnel implements Service {
       if (await this.#tryApply(change)) this.#changes = [...this.#changes, change]
     }
     const entries = this.#changes.filter(isResolverChange).map((change) => this.#entryOf(change))
-    this.#keeper.keep(entries.filter(hasResolverEntry))
+    this.#resolverKeeper.keep(entries.filter(hasResolverEntry))
+    this.#interfaceKeeper.keep(this.#changes)
     return undo.length + apply.length
   }
 

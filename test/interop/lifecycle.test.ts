@@ -196,6 +196,23 @@ async function keepsSecrets(lab: Lab): Promise<void> {
   rmSync(log, { force: true })
 }
 
+/** By somebody who flushes what he did not set, and by taking the link down: the kernel takes routes with it. */
+async function addressesLost(lab: Lab): Promise<void> {
+  const scene = await setScene(lab)
+  const { host, interfaceName } = scene.left
+  await scene.left.up()
+  await untilOpen(scene)
+  const up = await systemState(host, interfaceName)
+  await host.run(['ip', 'address', 'flush', 'dev', interfaceName])
+  await untilOpen(scene)
+  await host.run(['ip', 'link', 'set', interfaceName, 'down'])
+  await host.run(['ip', 'link', 'set', interfaceName, 'up'])
+  await untilOpen(scene)
+  await expect.poll(() => systemState(host, interfaceName), { timeout: RESTORE_LIMIT_MS }).toEqual(up)
+  await scene.left.down()
+  await expectRestored(scene)
+}
+
 interface Report {
   readonly interfaces: readonly {
     readonly interface: string
@@ -239,6 +256,7 @@ requirement(`up and down with ${subject.name}`, [...TUNNEL_PROGRAMS, 'nft', 'nod
   ours('after kill -9, the next up works, and its down puts everything back', () => withLab(killedThenUp))
   ours('a signal to the daemon is a clean down', () => withLab(endedBySignal))
   ours('deleting the interface ends the daemon, and everything is put back', () => withLab(interfaceDeleted))
+  ours('addresses and routes that others take away come back', () => withLab(addressesLost))
   ours('a hook that fails undoes the whole up', () => withLab(failsHalfWay))
   ours('a port that is taken undoes the whole up, which works once it is free', () => withLab(portTaken))
   ours('up of what is up says so and changes nothing', () => withLab(alreadyUp))
