@@ -19,7 +19,7 @@ const FIRST_RETRY_MS = 1000
 const RETRY_GROWTH = 1.2
 
 /** All addresses of one name; throws an error with a `code` such as `ENOTFOUND` or `EAI_AGAIN`. */
-export type LookUpHost = (host: string) => Promise<readonly string[]>
+type LookUpHost = (host: string) => Promise<readonly string[]>
 
 export interface LookUpOptions {
   readonly lookUp?: LookUpHost
