@@ -255,6 +255,21 @@ export function inboundTests(harnessOf: HarnessOf): void {
     }
   })
 
+  test('what is not transport data goes up in the order in which it came', async () => {
+    const harness = harnessOf()
+    const [from] = harness.v4.remotes
+    for (let round = 0; round < 20; round++) {
+      const datagrams = Array.from({ length: 40 }, (_, i) => ({
+        from,
+        bytes: new Uint8Array(148).fill(100 + i),
+      }))
+      await harness.injectDatagrams(datagrams)
+      const events = await harness.takeEvents()
+      const numbers = events.map((event) => (event.kind === 'datagram' ? event.bytes[0] : undefined))
+      expect(numbers).toEqual(datagrams.map(({ bytes }) => bytes[0]))
+    }
+  })
+
   test('what is not transport data goes up with the way back, as a copy', async () => {
     const harness = harnessOf()
     withPeer(harness)

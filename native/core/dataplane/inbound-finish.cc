@@ -20,6 +20,8 @@ void InboundThread::finishMessages() {
   const std::lock_guard<std::mutex> lock(shared_.finishLock_);
   // Between batches allowed IPs and peers may change.
   known_ = KnownSource{};
+  // Here and not where they were found, so that they keep their order, whichever thread read them.
+  for (const Control& control : control_) raise(control);
   for (size_t i = 0; i < messages_.size(); i++) finishMessage(messages_[i], toOpen_[i]);
   commitCounts();
   coalescer_.flush();

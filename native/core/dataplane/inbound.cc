@@ -97,6 +97,7 @@ void InboundThread::deliver(OuterPort& port, const Received& received) {
   port_ = &port;
   messages_.clear();
   toOpen_.clear();
+  control_.clear();
   sortTrain(received);
   open();
   finishMessages();
@@ -158,6 +159,7 @@ void InboundThread::wait(bool isPatient) {
 void InboundThread::sortDatagrams() {
   messages_.clear();
   toOpen_.clear();
+  control_.clear();
   for (size_t i = 0; i < received_; i++) sortTrain(buffers_.at(i));
 }
 
@@ -174,7 +176,7 @@ void InboundThread::sortTrain(const Received& received) {
 void InboundThread::sortDatagram(const Received& received, uint8_t* bytes, size_t size) {
   PeerBlocks& blocks = plane_.blocks;
   if (!isTransportData(bytes, size)) {
-    handleControl(received, bytes, size);
+    control_.push_back({&received, bytes, size});
     return;
   }
   if (size < KEEPALIVE_BYTES) {
@@ -197,13 +199,13 @@ void InboundThread::sortDatagram(const Received& received, uint8_t* bytes, size_
   toOpen_.push_back({bytes + TRANSPORT_HEADER_BYTES, length, false, header.counter});
 }
 
-void InboundThread::handleControl(const Received& received, const uint8_t* bytes, size_t size) {
+void InboundThread::raise(const Control& control) {
   PlaneEvent event;
   event.kind = PlaneEvent::Kind::datagram;
   event.socket = port_->id();
   event.family = port_->family();
-  event.addresses = received.info.addresses;
-  event.bytes.assign(bytes, bytes + size);
+  event.addresses = control.received->info.addresses;
+  event.bytes.assign(control.bytes, control.bytes + control.size);
   if (plane_.events.tryPushDatagram(std::move(event))) return;
   plane_.blocks.countDrop(plane_.blocks.deviceSlot(), Drop::controlOverflow);
 }

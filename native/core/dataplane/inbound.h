@@ -98,6 +98,12 @@ class InboundThread final : PacketSink {
     Keypair* keypair;
     size_t size;
   };
+  // What is not transport data.
+  struct Control {
+    const Received* received;
+    const uint8_t* bytes;
+    size_t size;
+  };
 
   void receiveBatch();
   void receiveFrom(const Inbound::Ready& ready);
@@ -105,11 +111,11 @@ class InboundThread final : PacketSink {
   void sortDatagrams();
   void sortTrain(const Received& received);
   void sortDatagram(const Received& received, uint8_t* bytes, size_t size);
-  void handleControl(const Received& received, const uint8_t* bytes, size_t size);
   void open();
 
   void finishBatch(uint64_t ticket);
   void finishMessages();
+  void raise(const Control& control);
   void finishMessage(const Message& message, const AeadMessage& opened);
   void commit(const Message& message);
   void commitCounts();
@@ -130,6 +136,7 @@ class InboundThread final : PacketSink {
   size_t received_ = 0;
   std::vector<Message> messages_;
   std::vector<AeadMessage> toOpen_;
+  std::vector<Control> control_;
   // Counts of one peer that are not in its block yet.
   struct Counts {
     const Peer* peer = nullptr;
