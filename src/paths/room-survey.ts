@@ -10,8 +10,13 @@
  * many are asked for, those that found no session are not.
  */
 
-/** The first tells whether the port is closed. Each is little more than what is known to be there. */
-const STEPS = [1, 64, 128, 288] as const
+/**
+ * The first tells whether the port is closed, the second how long a round trip takes: a program that does something for
+ * the first time is slow. Each of the others is little more than what is known to be there.
+ */
+const STEPS = [1, 1, 64, 128, 288] as const
+/** It may be lost: what there is no room for is missing in the next one too. */
+const TIMED_STEP = 1
 /** Fewer of those that are asked for may be lost without a meaning. */
 const MISSING_SHARE = 0.03
 /** Of the missing share, when half as many are asked for: more are missing because the way loses them. */
@@ -52,7 +57,8 @@ export class RoomSurvey {
     const limit = this.#limit
     if (limit !== undefined) {
       this.#end(missingShare <= MAX_LOST * limit.missingShare ? limit.refused : undefined)
-    } else if (missingShare > MISSING_SHARE) this.#handleMissing(refused, missingShare)
+    } else if (this.#step === TIMED_STEP) this.#handleAll()
+    else if (missingShare > MISSING_SHARE) this.#handleMissing(refused, missingShare)
     else if (isAtOnce || this.#step === 0) this.#handleAll()
     else {
       this.#repeats += 1

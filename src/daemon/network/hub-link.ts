@@ -66,6 +66,7 @@ export interface HubLinkOptions extends ControlLinkOptions<HubMessage> {
     readonly localPrefixes: readonly string[]
     readonly secret?: string
     readonly name?: string
+    readonly isNameWish?: boolean
   }
 }
 
@@ -306,7 +307,7 @@ export class HubLink extends ControlLink<HubMessage> {
 }
 
 function createHello({ identity, hello }: HubLinkOptions, run: string, handshakeHash: Uint8Array): Hello {
-  const { tunnelKey, previousTunnelKey, localPrefixes, secret, name } = hello()
+  const { tunnelKey, previousTunnelKey, localPrefixes, secret, name, isNameWish } = hello()
   return {
     type: 'hello',
     version: 1,
@@ -318,6 +319,7 @@ function createHello({ identity, hello }: HubLinkOptions, run: string, handshake
     localPrefixes,
     ...(secret !== undefined && { secret }),
     ...(name !== undefined && { name }),
+    ...(isNameWish !== undefined && { isNameWish }),
   }
 }
 
