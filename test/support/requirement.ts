@@ -25,6 +25,14 @@ export function requirement(title: string, programs: readonly string[], define: 
   }
 }
 
+/**
+ * For tests that need a program and no privilege: what is to be added to their titles; empty if they run, as with CI set
+ * they do in any case.
+ */
+export function lackOf(program: string): string {
+  return isInPath(program) || process.env.CI !== undefined ? '' : ` [skipped: needs ${program}]`
+}
+
 function missingOf(programs: readonly string[]): string[] {
   const missing = programs.filter((program) => !isInPath(program))
   if (process.getuid?.() !== 0) missing.unshift('root')

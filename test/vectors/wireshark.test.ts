@@ -3,7 +3,7 @@
  * each way, and a key log with private keys only. It computes everything between the two itself.
  */
 
-import { execFileSync, spawnSync } from 'node:child_process'
+import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -13,6 +13,7 @@ import { nobleCrypto } from '../../src/wireguard/crypto-noble.js'
 import { nodeCrypto } from '../../src/wireguard/crypto-node.js'
 import { writeTransportHeader } from '../../src/wireguard/messages.js'
 import { hex } from '../support/hex.js'
+import { lackOf } from '../support/requirement.js'
 import {
   INITIATOR_EPHEMERAL,
   type KnownHandshake,
@@ -21,15 +22,13 @@ import {
   runKnownHandshake,
 } from './known-handshake.js'
 
-/** In CI a missing program is a failure: no release is judged by tests that did not run. */
-const isSkipped = spawnSync('tshark', ['--version']).status !== 0 && process.env.CI === undefined
-const reason = isSkipped ? ' [skipped: needs tshark]' : ''
+const reason = lackOf('tshark')
 
 const OUTER_I = hex('c0000201')
 const OUTER_R = hex('c0000202')
 const PORT = 51820
 
-describe.skipIf(isSkipped).each([nobleCrypto, nodeCrypto])(
+describe.skipIf(reason !== '').each([nobleCrypto, nodeCrypto])(
   `Wireshark reading what $name wrote${reason}`,
   (crypto) => {
     it('opens the static key, the timestamp, the response and packets both ways', () => {

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { COMMANDS } from '../../../src/cli/commands.js'
 import { completionScript } from '../../../src/cli/completion.js'
+import { lackOf } from '../../support/requirement.js'
 
 type Shell = 'bash' | 'zsh' | 'fish'
 
@@ -40,13 +41,9 @@ const FLAGS: Readonly<Record<Shell, readonly string[]>> = {
   fish: ['--no-config'],
 }
 
-function has(shell: Shell): boolean {
-  return spawnSync(shell, ['--version']).error === undefined
-}
-
 describe.each(['bash', 'zsh', 'fish'] as const)('the completion for %s', (shell) => {
-  const missing = has(shell) ? '' : ` (${shell} is not installed)`
-  const when = missing === '' ? it : it.skip
+  const missing = lackOf(shell)
+  const when = it.skipIf(missing !== '')
 
   it('names every command that the help names, and none that it hides', () => {
     const script = completionScript(shell, COMMANDS)

@@ -4,10 +4,9 @@ import { describe, expect, it } from 'vitest'
 import { COMMANDS } from '../../../src/cli/commands.js'
 import { errorPage } from '../../../src/cli/error-page.js'
 import { manPages } from '../../../src/cli/man-pages.js'
+import { lackOf } from '../../support/requirement.js'
 
 const PAGES = manPages(COMMANDS, '1.2.3')
-const hasGroff = spawnSync('groff', ['--version']).error === undefined
-const hasMan = spawnSync('man', ['--version']).error === undefined
 
 /** The page of the program first. */
 function byName(a: string, b: string): number {
@@ -45,15 +44,15 @@ describe('the manual', () => {
     expect(section).not.toContain('\\fB\\-\\-json\\fR')
   })
 
-  const withGroff = hasGroff ? it : it.skip
-  withGroff.each([...PAGES])(`%s has no fault that groff sees${hasGroff ? '' : ' (no groff)'}`, (_, page) => {
+  const noGroff = lackOf('groff')
+  it.skipIf(noGroff !== '').each([...PAGES])(`%s has no fault that groff sees${noGroff}`, (_, page) => {
     const run = spawnSync('groff', ['-man', '-Tutf8', '-ww', '-z'], { input: page, encoding: 'utf8' })
     expect(run.stderr).toBe('')
     expect(run.status).toBe(0)
   })
 
-  const withMan = hasMan ? it : it.skip
-  withMan(`is shown by man without a warning${hasMan ? '' : ' (no man)'}`, () => {
+  const noMan = lackOf('man')
+  it.skipIf(noMan !== '')(`is shown by man without a warning${noMan}`, () => {
     for (const page of PAGES.values()) {
       const run = spawnSync('man', ['--warnings', '-E', 'UTF-8', '-l', '-Tutf8', '-'], {
         input: page,
