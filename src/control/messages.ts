@@ -107,8 +107,8 @@ export interface Hello {
   /** Of a join token; only a node that is new needs one. */
   readonly secret?: string | undefined
   readonly name?: string | undefined
-  /** The name is that of the machine: where it is taken, one with a number behind it will do. */
-  readonly isNameWish?: boolean | undefined
+  /** By a person; else it is that of the machine, and where that is taken, one with a number behind it will do. */
+  readonly isNameAsked?: boolean | undefined
   /** Names this run of the node, at random: the hub tells one that dialled anew from another machine with its key. */
   readonly run?: string | undefined
   /** v4 prefixes that this node sees by itself, so that its lease does not collide with them. */
@@ -285,7 +285,7 @@ export const nodeMessage: z.ZodType<NodeMessage> = z.discriminatedUnion('type', 
     previousTunnelKey: signedTunnelKey.optional(),
     secret: z.string().max(64).optional(),
     name: z.string().max(63).optional(),
-    isNameWish: z.boolean().optional(),
+    isNameAsked: z.boolean().optional(),
     run: z.string().max(MAX_RUN_CHARACTERS).optional(),
     localPrefixes: z.array(address).max(MAX_LOCAL_PREFIXES),
   }),

@@ -159,7 +159,7 @@ export class Registry {
         'on the hub, approve or reject some: overlay hub nodes',
       )
     }
-    const asked = hello.isNameWish === true ? undefined : hello.name
+    const asked = hello.isNameAsked === true ? hello.name : undefined
     if (token.nodeName !== '' && asked !== undefined && asked !== token.nodeName) {
       const fault = `this token is for a node named "${token.nodeName}", and not "${asked}"`
       return refuse('name', fault, LEAVE_NAME_OUT)

@@ -66,7 +66,7 @@ export interface HubLinkOptions extends ControlLinkOptions<HubMessage> {
     readonly localPrefixes: readonly string[]
     readonly secret?: string
     readonly name?: string
-    readonly isNameWish?: boolean
+    readonly isNameAsked?: boolean
   }
 }
 
@@ -307,7 +307,7 @@ export class HubLink extends ControlLink<HubMessage> {
 }
 
 function createHello({ identity, hello }: HubLinkOptions, run: string, handshakeHash: Uint8Array): Hello {
-  const { tunnelKey, previousTunnelKey, localPrefixes, secret, name, isNameWish } = hello()
+  const { tunnelKey, previousTunnelKey, localPrefixes, secret, name, isNameAsked } = hello()
   return {
     type: 'hello',
     version: 1,
@@ -319,7 +319,7 @@ function createHello({ identity, hello }: HubLinkOptions, run: string, handshake
     localPrefixes,
     ...(secret !== undefined && { secret }),
     ...(name !== undefined && { name }),
-    ...(isNameWish !== undefined && { isNameWish }),
+    ...(isNameAsked !== undefined && { isNameAsked }),
   }
 }
 

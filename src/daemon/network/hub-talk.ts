@@ -26,7 +26,7 @@ export interface Talk {
   readonly publicKey: PublicKey
   readonly keyNumber: number
   readonly proxy: HttpProxy | undefined
-  readonly hello: { readonly secret?: string; readonly name?: string; readonly isNameWish?: boolean }
+  readonly hello: { readonly secret?: string; readonly name?: string; readonly isNameAsked?: boolean }
   /** Called with every message. `end`: it was the answer. `stay`: an answer will come, however late. */
   readonly onMessage: (message: HubMessage) => {
     readonly next: 'end' | 'stay' | 'go on'

@@ -133,10 +133,10 @@ function settle(request: JoinRequest, files: JoinFiles, message: Welcome | Pendi
 }
 
 /** What a person asks for is taken or refused; the machine's own name is a wish only. */
-function nameOf(name: string | undefined): { name?: string; isNameWish?: boolean } {
-  if (name !== undefined) return { name }
+function nameOf(name: string | undefined): { name?: string; isNameAsked?: boolean } {
+  if (name !== undefined) return { name, isNameAsked: true }
   const wish = labelOf(hostname())
-  return wish === '' ? {} : { name: wish, isNameWish: true }
+  return wish === '' ? {} : { name: wish }
 }
 
 /** What of a host name can be the name of a node: its first label, cut to fit. Empty if nothing. */

@@ -66,15 +66,15 @@ describe('enrolment', () => {
   })
 
   it('keeps names unique: one that a person asks for is refused, one of a machine or a token numbered', () => {
-    const isNameWish = true
+    const isNameAsked = true
     world.join(1, ALICE, 'planner')
-    world.join(2, BOB, 'planner')
+    world.say(2, helloOf(BOB, { secret: world.token(), name: 'planner', isNameAsked }))
     const DAVE = testNode(4)
     world.say(3, helloOf(CAROL, { secret: world.token({ nodeName: 'planner' }) }))
-    world.say(4, helloOf(DAVE, { secret: world.token(), name: 'planner', isNameWish }))
+    world.say(4, helloOf(DAVE, { secret: world.token(), name: 'planner' }))
     const long = `${'x'.repeat(62)}y`
-    world.say(5, helloOf(testNode(5), { secret: world.token(), name: long, isNameWish }))
-    world.say(6, helloOf(testNode(6), { secret: world.token(), name: long, isNameWish }))
+    world.say(5, helloOf(testNode(5), { secret: world.token(), name: long }))
+    world.say(6, helloOf(testNode(6), { secret: world.token(), name: long }))
     expect(world.heard(2)[0]).toMatchObject({ code: 'name', hint: expect.stringContaining('--name') })
     expect([3, 4, 5, 6].map((session) => world.heard(session)[0])).toMatchObject([
       { type: 'welcome', name: 'planner-2' },
@@ -86,17 +86,17 @@ describe('enrolment', () => {
 
   it('whose token names it is told so when it asks for another name, and keeps the token', () => {
     const secret = world.token({ nodeName: 'planner' })
-    world.say(1, helloOf(ALICE, { secret, name: 'scraper' }))
+    world.say(1, helloOf(ALICE, { secret, name: 'scraper', isNameAsked: true }))
     expect(world.heard(1)[0]).toMatchObject({
       code: 'name',
       message: expect.stringContaining('for a node named "planner"'),
       hint: expect.stringContaining('--name'),
     })
-    world.say(2, helloOf(ALICE, { secret, name: 'laptop', isNameWish: true }))
+    world.say(2, helloOf(ALICE, { secret, name: 'laptop' }))
     expect(world.heard(2)[0]).toMatchObject({ type: 'welcome', name: 'planner' })
-    world.say(3, helloOf(BOB, { secret: world.token({ nodeName: 'bob' }), name: 'bob' }))
+    world.say(3, helloOf(BOB, { secret: world.token({ nodeName: 'bob' }), name: 'bob', isNameAsked: true }))
     expect(world.heard(3)[0]).toMatchObject({ type: 'welcome', name: 'bob' })
-    world.say(4, helloOf(CAROL, { secret: world.token({ nodeName: 'bob' }), name: 'bob' }))
+    world.say(4, helloOf(CAROL, { secret: world.token({ nodeName: 'bob' }), name: 'bob', isNameAsked: true }))
     expect(world.heard(4)[0]).toMatchObject({
       code: 'name',
       hint: expect.stringContaining('leave --name out'),
