@@ -1,18 +1,30 @@
 /**
  * The port from which a fresh socket of ours wrote to the peer, where the NAT here gives ports in order: it lies
  * between those of two sockets that ask a server, one just before it and one just after. Sans-IO.
+ *
+ * What it writes does not come as far as the peer's NAT, which may answer what nobody asked for: then the peer's own pings
+ * leave from another port. Where nothing comes of that, our NAT may be too far away to be opened so; three more
+ * sockets do the same, and what the middle one writes goes all the way.
  */
 
 import type { Path } from '../net/path.js'
 import type { HardEffect, HardSearchOptions } from './hard-search.js'
+import { SECOND_HOPS } from './search-schedule.js'
 import { ServerQuestions } from './server-questions.js'
 
-export const BRACKET_SOCKETS = 3
+const BURST_SOCKETS = 3
+const BURSTS = 2
+export const BRACKET_SOCKETS: number = BURSTS * BURST_SOCKETS
+/** The peer hears of the ports by the relay and pings them: that may take so long. */
+const BURST_PATIENCE_MS = 900
 
 export class Bracket {
   readonly #options: HardSearchOptions
   readonly #maxPorts: number
   readonly #questions: ServerQuestions<'before' | 'after'> | undefined
+  #sockets: readonly number[] = []
+  #bursts = 0
+  #burstMs = Number.POSITIVE_INFINITY
   #before: number | undefined
   #after: number | undefined
   #isDone = false
@@ -30,19 +42,43 @@ export class Bracket {
     return this.#isDone
   }
 
+  /** Of the next burst. */
+  nextDeadlineMs(): number {
+    return this.#burstMs
+  }
+
+  stop(): void {
+    this.#burstMs = Number.POSITIVE_INFINITY
+  }
+
+  /** To be followed by handleTimeout. */
+  handleSockets(sockets: readonly number[], nowMs: number): void {
+    this.#sockets = sockets
+    this.#burstMs = nowMs
+  }
+
   /** In one burst: what is sent first is translated first. Gives the number of probes. */
-  handleSockets(sockets: readonly number[], effects: HardEffect[]): number {
-    const [first, middle, last] = sockets
-    const [remote] = this.#options.peerEndpoints
-    if (first === undefined || middle === undefined || last === undefined) return 0
-    if (this.#questions === undefined || remote === undefined) {
+  handleTimeout(nowMs: number, effects: HardEffect[]): number {
+    if (nowMs < this.#burstMs) return 0
+    const [first, middle, last] = this.#sockets.slice(BURST_SOCKETS * this.#bursts)
+    const { peerEndpoints, ping: bytes } = this.#options
+    const [remote] = peerEndpoints
+    this.#bursts += 1
+    this.#burstMs = this.#bursts < BURSTS ? nowMs + BURST_PATIENCE_MS : Number.POSITIVE_INFINITY
+    const questions = this.#questions
+    if (first === undefined || middle === undefined || last === undefined || !questions || !remote) {
       this.#isDone = true
       return 0
     }
+    questions.clear()
+    this.#before = undefined
+    this.#after = undefined
+    const path: Path = { socket: middle, remote, local: undefined }
+    const hops = this.#bursts === 1 ? { hops: SECOND_HOPS } : {}
     effects.push(
-      this.#questions.ask('before', first),
-      { kind: 'send', path: { socket: middle, remote, local: undefined }, bytes: this.#options.ping },
-      this.#questions.ask('after', last),
+      questions.ask('before', first),
+      { kind: 'send', path, bytes, ...hops },
+      questions.ask('after', last),
     )
     return 1
   }
@@ -56,6 +92,7 @@ export class Bracket {
     // The two of the servers themselves are not it; a NAT that began anew at its lowest port is no bracket.
     if (after - before >= 2 && after - before <= this.#maxPorts)
       effects.push({ kind: 'tell', ports: [before + 1, after - 1] })
+    else if (this.#bursts < BURSTS) this.#burstMs = Number.NEGATIVE_INFINITY
     else this.#isDone = true
   }
 }

@@ -6,6 +6,10 @@
  * Some routers keep few sessions, and one whose table is full lets nobody begin anything for half a minute. So
  * before a large search it is measured how much room there is (room-survey.ts). Where it cannot be, a fan stops at
  * its gates, and goes on only if a server answers the next socket: that one still got a session.
+ *
+ * A fan opens our NAT by datagrams that do not come as far as the peer's: that may answer what nobody asked for,
+ * and then what the peer sends to the same port leaves from another one. Once the peer must have sprayed all that it
+ * will, the same sockets send again, all the way: for a NAT of ours that was too far away to be opened by the first.
  */
 
 import type { Endpoint } from '../net/endpoint.js'
@@ -16,6 +20,7 @@ import { Bracket } from './bracket.js'
 import { FreshPort } from './fresh-port.js'
 import { type HardPlan, MAX_SWEEP, sizeOf } from './hard-plan.js'
 import { Meeting } from './meeting.js'
+import { SECOND_HOPS } from './search-schedule.js'
 import { ServerQuestions } from './server-questions.js'
 
 /** Sockets of a fan before each of which the router has to show that there is room. */
@@ -23,6 +28,8 @@ const GATES: readonly number[] = [96, 128, 176]
 const GATE_RESEND_AFTER_MS = 150
 const GATE_PATIENCE_MS = 450
 const TIME_LIMIT_MS = 2500
+/** After the first round of a fan began: as long as a spray takes, and its last probe to arrive. */
+const SECOND_ROUND_MS = 1350
 const STEP_MS = 10
 const PROBES_PER_STEP = 10
 /** Where both sides depend on chance, what is open must not close before the other side comes by. */
@@ -64,8 +71,10 @@ export class HardSearch {
   #sockets: readonly number[] = []
   /** Ports still to be probed, in the order in which they are. */
   #ports: number[]
-  /** What each socket of ours still has to send. */
+  /** Of our sockets in this round, the first of which began then. */
   #fanned = 0
+  #fanFromMs: number | undefined
+  #isSecondRound = false
   #nextStepMs: number
   /** The next one, and when it was first asked at it. */
   #gate: { readonly at: number; askedMs: number | undefined; nextAskMs: number } | undefined
@@ -97,9 +106,14 @@ export class HardSearch {
     return this.#probes
   }
 
-  /** Each of its sockets sends once to the peer. */
+  /** Each of its sockets sends to the peer. */
   get #fans(): boolean {
     return this.plan.technique === 'fan' || this.plan.technique === 'cross'
+  }
+
+  get #secondRoundMs(): number {
+    if (this.#fanFromMs === undefined || this.#isSecondRound) return Number.POSITIVE_INFINITY
+    return this.#fanFromMs + SECOND_ROUND_MS
   }
 
   nextDeadlineMs(): number {
@@ -107,7 +121,8 @@ export class HardSearch {
     if (this.#isHeld) return this.#endMs
     const isFanning = this.#fans && this.#fanned < this.#sockets.length
     if (this.#ports.length > 0 || isFanning) return this.#nextStepMs
-    return Math.min(this.#endMs, this.#meeting?.nextDeadlineMs() ?? this.#endMs)
+    const otherMs = this.#meeting?.nextDeadlineMs() ?? this.#bracket?.nextDeadlineMs() ?? this.#endMs
+    return Math.min(this.#endMs, otherMs, this.#secondRoundMs)
   }
 
   /** The peer has begun. */
@@ -120,7 +135,9 @@ export class HardSearch {
   stopSending(): void {
     this.#ports = []
     this.#fanned = this.#sockets.length
+    this.#isSecondRound = true
     this.#meeting?.stop()
+    this.#bracket?.stop()
   }
 
   /** The peer has told where it is to be met. */
@@ -131,7 +148,7 @@ export class HardSearch {
   /** The sockets that the plan asks for are open. */
   handleSockets(sockets: readonly number[], nowMs: number, effects: HardEffect[]): void {
     this.#sockets = sockets
-    this.#probes += this.#bracket?.handleSockets(sockets, effects) ?? 0
+    this.#bracket?.handleSockets(sockets, nowMs)
     this.#meeting?.handleSockets(sockets, nowMs)
     this.handleTimeout(nowMs, effects)
   }
@@ -144,6 +161,12 @@ export class HardSearch {
     }
     if (this.#isHeld) return
     this.#probes += this.#meeting?.handleTimeout(nowMs, effects) ?? 0
+    this.#probes += this.#bracket?.handleTimeout(nowMs, effects) ?? 0
+    if (nowMs >= this.#secondRoundMs) {
+      this.#isSecondRound = true
+      this.#fanned = 0
+      this.#nextStepMs = nowMs
+    }
     while (this.#nextStepMs <= nowMs) {
       this.#nextStepMs += STEP_MS
       const count = this.plan.technique === 'blocks' ? BLOCK_PROBES_PER_STEP : PROBES_PER_STEP
@@ -169,11 +192,14 @@ export class HardSearch {
     if (!this.#fans || this.#fanned >= this.#sockets.length) return
     if (this.#isHeldUp(nowMs, effects)) return
     const socket = this.#sockets[this.#fanned]
-    const [remote] = this.#options.peerEndpoints
+    const { peerEndpoints, ping: bytes } = this.#options
+    const [remote] = peerEndpoints
     this.#fanned += 1
+    this.#fanFromMs ??= nowMs
     if (socket === undefined || remote === undefined) return
     this.#probes += 1
-    effects.push({ kind: 'send', path: { socket, remote, local: undefined }, bytes: this.#options.ping })
+    const hops = this.#isSecondRound ? {} : { hops: SECOND_HOPS }
+    effects.push({ kind: 'send', path: { socket, remote, local: undefined }, bytes, ...hops })
   }
 
   /** At a gate whose question is not answered. */
@@ -185,7 +211,8 @@ export class HardSearch {
     const questions = this.#questions
     if (questions === undefined || nowMs >= gate.askedMs + GATE_PATIENCE_MS) {
       if (questions !== undefined) effects.push({ kind: 'full', sockets: this.#fanned })
-      this.#fanned = this.#sockets.length
+      this.#sockets = this.#sockets.slice(0, this.#fanned)
+      this.#gate = undefined
     } else if (nowMs >= gate.nextAskMs) {
       gate.nextAskMs = nowMs + GATE_RESEND_AFTER_MS
       effects.push(questions.ask('gate', socket))

@@ -30,7 +30,7 @@ const RETRY_AT_MS: Readonly<Record<SearchRole, readonly number[]>> = {
  * that it may go farther: there may be a carrier's NAT behind our router.
  */
 export const FIRST_HOPS = 2
-const SECOND_HOPS = 4
+export const SECOND_HOPS = 4
 const OPENERS: Readonly<Record<SearchRole, readonly { readonly atMs: number; readonly hops: number }[]>> = {
   caller: [{ atMs: 0, hops: FIRST_HOPS }],
   answered: [],

@@ -81,6 +81,8 @@ requirement('paths through NATs', ['ip', 'nft', 'conntrack', 'miniupnpd'], () =>
     ['portRestricted', 'carrierBlock', 'fan and spray'],
     ['carrierBlock', 'carrierBlock', 'blocks'],
     ['symmetricSequential', 'symmetricSequential', 'meet'],
+    ['answering', 'symmetricRandom', 'fan and spray'],
+    ['answering', 'symmetricSequential', 'bracket and sweep'],
   ] as const)('%s × %s: %s', async (left, right, technique) => {
     const { direct, tries, techniques } = await measure(left, right, 3)
     expect(direct).toBeGreaterThanOrEqual(tries - 1)

@@ -377,7 +377,8 @@ export class PathWorld {
             this.turn(other, (list) => other.manager.handleProbe(back, bytes, this.nowMs, list)),
           )
         } else if (effect.hops !== undefined) {
-          // It opens the NAT, and comes no farther than that of the other node.
+          // It opens the NAT, if that is near enough, and comes no farther than that of the other node.
+          if (effect.hops <= (node.nat?.hops ?? 0)) break
           const outside = node.nat?.outbound(node.endpointOf(path.socket), path.remote)
           const { nat } = this.#other(node)
           if (effect.hops < this.hopsBetween || outside === undefined) break

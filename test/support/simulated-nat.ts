@@ -27,6 +27,8 @@ export interface SimulatedNatOptions {
   readonly step?: number
   /** Others behind it take so many ports in order, all the time. */
   readonly foreignFlowsPerS?: number
+  /** From the node; 1 if not given. */
+  readonly hops?: number
 }
 
 export interface MappingLifetime {
@@ -70,6 +72,10 @@ export class SimulatedNat {
   constructor(options: SimulatedNatOptions, nowMs: () => number = () => 0) {
     this.#options = options
     this.#nowMs = nowMs
+  }
+
+  get hops(): number {
+    return this.#options.hops ?? 1
   }
 
   get isHard(): boolean {

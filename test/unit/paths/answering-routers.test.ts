@@ -1,8 +1,16 @@
 /** Routers that answer what nobody asked for, and keep that port for whoever sent it. */
 
 import { describe, expect, it } from 'vitest'
-import { ANSWERING, RANDOM, RESTRICTED, STRICT } from '../../support/nat-kinds.js'
-import { PathWorld, RTT_MS } from '../../support/path-world.js'
+import {
+  ANSWERING,
+  BLOCK,
+  BY_ADDRESS,
+  RANDOM,
+  RESTRICTED,
+  SEQUENTIAL,
+  STRICT,
+} from '../../support/nat-kinds.js'
+import { type NodeOptions, PathWorld, RTT_MS } from '../../support/path-world.js'
 
 describe('routers that answer what nobody asked for', () => {
   it.each([3, 10])('are opened by what does not come as far as the other, %i hops away', (hops) => {
@@ -50,5 +58,35 @@ describe('routers that answer what nobody asked for', () => {
     const other = new PathWorld(RESTRICTED, ANSWERING)
     other.answerEarly(other.b)
     expect(other.untilDirect(4000, [other.a])).toBeDefined()
+  })
+
+  it.each([
+    ['ports at random', RANDOM],
+    ['ports in order', SEQUENTIAL],
+    ['a block of ports', BLOCK],
+    ['another port for each address', BY_ADDRESS],
+  ])('get through to a hard NAT whose ports they have not answered yet: %s', (_what, hard) => {
+    for (const [left, right] of [
+      [ANSWERING, hard],
+      [hard, ANSWERING],
+    ] as const) {
+      const world = new PathWorld(left, right)
+      expect(world.untilDirect(2000, [world.a])).toBeDefined()
+    }
+  })
+
+  it.each([
+    ['ports at random', RANDOM],
+    ['ports in order', SEQUENTIAL],
+    ['a block of ports', BLOCK],
+  ])('are not why a hard NAT far away from its node stays closed: %s', (_what, hard) => {
+    const far: NodeOptions = { ...hard, ...(hard.nat && { nat: { ...hard.nat, hops: 7 } }) }
+    for (const [left, right] of [
+      [STRICT, far],
+      [far, STRICT],
+    ] as const) {
+      const world = new PathWorld(left, right)
+      expect(world.untilDirect(4000, [world.a])).toBeDefined()
+    }
   })
 })
