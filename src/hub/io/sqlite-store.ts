@@ -17,7 +17,8 @@ import type {
 } from '../store.js'
 import { StoreError } from '../store-error.js'
 import { AuditTable } from './audit-table.js'
-import { loadSqlite, type SqliteDatabase, type SqliteOpener, type SqliteStatement } from './sqlite-driver.js'
+import { SEALED_TABLES, type SealedName, SealedTable, sealRows } from './sealed-table.js'
+import { loadSqlite, type SqliteDatabase, type SqliteOpener } from './sqlite-driver.js'
 import { damagedStore, displacedStore, toStoreError, withStoreErrors } from './store-faults.js'
 
 const FILE_MODE = 0o600
@@ -42,7 +43,12 @@ const MIGRATIONS: readonly string[] = [
      'node.key_changed', 'node.troubled', 'consent.given', 'consent.revoked');
    CREATE INDEX audit_by_part ON audit (is_by_node, id);
    CREATE INDEX audit_by_share ON audit (subject, event, id);`,
+  Object.keys(SEALED_TABLES)
+    .map((table) => `ALTER TABLE ${table} ADD COLUMN checksum INTEGER NOT NULL DEFAULT -1;`)
+    .join('\n'),
 ]
+/** From this one on rows have checksums. */
+const SEALED_VERSION = 5
 
 /** Makes the store of a new hub. Throws AppError, also if there is one already. */
 export async function createSqliteStore(path: string): Promise<Store> {
@@ -66,6 +72,7 @@ export async function copySqliteStore(from: string, to: string): Promise<{ netwo
   try {
     database.exec(`PRAGMA busy_timeout = ${LOCK_PATIENCE_MS}`)
     requireSound(database, from)
+    if (versionOf(database) >= SEALED_VERSION) requireRows(database, from)
     database.prepare('VACUUM INTO ?').run(to)
     const row = database
       .prepare(
@@ -88,10 +95,7 @@ export async function openSqliteStore(path: string): Promise<Store> {
     migrate(database)
   })
   try {
-    // JSON inside a sound page can be damaged, too.
-    if (store.network() === undefined) throw damagedStore(path, undefined)
-    store.nodes()
-    store.tokens()
+    requireSealed(store, path)
     return store
   } catch (error) {
     store.close()
@@ -112,6 +116,20 @@ function requireContent(path: string): void {
 function requireSound(database: SqliteDatabase, path: string): void {
   const [verdict] = database.prepare('PRAGMA integrity_check(1)').all() as { integrity_check: string }[]
   if (verdict?.integrity_check !== 'ok' || versionOf(database) === 0) throw damagedStore(path, verdict)
+}
+
+function requireRows(database: SqliteDatabase, path: string): void {
+  for (const name of Object.keys(SEALED_TABLES)) new SealedTable(database, path, name as SealedName).all()
+}
+
+/** What a sound page holds can be damaged, too. */
+function requireSealed(store: Store, path: string): void {
+  if (store.network() === undefined) throw damagedStore(path, undefined)
+  store.nodes()
+  store.tokens()
+  store.consents()
+  store.epoch()
+  store.removals()
 }
 
 function opened(open: SqliteOpener, path: string, prepare: (database: SqliteDatabase) => void): Store {
@@ -151,6 +169,7 @@ function migrate(database: SqliteDatabase): void {
   for (let next = version; next < MIGRATIONS.length; next++) {
     inTransaction(database, () => {
       database.exec(MIGRATIONS[next] ?? '')
+      if (next + 1 === SEALED_VERSION) sealRows(database)
       database.exec(`PRAGMA user_version = ${next + 1}`)
     })
   }
@@ -175,9 +194,12 @@ function inTransaction<T>(database: SqliteDatabase, work: () => T): T {
 
 class SqliteStore implements Store {
   readonly #database: SqliteDatabase
-  readonly #putNode: SqliteStatement
-  readonly #putToken: SqliteStatement
-  readonly #findToken: SqliteStatement
+  readonly #network: SealedTable<number, string>
+  readonly #nodes: SealedTable<string, string>
+  readonly #tokens: SealedTable<string, string>
+  readonly #consents: SealedTable<string, string>
+  readonly #epoch: SealedTable<number, number>
+  readonly #removals: SealedTable<string, string>
   readonly #audit: AuditTable
   readonly #path: string
   /** Of the file that was opened. */
@@ -188,43 +210,45 @@ class SqliteStore implements Store {
     this.#database = database
     this.#path = path
     this.#inode = inodeOf(path)
-    this.#putNode = database.prepare('INSERT OR REPLACE INTO nodes VALUES (?, ?)')
-    this.#putToken = database.prepare('INSERT OR REPLACE INTO tokens VALUES (?, ?)')
-    this.#findToken = database.prepare('SELECT record FROM tokens WHERE hash = ?')
+    this.#network = new SealedTable(database, path, 'network')
+    this.#nodes = new SealedTable(database, path, 'nodes')
+    this.#tokens = new SealedTable(database, path, 'tokens')
+    this.#consents = new SealedTable(database, path, 'consents')
+    this.#epoch = new SealedTable(database, path, 'epoch')
+    this.#removals = new SealedTable(database, path, 'removals')
     this.#audit = new AuditTable(database)
     this.#trimAudit()
   }
 
   network(): NetworkRecord | undefined {
-    return this.#records<NetworkRecord>('SELECT record FROM network')[0]
+    return this.#records<NetworkRecord>(this.#network)[0]
   }
 
   setNetwork(network: NetworkRecord): void {
-    this.#database.prepare('INSERT OR REPLACE INTO network VALUES (1, ?)').run(JSON.stringify(network))
+    this.#network.put(1, JSON.stringify(network))
   }
 
   nodes(): readonly NodeRecord[] {
-    return this.#records<NodeRecord>('SELECT record FROM nodes')
+    return this.#records<NodeRecord>(this.#nodes)
   }
 
   putNode(node: NodeRecord): void {
-    this.#putNode.run(node.identity, JSON.stringify(node))
+    this.#nodes.put(node.identity, JSON.stringify(node))
   }
 
   deleteNode(identity: string): void {
     this.transaction(() => {
-      this.#database.prepare('DELETE FROM nodes WHERE identity = ?').run(identity)
+      this.#nodes.delete(identity)
       this.#database.prepare('DELETE FROM consents WHERE giver = ? OR receiver = ?').run(identity, identity)
     })
   }
 
   consents(): readonly ConsentRecord[] {
-    const rows = this.#database.prepare('SELECT giver, receiver FROM consents').all() as ConsentRecord[]
-    return rows.map(({ giver, receiver }) => ({ giver, receiver }))
+    return this.#consents.all().map(({ key: giver, value: receiver }) => ({ giver, receiver }))
   }
 
   putConsent({ giver, receiver }: ConsentRecord): void {
-    this.#database.prepare('INSERT OR REPLACE INTO consents VALUES (?, ?)').run(giver, receiver)
+    this.#consents.put(giver, receiver)
   }
 
   deleteConsent({ giver, receiver }: ConsentRecord): void {
@@ -232,43 +256,40 @@ class SqliteStore implements Store {
   }
 
   epoch(): number {
-    const row = this.#database.prepare('SELECT epoch FROM epoch').get() as { epoch: number } | undefined
-    return row?.epoch ?? 0
+    return this.#epoch.find(1) ?? 0
   }
 
   setEpoch(epoch: number): void {
-    this.#database.prepare('INSERT OR REPLACE INTO epoch VALUES (1, ?)').run(epoch)
+    this.#epoch.put(1, epoch)
   }
 
   removals(): readonly RemovalRecord[] {
-    return this.#records<RemovalRecord>('SELECT record FROM removals')
+    return this.#records<RemovalRecord>(this.#removals)
   }
 
   putRemoval(removal: RemovalRecord): void {
-    this.#database
-      .prepare('INSERT OR REPLACE INTO removals VALUES (?, ?)')
-      .run(removal.identity, JSON.stringify(removal))
+    this.#removals.put(removal.identity, JSON.stringify(removal))
   }
 
   deleteRemoval(identity: string): void {
-    this.#database.prepare('DELETE FROM removals WHERE identity = ?').run(identity)
+    this.#removals.delete(identity)
   }
 
   tokens(): readonly TokenRecord[] {
-    return this.#records<TokenRecord>('SELECT record FROM tokens')
+    return this.#records<TokenRecord>(this.#tokens)
   }
 
   findToken(hash: string): TokenRecord | undefined {
-    const row = this.#findToken.get(hash) as { record: string } | undefined
-    return row === undefined ? undefined : this.#parse<TokenRecord>(row.record)
+    const record = this.#tokens.find(hash)
+    return record === undefined ? undefined : this.#parse<TokenRecord>(record)
   }
 
   putToken(token: TokenRecord): void {
-    this.#putToken.run(token.hash, JSON.stringify(token))
+    this.#tokens.put(token.hash, JSON.stringify(token))
   }
 
   deleteToken(hash: string): void {
-    this.#database.prepare('DELETE FROM tokens WHERE hash = ?').run(hash)
+    this.#tokens.delete(hash)
   }
 
   appendAudit(record: AuditRecord): void {
@@ -304,9 +325,8 @@ class SqliteStore implements Store {
     }
   }
 
-  #records<T>(query: string): T[] {
-    const rows = this.#database.prepare(query).all() as { record: string }[]
-    return rows.map(({ record }) => this.#parse<T>(record))
+  #records<T>(table: SealedTable<string, string> | SealedTable<number, string>): T[] {
+    return table.all().map(({ value }) => this.#parse<T>(value))
   }
 
   #parse<T>(record: string): T {

@@ -58,6 +58,18 @@ export function damagedStore(path: string, cause: unknown): StoreError {
   })
 }
 
+/** A row of it is not as it was written; `table`: where. */
+export function alteredStore(path: string, table: string): StoreError {
+  return new StoreError(
+    'damaged',
+    `the store ${path} is damaged: a row of its table "${table}" has changed`,
+    {
+      hint: `restore a backup: overlay hub restore FILE --state ${dirname(path)}`,
+      cause: undefined,
+    },
+  )
+}
+
 /** Its file was deleted, moved or replaced while it was open. */
 export function displacedStore(path: string): StoreError {
   return new StoreError('unwritable', `the store ${path} was removed or replaced while the hub runs`, {

@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
+import { SEALED_TABLES } from '../../../../src/hub/io/sealed-table.js'
 import { loadSqlite } from '../../../../src/hub/io/sqlite-driver.js'
 import { copySqliteStore, createSqliteStore, openSqliteStore } from '../../../../src/hub/io/sqlite-store.js'
 import { MemoryStore } from '../../../../src/hub/memory-store.js'
@@ -80,5 +81,32 @@ describe('the store in a file', () => {
     expect(store.nodes()).toEqual([nodeRecord(1)])
     expect(store.consents()).toEqual([])
     store.close()
+  })
+
+  it('takes the rows of a file of before there were checksums as they are, once', async () => {
+    const path = newFile()
+    const store = await createSqliteStore(path)
+    store.setNetwork(NETWORK)
+    for (const number of [1, 2]) store.putNode(nodeRecord(number))
+    store.setEpoch(7)
+    store.putConsent({ giver: nodeRecord(1).identity, receiver: nodeRecord(2).identity })
+    store.close()
+    const older = (await loadSqlite())(path)
+    for (const table of Object.keys(SEALED_TABLES)) older.exec(`ALTER TABLE ${table} DROP COLUMN checksum`)
+    older.exec('PRAGMA user_version = 4')
+    older.close()
+    const copy = newFile()
+    writeFileSync(copy, '')
+    expect(await copySqliteStore(path, copy)).toEqual({ network: 'home', nodes: 2 })
+    for (const file of [path, copy]) {
+      const taken = await openSqliteStore(file)
+      expect([taken.network(), taken.epoch(), taken.nodes().length]).toEqual([NETWORK, 7, 2])
+      expect(taken.consents()).toHaveLength(1)
+      taken.close()
+      const changed = (await loadSqlite())(file)
+      changed.exec('UPDATE epoch SET epoch = 8')
+      changed.close()
+      await expect(openSqliteStore(file)).rejects.toMatchObject({ fault: 'damaged' })
+    }
   })
 })
