@@ -1,4 +1,6 @@
 {
+  # What a prebuilt addon is linked with besides, see bin/prebuild.mjs.
+  "variables": { "prebuilt_with%": "" },
   "target_defaults": {
     # The parser of what the network and the kernel send deserves the usual hardening.
     "configurations": {
@@ -84,12 +86,29 @@
         "NODE_ADDON_API_DISABLE_DEPRECATED",
         # A worker may be terminated in the middle of a call: then nothing can be thrown, nor need be.
         "NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS"
+      ],
+      "conditions": [
+        [
+          "prebuilt_with!=''",
+          {
+            "sources": ["native/prebuilt/old-glibc.cc"],
+            # Nothing of the C++ runtime is asked of the machine, or shown to other addons.
+            "libraries": ["<@(prebuilt_with)"],
+            "ldflags": [
+              "-static-libstdc++",
+              "-static-libgcc",
+              "-Wl,--exclude-libs,ALL",
+              "-Wl,--strip-all"
+            ]
+          }
+        ]
       ]
     },
     {
       "target_name": "overlay-guard",
       "type": "executable",
-      "sources": ["native/guard/main.cc", "native/guard/privileges.cc"]
+      "sources": ["native/guard/main.cc", "native/guard/privileges.cc"],
+      "conditions": [["prebuilt_with!=''", { "ldflags": ["-static-pie", "-Wl,--strip-all"] }]]
     }
   ]
 }

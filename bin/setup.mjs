@@ -4,19 +4,33 @@
  * dependency: it runs before anything is installed.
  *
  *   node bin/setup.mjs         packages, dist/ and the addon
- *   node bin/setup.mjs addon   the addon only; `npm install` calls this
+ *   node bin/setup.mjs addon   the addon only; `npm install` calls this. Nothing to do where the package brought one
  *   node bin/setup.mjs test    as the first, and the other releases of Node that tests run on; in CI as root
  *                              also the programs that tests use
  */
 
-import { spawnSync } from 'node:child_process'
-import { existsSync, readdirSync, statSync, utimesSync } from 'node:fs'
-import { createRequire, isBuiltin } from 'node:module'
+import { existsSync, statSync, utimesSync } from 'node:fs'
+import { isBuiltin } from 'node:module'
 import { connect, createServer } from 'node:net'
-import { delimiter, dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { join } from 'node:path'
+import {
+  ADDON,
+  GUARD,
+  hasProgram,
+  isLoadable,
+  modifiedMs,
+  NATIVE_SOURCES,
+  newestMs,
+  nodeDirArguments,
+  ROOT,
+  requireNodeGyp,
+  run,
+  runScript,
+  SetupError,
+  say,
+  tryRun,
+} from './build-tools.mjs'
 
-const ROOT = dirname(dirname(fileURLToPath(import.meta.url)))
 const MIN_NODE = [20, 19]
 
 /** Program → Debian package, for tests. */
@@ -45,8 +59,6 @@ const TEST_PROGRAMS = {
   'clang-tidy': 'clang-tidy',
   valgrind: 'valgrind',
 }
-
-class SetupError extends Error {}
 
 async function main() {
   requireNode()
@@ -143,13 +155,11 @@ function buildDist() {
 // --- addon -------------------------------------------------------------------------------------
 
 function buildAddon() {
-  const sources = ['binding.gyp', 'native/core', 'native/binding', 'native/guard'].map((path) =>
-    join(ROOT, path),
-  )
-  const built = join(ROOT, 'build', 'Release', 'overlay.node')
-  const guard = join(ROOT, 'build', 'Release', 'overlay-guard')
-  const isNew = Math.min(modifiedMs(built), modifiedMs(guard)) > newestMs(sources)
+  const built = join(ROOT, 'build', 'Release', ADDON)
+  const guard = join(ROOT, 'build', 'Release', GUARD)
+  const isNew = Math.min(modifiedMs(built), modifiedMs(guard)) > newestMs(NATIVE_SOURCES)
   if (isNew && isLoadable(built)) return
+  if (hasPrebuilt()) return
   const nodeGyp = requireNodeGyp()
   requireBuildTools()
   say('building the addon')
@@ -160,6 +170,15 @@ function buildAddon() {
   // make leaves the file alone if nothing in it changed.
   const now = new Date()
   for (const file of [built, guard]) utimesSync(file, now, now)
+}
+
+/**
+ * An installed package has the addon of the usual platforms with it (bin/prebuild.mjs), and src/platform/native-files.ts
+ * finds it there. In a checkout, which alone has src/, it may be older than its sources.
+ */
+function hasPrebuilt() {
+  if (existsSync(join(ROOT, 'src'))) return false
+  return isLoadable(join(ROOT, 'prebuilds', `${process.platform}-${process.arch}`, ADDON))
 }
 
 /** The hub's store, where this Node has no SQLite of its own. */
@@ -178,37 +197,6 @@ function buildSqlite() {
   })
 }
 
-function isLoadable(path) {
-  try {
-    createRequire(path)(path)
-    return true
-  } catch {
-    return false
-  }
-}
-
-function requireNodeGyp() {
-  const require = createRequire(join(ROOT, 'package.json'))
-  try {
-    require.resolve('node-addon-api')
-  } catch {
-    throw new SetupError('packages are not installed; type: npm ci')
-  }
-  try {
-    return require.resolve('node-gyp/bin/node-gyp.js')
-  } catch {
-    // A production install has no node-gyp of its own; npm brings one and names it to install scripts.
-    const fromNpm = process.env.npm_config_node_gyp ?? npmNodeGyp()
-    if (fromNpm !== undefined && existsSync(fromNpm)) return fromNpm
-    throw new SetupError('node-gyp is not installed; type: npm ci --include=dev')
-  }
-}
-
-function npmNodeGyp() {
-  const npm = process.env.npm_execpath
-  return npm === undefined ? undefined : join(dirname(npm), '../node_modules/node-gyp/bin/node-gyp.js')
-}
-
 function requireBuildTools() {
   const hasCompiler = process.env.CXX !== undefined || hasProgram('g++') || hasProgram('c++')
   const hasPython = process.env.PYTHON !== undefined || hasProgram('python3')
@@ -217,25 +205,10 @@ function requireBuildTools() {
   if (!hasProgram('make')) missing.push('make')
   if (!hasPython) missing.push('Python 3')
   if (missing.length === 0) return
-  throw new SetupError(
-    `overlay needs ${missing.join(' and ')} to build its addon; type: sudo apt-get install -y build-essential python3`,
-  )
-}
-
-/** node-gyp downloads headers unless it is told where they are. */
-function nodeDirArguments() {
-  const prefix = dirname(dirname(process.execPath))
-  const candidates = [prefix, process.env.npm_config_nodedir ?? readNpmNodeDir()]
-  const found = candidates.find(
-    (candidate) => candidate !== undefined && existsSync(join(candidate, 'include', 'node', 'node.h')),
-  )
-  return found === undefined ? [] : [`--nodedir=${found}`]
-}
-
-function readNpmNodeDir() {
-  const result = spawnSync('npm', ['config', 'get', 'nodedir'], { encoding: 'utf8' })
-  const text = result.status === 0 ? result.stdout.trim() : ''
-  return text === '' || text === 'undefined' || text === 'null' ? undefined : text
+  const command = hasProgram('apk')
+    ? 'apk add build-base python3 linux-headers'
+    : 'sudo apt-get install -y build-essential python3'
+  throw new SetupError(`overlay needs ${missing.join(' and ')} to build its addon; type: ${command}`)
 }
 
 // --- for tests ---------------------------------------------------------------------------------
@@ -275,49 +248,4 @@ function installTestPrograms() {
   run('apt-get', [...apt, 'install', '-y', '--no-install-recommends', ...packages], failure, { env })
 }
 
-// --- small things ------------------------------------------------------------------------------
-
-function hasProgram(name) {
-  const places = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/sbin']
-  return places.some((place) => place !== '' && existsSync(join(place, name)))
-}
-
-/** 0 if there is none. */
-function modifiedMs(path) {
-  return statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0
-}
-
-function newestMs(paths) {
-  let newest = 0
-  for (const path of paths) {
-    const stat = statSync(path, { throwIfNoEntry: false })
-    if (stat === undefined) continue
-    const entries = stat.isDirectory() ? readdirSync(path).map((name) => join(path, name)) : []
-    newest = Math.max(newest, stat.isDirectory() ? newestMs(entries) : stat.mtimeMs)
-  }
-  return newest
-}
-
-function run(program, args, failure, options = {}) {
-  if (!tryRun(program, args, options)) throw new SetupError(failure)
-}
-
-/** False if the program fails. */
-function tryRun(program, args, options) {
-  const stdio = [options.input === undefined ? 'inherit' : 'pipe', 'inherit', 'inherit']
-  const result = spawnSync(program, args, { cwd: ROOT, stdio, ...options })
-  if (result.error !== undefined) throw new SetupError(`cannot run ${program}: ${result.error.message}`)
-  return result.status === 0
-}
-
-function say(text) {
-  process.stderr.write(`overlay: ${text}\n`)
-}
-
-try {
-  await main()
-} catch (error) {
-  if (!(error instanceof SetupError)) throw error
-  say(error.message)
-  process.exitCode = 1
-}
+await runScript(main)

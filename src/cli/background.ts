@@ -15,11 +15,11 @@ import { ERROR_CODES } from '../base/errors.js'
 import { type ApiFailure, errorFrom, failureOf } from '../daemon/api-failure.js'
 import { previousEnd } from '../daemon/guard.js'
 import { openStartReporter, parseStartReport, type StartReporter } from '../daemon/start-report.js'
+import { nativeFile } from '../platform/native-files.js'
 import { BACKGROUND_WORD } from './command.js'
 import { printNote } from './output.js'
 
 const LAUNCHER = fileURLToPath(new URL('../../bin/overlay', import.meta.url))
-const GUARD = fileURLToPath(new URL('../../build/Release/overlay-guard', import.meta.url))
 
 export interface BackgroundRequest {
   readonly interfaceName: string
@@ -33,7 +33,7 @@ export interface BackgroundRequest {
 
 /** Resolves when the interface is ready; throws what kept it from becoming so. */
 export async function startInBackground(request: BackgroundRequest): Promise<void> {
-  const child = spawn(GUARD, guardArguments(request), {
+  const child = spawn(nativeFile('overlay-guard'), guardArguments(request), {
     detached: true,
     cwd: '/',
     stdio: ['ignore', 'ignore', 'ignore', 'pipe'],

@@ -7,12 +7,12 @@
  */
 
 import { createRequire } from 'node:module'
-import { fileURLToPath } from 'node:url'
 import { AppError, ERROR_CODES } from '../base/errors.js'
 import type { NativePlane, NativePlaneLayout, NativePlaneOptions } from '../dataplane/native/native-plane.js'
 import type { IpAddress } from '../net/ip.js'
 import type { Prefix } from '../net/prefix.js'
 import type { NetworkEvent } from './link-events.js'
+import { NATIVE_FILES_HINT, nativeFile } from './native-files.js'
 import type { LinkInfo, Route, RouteAnswer, Rule } from './network.js'
 
 /** Slots are laid out as in src/dataplane/ports.ts. All calls are synchronous. */
@@ -118,21 +118,20 @@ export interface NativeAddon {
 const ADDON_VERSION = 7 // native/binding/addon.cc
 const ADDRESS_BYTES = 16 // native/core/slab.h
 
-const ADDON_PATH: string = fileURLToPath(new URL('../../build/Release/overlay.node', import.meta.url))
-
 function loadAddon(): NativeAddon {
+  const path = nativeFile('overlay.node')
   let loaded: NativeAddon
   try {
-    loaded = createRequire(import.meta.url)(ADDON_PATH) as NativeAddon
+    loaded = createRequire(import.meta.url)(path) as NativeAddon
   } catch (cause) {
-    throw new AppError(ERROR_CODES.addon, `cannot load the addon ${ADDON_PATH}`, {
-      hint: 'run npm run build',
+    throw new AppError(ERROR_CODES.addon, `cannot load the addon ${path}`, {
+      hint: NATIVE_FILES_HINT,
       cause,
     })
   }
   if (loaded.version !== ADDON_VERSION || loaded.addressBytes !== ADDRESS_BYTES) {
     throw new AppError(ERROR_CODES.addon, 'addon was built for another version', {
-      hint: 'run npm run build',
+      hint: NATIVE_FILES_HINT,
     })
   }
   return loaded

@@ -259,7 +259,7 @@ function requireLayout(layout: NativePlaneLayout): void {
   for (const name of Object.keys(expected) as (keyof NativePlaneLayout)[]) {
     if (layout[name] === expected[name]) continue
     throw new AppError(ERROR_CODES.addon, `addon was built for another version: ${name} differs`, {
-      hint: 'run npm run build',
+      hint: 'in the directory of overlay, type: node bin/setup.mjs addon',
     })
   }
 }

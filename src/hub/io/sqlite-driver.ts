@@ -49,10 +49,15 @@ export async function loadSqlite(): Promise<SqliteOpener> {
       }
     }
   } catch (error) {
-    throw new AppError(ERROR_CODES.addon, 'the package better-sqlite3 is missing or not built', {
-      hint: 'use Node 22.13 or newer, which needs no package; or type: npm rebuild better-sqlite3',
-      cause: error,
-    })
+    throw new AppError(
+      ERROR_CODES.addon,
+      `a hub on Node ${process.versions.node} needs the package better-sqlite3`,
+      {
+        // 13 and newer are for releases of Node that have SQLite themselves.
+        hint: 'use Node 22.13 or newer, which needs no package; or type: npm install --global better-sqlite3@12',
+        cause: error,
+      },
+    )
   }
 }
 

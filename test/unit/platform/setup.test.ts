@@ -94,7 +94,14 @@ function installFakeTools(options: { waitsFor?: string; fails?: string } = {}): 
 
 beforeEach(() => {
   checkout = mkdtempSync(join(tmpdir(), 'overlay-setup-'))
-  for (const file of ['bin/setup.mjs', 'binding.gyp', 'package.json', 'native/core/result.h']) {
+  const files = [
+    'bin/setup.mjs',
+    'bin/build-tools.mjs',
+    'binding.gyp',
+    'package.json',
+    'native/core/result.h',
+  ]
+  for (const file of files) {
     cpSync(join(ROOT, file), join(checkout, file))
   }
   mkdirSync(join(checkout, 'native/binding'))
@@ -147,6 +154,27 @@ describe('bin/setup.mjs', () => {
     installFakeTools()
     expect(setup('addon').text).toContain('building the addon\n')
     expect(log()).toEqual(['node-gyp rebuild', 'end'])
+  })
+
+  it('builds nothing where an installed package brought what loads, and builds where it does not', () => {
+    const prebuilt = join(checkout, 'prebuilds', `${process.platform}-${process.arch}`)
+    mkdirSync(prebuilt, { recursive: true })
+    for (const name of PRODUCTS) cpSync(join(ROOT, 'build/Release', name), join(prebuilt, name))
+    expect(setup('addon')).toEqual({ code: 0, text: '' })
+    writeFileSync(join(prebuilt, 'overlay.node'), 'of another system')
+    installFakeTools()
+    mkdirSync(join(checkout, 'build/Release'), { recursive: true })
+    expect(setup('addon').text).toContain('building the addon\n')
+  })
+
+  it('builds in a checkout whatever a package would bring', () => {
+    const prebuilt = join(checkout, 'prebuilds', `${process.platform}-${process.arch}`)
+    mkdirSync(prebuilt, { recursive: true })
+    for (const name of PRODUCTS) cpSync(join(ROOT, 'build/Release', name), join(prebuilt, name))
+    mkdirSync(join(checkout, 'src'))
+    installFakeTools()
+    mkdirSync(join(checkout, 'build/Release'), { recursive: true })
+    expect(setup('addon').text).toContain('building the addon\n')
   })
 
   it('lets a second run wait for the first and then has nothing to do', async () => {
