@@ -34,10 +34,9 @@ export interface HubQuestion<T> {
 
 /** Throws AppError: what the hub answered, or NOT_RUNNING. */
 export async function askHub<T>(input: CommandInput, question: HubQuestion<T>): Promise<T> {
-  const { callApi } = await import('./api-client.js')
   const paths = await hubPathsOf(input)
   try {
-    return await callApi({ ...question, socket: paths.socket, timeoutMs: TIMEOUT_MS })
+    return await askWherever(paths, question)
   } catch (error) {
     if (!(error instanceof AppError)) throw error
     const command = await hubCommandOf(input)
@@ -45,6 +44,21 @@ export async function askHub<T>(input: CommandInput, question: HubQuestion<T>): 
     const hint = `start it: ${command} start`
     throw new AppError(ERROR_CODES.notRunning, `no hub runs in ${paths.directory}`, { hint, cause: error })
   }
+}
+
+async function askWherever<T>(paths: HubPaths, question: HubQuestion<T>): Promise<T> {
+  const { callApi } = await import('./api-client.js')
+  const { adminSockets } = await import('../daemon/hub-sockets.js')
+  let failure: unknown
+  for (const socket of adminSockets(paths)) {
+    try {
+      return await callApi({ ...question, socket, timeoutMs: TIMEOUT_MS })
+    } catch (error) {
+      if (!(error instanceof AppError) || error.code !== ERROR_CODES.notRunning) throw error
+      failure ??= error
+    }
+  }
+  throw failure
 }
 
 /** Throws AppError if there is one that runs. */

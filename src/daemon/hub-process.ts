@@ -11,7 +11,8 @@ import type { HubEffect } from '../hub/effects.js'
 import { Hub } from '../hub/hub.js'
 import { type ChannelListener, listenForChannels } from '../hub/io/control-channel.js'
 import { ControlServer } from '../hub/io/control-server.js'
-import { keepReserve, openWithReserve } from '../hub/io/store-reserve.js'
+import { openHubStore } from '../hub/io/hub-store.js'
+import { keepReserve } from '../hub/io/store-reserve.js'
 import { Registry, type RegistryOptions } from '../hub/registry.js'
 import type { Store } from '../hub/store.js'
 import type { StoreFailure } from '../hub/store-writer.js'
@@ -31,15 +32,16 @@ import { HubAdmin } from './hub-admin.js'
 import { HubKeyring } from './hub-keyring.js'
 import { HubRelays } from './hub-relays.js'
 import { type AuditEntry, type HubStatus, type KeyChange, rotateOrder } from './hub-schema.js'
+import { leaveSockets, placeSockets } from './hub-sockets.js'
 import { type HubPaths, type HubSettings, hubCommand, readHubSettings } from './hub-state.js'
 import { standardErrorLog } from './log-file.js'
 import { processUsage } from './process-usage.js'
 
 const AUDIT_ENTRIES = 1000
 const SWEEP_INTERVAL_MS = 10_000
-/** Tickets live for an hour. */
 /** Nodes have written the new key down by then. */
 const FRONT_RESTART_MS = 2000
+/** Tickets live for an hour. */
 const TICKET_INTERVAL_MS: number = 20 * 60_000
 
 const random = (length: number): Uint8Array => new Uint8Array(randomBytes(length))
@@ -65,11 +67,13 @@ export async function runHub(request: HubRequest): Promise<void> {
     write: (line) => standardErrorLog().writeLine(line),
     wallNowMs,
   })
-  const store = await openWithReserve(paths.store)
+  const store = await openHubStore(paths.store)
   keepReserve(paths.store)
   const stack: (() => unknown)[] = [() => keepReserve(paths.store), () => store.close()]
   try {
-    const host = new HubHost(request, { settings, keyring, store, log })
+    const placed = placeSockets(paths)
+    stack.push(() => leaveSockets(paths, placed))
+    const host = new HubHost({ ...request, paths: placed }, { settings, keyring, store, log })
     stack.push(() => host.stop())
     await host.start(stack)
     request.onReady(await host.status())
@@ -108,6 +112,8 @@ class HubHost {
   #channels: ChannelListener | undefined
   #front: FrontProcess | undefined
   readonly #timers: NodeJS.Timeout[] = []
+  /** Why keys that count no longer could not be forgotten, as the log has it already. */
+  #keptReason = ''
 
   constructor(request: HubRequest, parts: Parts) {
     this.#request = request
@@ -208,7 +214,9 @@ class HubHost {
       if (this.#parts.keyring.tryRetire())
         this.#registry.note('', 'hub.keys_retired', 'the keys before count no longer')
     } catch (error) {
-      this.#parts.log.error('hub.keys_kept', { reason: String(error) })
+      const reason = String(error)
+      if (reason !== this.#keptReason) this.#parts.log.error('hub.keys_kept', { reason })
+      this.#keptReason = reason
     }
   }
 

@@ -9,6 +9,7 @@ import { chmodSync, existsSync, mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { AppError, ERROR_CODES } from '../base/errors.js'
+import { shellWord } from '../base/shell-word.js'
 import type { Identity } from '../control/identity.js'
 import type { RelayInfo } from '../control/messages.js'
 import { createCertificate } from '../hub/io/certificate.js'
@@ -24,7 +25,6 @@ import {
   signingKey,
   tryParseHubKeys,
 } from './hub-keys.js'
-import { shellWord } from './shell-word.js'
 
 export const HUB_STATE_DIRECTORY = '/var/lib/overlay-hub'
 
@@ -204,5 +204,5 @@ function damaged(paths: HubPaths, path: string): AppError {
 }
 
 function restoreHint({ directory }: HubPaths): string {
-  return `restore a backup: overlay hub restore FILE --state ${directory}`
+  return `restore a backup: overlay hub restore FILE --state ${shellWord(directory)}`
 }

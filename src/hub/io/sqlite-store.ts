@@ -4,7 +4,9 @@
  */
 
 import { closeSync, openSync, statSync } from 'node:fs'
-import { AppError, ERROR_CODES } from '../../base/errors.js'
+import { dirname } from 'node:path'
+import { AppError } from '../../base/errors.js'
+import { shellWord } from '../../base/shell-word.js'
 import { toPlatformError } from '../../platform/system-error.js'
 import type {
   AuditRecord,
@@ -15,40 +17,17 @@ import type {
   Store,
   TokenRecord,
 } from '../store.js'
-import { StoreError } from '../store-error.js'
+import { isForDisk, reasonOf, StoreError } from '../store-error.js'
 import { AuditTable } from './audit-table.js'
-import { SEALED_TABLES, type SealedName, SealedTable, sealRows } from './sealed-table.js'
+import { withScratchCopy } from './scratch-copy.js'
+import { SealedTable } from './sealed-table.js'
 import { loadSqlite, type SqliteDatabase, type SqliteOpener } from './sqlite-driver.js'
+import { inTransaction, migrate, requireRows, requireSound, requireWritable } from './sqlite-schema.js'
 import { damagedStore, displacedStore, toStoreError, withStoreErrors } from './store-faults.js'
 
 const FILE_MODE = 0o600
 /** Calls are synchronous, so all of the hub waits meanwhile. */
 const LOCK_PATIENCE_MS = 100
-
-/** Each takes the store one version further; none is ever changed once released. */
-const MIGRATIONS: readonly string[] = [
-  `CREATE TABLE network (id INTEGER PRIMARY KEY CHECK (id = 1), record TEXT NOT NULL) STRICT;
-   CREATE TABLE nodes (identity TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT, WITHOUT ROWID;
-   CREATE TABLE tokens (hash TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT, WITHOUT ROWID;
-   CREATE TABLE audit (id INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, event TEXT NOT NULL,
-     subject TEXT NOT NULL, detail TEXT NOT NULL) STRICT;`,
-  `CREATE TABLE consents (giver TEXT NOT NULL, receiver TEXT NOT NULL,
-     PRIMARY KEY (giver, receiver)) STRICT, WITHOUT ROWID;
-   CREATE INDEX consents_by_receiver ON consents (receiver);
-   UPDATE network SET record = json_set(record, '$.needsConsent', json('false'));`,
-  `CREATE TABLE epoch (id INTEGER PRIMARY KEY CHECK (id = 1), epoch INTEGER NOT NULL) STRICT;
-   CREATE TABLE removals (identity TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT, WITHOUT ROWID;`,
-  `ALTER TABLE audit ADD COLUMN is_by_node INTEGER NOT NULL DEFAULT 0;
-   UPDATE audit SET is_by_node = 1 WHERE event IN ('node.enrolled', 'node.left', 'node.expired',
-     'node.key_changed', 'node.troubled', 'consent.given', 'consent.revoked');
-   CREATE INDEX audit_by_part ON audit (is_by_node, id);
-   CREATE INDEX audit_by_share ON audit (subject, event, id);`,
-  Object.keys(SEALED_TABLES)
-    .map((table) => `ALTER TABLE ${table} ADD COLUMN checksum INTEGER NOT NULL DEFAULT -1;`)
-    .join('\n'),
-]
-/** From this one on rows have checksums. */
-const SEALED_VERSION = 5
 
 /** Makes the store of a new hub. Throws AppError, also if there is one already. */
 export async function createSqliteStore(path: string): Promise<Store> {
@@ -58,7 +37,7 @@ export async function createSqliteStore(path: string): Promise<Store> {
   } catch (error) {
     throw toPlatformError(error, `cannot make the store ${path}`, 'run as root')
   }
-  return opened(open, path, (database) => migrate(database))
+  return opened(open, { path, name: path }, (database) => migrate(database))
 }
 
 /**
@@ -67,35 +46,71 @@ export async function createSqliteStore(path: string): Promise<Store> {
  */
 export async function copySqliteStore(from: string, to: string): Promise<{ network: string; nodes: number }> {
   const open = await loadSqlite()
-  requireContent(from)
-  const database = withStoreErrors(open(from), from)
+  try {
+    return copied(open, { path: from, name: from }, to)
+  } catch (error) {
+    if (!isForDisk(error)) throw error
+    return await withScratchCopy(from, error, async (path) => copied(open, { path, name: from }, to))
+  }
+}
+
+function copied(
+  open: SqliteOpener,
+  { path, name }: StorePath,
+  to: string,
+): { network: string; nodes: number } {
+  requireContent(path, name)
+  const database = withStoreErrors(open(path), name)
   try {
     database.exec(`PRAGMA busy_timeout = ${LOCK_PATIENCE_MS}`)
-    requireSound(database, from)
-    if (versionOf(database) >= SEALED_VERSION) requireRows(database, from)
-    database.prepare('VACUUM INTO ?').run(to)
+    requireSound(database, name)
+    requireRows(database, name)
+    writeCopy(database, to)
     const row = database
       .prepare(
         "SELECT json_extract(record, '$.name') AS network, (SELECT count(*) FROM nodes) AS nodes FROM network",
       )
       .get() as { network: string; nodes: number } | undefined
-    if (row === undefined) throw damagedStore(from, undefined)
+    if (row === undefined) throw damagedStore(name, undefined)
     return { network: row.network, nodes: row.nodes }
   } finally {
     tryClose(database)
   }
 }
 
-/** Throws StoreError for a file that is missing, empty or damaged; AppError where this Node has no SQLite. */
-export async function openSqliteStore(path: string): Promise<Store> {
-  const open = await loadSqlite()
-  requireContent(path)
-  const store = opened(open, path, (database) => {
-    requireSound(database, path)
+/** It is another disk that may be full or read-only here than that of the store. Throws AppError. */
+function writeCopy(database: SqliteDatabase, to: string): void {
+  try {
+    database.prepare('VACUUM INTO ?').run(to)
+  } catch (error) {
+    const { cause } = error as { readonly cause?: unknown }
+    const failure = toStoreError(cause ?? error, to)
+    if (!isForDisk(failure)) throw error
+    throw new AppError(failure.code, `cannot write a copy of the store to ${to}: ${reasonOf(failure)}`, {
+      hint: `see whether there is room: df -h ${shellWord(dirname(to))}; or give another path`,
+      cause: error,
+    })
+  }
+}
+
+/**
+ * Throws StoreError for a file that is missing, empty or damaged; AppError where this Node has no SQLite. `name`: of
+ * the store for people, if `path` is that of a copy.
+ */
+export async function openSqliteStore(path: string, name: string = path): Promise<Store> {
+  return openStoreWith(await loadSqlite(), path, name)
+}
+
+/** The same, for who has loaded SQLite. */
+export function openStoreWith(open: SqliteOpener, path: string, name: string = path): Store {
+  requireContent(path, name)
+  const store = opened(open, { path, name }, (database) => {
+    requireSound(database, name)
+    requireWritable(database)
     migrate(database)
   })
   try {
-    requireSealed(store, path)
+    requireSealed(store, name)
     return store
   } catch (error) {
     store.close()
@@ -108,18 +123,8 @@ function inodeOf(path: string): number | undefined {
 }
 
 /** SQLite would make a new store of an empty file. */
-function requireContent(path: string): void {
-  if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) === 0) throw damagedStore(path, undefined)
-}
-
-/** Read here and whole, so that a damage is told now, and not when half of the nodes have come. */
-function requireSound(database: SqliteDatabase, path: string): void {
-  const [verdict] = database.prepare('PRAGMA integrity_check(1)').all() as { integrity_check: string }[]
-  if (verdict?.integrity_check !== 'ok' || versionOf(database) === 0) throw damagedStore(path, verdict)
-}
-
-function requireRows(database: SqliteDatabase, path: string): void {
-  for (const name of Object.keys(SEALED_TABLES)) new SealedTable(database, path, name as SealedName).all()
+function requireContent(path: string, name: string): void {
+  if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) === 0) throw damagedStore(name, undefined)
 }
 
 /** What a sound page holds can be damaged, too. */
@@ -132,17 +137,27 @@ function requireSealed(store: Store, path: string): void {
   store.removals()
 }
 
-function opened(open: SqliteOpener, path: string, prepare: (database: SqliteDatabase) => void): Store {
+interface StorePath {
+  readonly path: string
+  /** For people. */
+  readonly name: string
+}
+
+function opened(
+  open: SqliteOpener,
+  { path, name }: StorePath,
+  prepare: (database: SqliteDatabase) => void,
+): Store {
   let database: SqliteDatabase | undefined
   try {
-    database = withStoreErrors(open(path), path)
+    database = withStoreErrors(open(path), name)
     database.exec(`PRAGMA busy_timeout = ${LOCK_PATIENCE_MS}`)
     database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL')
     prepare(database)
-    return new SqliteStore(database, path)
+    return new SqliteStore(database, { path, name })
   } catch (error) {
     tryClose(database)
-    throw toStoreError(error, path)
+    throw toStoreError(error, name)
   }
 }
 
@@ -155,43 +170,6 @@ function tryClose(database: SqliteDatabase | undefined): void {
   }
 }
 
-function versionOf(database: SqliteDatabase): number {
-  return (database.prepare('PRAGMA user_version').get() as { user_version: number }).user_version
-}
-
-function migrate(database: SqliteDatabase): void {
-  const version = versionOf(database)
-  if (version > MIGRATIONS.length) {
-    throw new AppError(ERROR_CODES.config, `the store is of version ${version}, newer than this program`, {
-      hint: 'run the newer program',
-    })
-  }
-  for (let next = version; next < MIGRATIONS.length; next++) {
-    inTransaction(database, () => {
-      database.exec(MIGRATIONS[next] ?? '')
-      if (next + 1 === SEALED_VERSION) sealRows(database)
-      database.exec(`PRAGMA user_version = ${next + 1}`)
-    })
-  }
-}
-
-/** Whole: with the lock from its beginning on, and taken back if `work` throws or the end of it fails. */
-function inTransaction<T>(database: SqliteDatabase, work: () => T): T {
-  database.exec('BEGIN IMMEDIATE')
-  try {
-    const result = work()
-    database.exec('COMMIT')
-    return result
-  } catch (error) {
-    try {
-      database.exec('ROLLBACK')
-    } catch {
-      // A full disk makes SQLite roll back by itself, and then there is none.
-    }
-    throw error
-  }
-}
-
 class SqliteStore implements Store {
   readonly #database: SqliteDatabase
   readonly #network: SealedTable<number, string>
@@ -201,21 +179,22 @@ class SqliteStore implements Store {
   readonly #epoch: SealedTable<number, number>
   readonly #removals: SealedTable<string, string>
   readonly #audit: AuditTable
-  readonly #path: string
+  readonly #path: StorePath
   /** Of the file that was opened. */
   readonly #inode: number | undefined
   #isInTransaction = false
 
-  constructor(database: SqliteDatabase, path: string) {
+  constructor(database: SqliteDatabase, path: StorePath) {
+    const { name } = path
     this.#database = database
     this.#path = path
-    this.#inode = inodeOf(path)
-    this.#network = new SealedTable(database, path, 'network')
-    this.#nodes = new SealedTable(database, path, 'nodes')
-    this.#tokens = new SealedTable(database, path, 'tokens')
-    this.#consents = new SealedTable(database, path, 'consents')
-    this.#epoch = new SealedTable(database, path, 'epoch')
-    this.#removals = new SealedTable(database, path, 'removals')
+    this.#inode = inodeOf(path.path)
+    this.#network = new SealedTable(database, name, 'network')
+    this.#nodes = new SealedTable(database, name, 'nodes')
+    this.#tokens = new SealedTable(database, name, 'tokens')
+    this.#consents = new SealedTable(database, name, 'consents')
+    this.#epoch = new SealedTable(database, name, 'epoch')
+    this.#removals = new SealedTable(database, name, 'removals')
     this.#audit = new AuditTable(database)
     this.#trimAudit()
   }
@@ -303,7 +282,7 @@ class SqliteStore implements Store {
   transaction<T>(work: () => T): T {
     if (this.#isInTransaction) return work()
     // SQLite would go on writing into a file that nobody finds again.
-    if (inodeOf(this.#path) !== this.#inode) throw displacedStore(this.#path)
+    if (inodeOf(this.#path.path) !== this.#inode) throw displacedStore(this.#path.name)
     this.#isInTransaction = true
     try {
       return inTransaction(this.#database, work)
@@ -333,7 +312,7 @@ class SqliteStore implements Store {
     try {
       return JSON.parse(record) as T
     } catch (error) {
-      throw damagedStore(this.#path, error)
+      throw damagedStore(this.#path.name, error)
     }
   }
 }

@@ -1,7 +1,8 @@
 /** What SQLite's refusals mean to whoever runs a hub, and what to type then. */
 
-import { statfsSync } from 'node:fs'
+import { accessSync, constants, statfsSync } from 'node:fs'
 import { dirname } from 'node:path'
+import { shellWord } from '../../base/shell-word.js'
 import { StoreError, type StoreFault } from '../store-error.js'
 import { type SqliteDatabase, type SqliteStatement, tryResultCode } from './sqlite-driver.js'
 
@@ -37,14 +38,18 @@ export function toStoreError(error: unknown, path: string): unknown {
   const fault = faultOf(error, path)
   if (fault === undefined) return error
   if (fault === 'damaged') return damagedStore(path, error)
-  const directory = dirname(path)
+  const directory = shellWord(dirname(path))
   if (fault === 'locked') {
-    const hint = `end the program that has ${path} open, such as a sqlite3 shell; the hub goes on by itself then`
+    const hint = `end the program that has ${path} open (fuser -v ${shellWord(path)}), such as a sqlite3 shell; the hub goes on by itself then`
     return new StoreError(fault, 'another program has locked the hub’s store', { hint, cause: error })
   }
   if (fault === 'full') {
     const hint = `make room there: df -h ${directory}; the hub goes on by itself then`
     return new StoreError(fault, 'the disk of the hub’s store is full', { hint, cause: error })
+  }
+  if (fault === 'readOnly') {
+    const hint = `make it writable: mount -o remount,rw "$(findmnt -n -o TARGET -T ${directory})"; the hub goes on by itself then`
+    return new StoreError(fault, 'the file system of the hub’s store is read-only', { hint, cause: error })
   }
   const reason = error instanceof Error ? error.message : String(error)
   const hint = `see whether its disk is read-only or fails: findmnt -T ${directory}`
@@ -53,7 +58,7 @@ export function toStoreError(error: unknown, path: string): unknown {
 
 export function damagedStore(path: string, cause: unknown): StoreError {
   return new StoreError('damaged', `the store ${path} is empty or damaged`, {
-    hint: `restore a backup: overlay hub restore FILE --state ${dirname(path)}`,
+    hint: `restore a backup: overlay hub restore FILE --state ${shellWord(dirname(path))}`,
     cause,
   })
 }
@@ -64,7 +69,7 @@ export function alteredStore(path: string, table: string): StoreError {
     'damaged',
     `the store ${path} is damaged: a row of its table "${table}" has changed`,
     {
-      hint: `restore a backup: overlay hub restore FILE --state ${dirname(path)}`,
+      hint: `restore a backup: overlay hub restore FILE --state ${shellWord(dirname(path))}`,
       cause: undefined,
     },
   )
@@ -73,7 +78,7 @@ export function alteredStore(path: string, table: string): StoreError {
 /** Its file was deleted, moved or replaced while it was open. */
 export function displacedStore(path: string): StoreError {
   return new StoreError('unwritable', `the store ${path} was removed or replaced while the hub runs`, {
-    hint: `end the hub, and restore a backup: overlay hub restore FILE --state ${dirname(path)}`,
+    hint: `end the hub, and restore a backup: overlay hub restore FILE --state ${shellWord(dirname(path))}`,
     cause: undefined,
   })
 }
@@ -92,7 +97,17 @@ function faultOf(error: unknown, path: string): StoreFault | undefined {
       return 'damaged'
     // Of a file that SQLite sizes beforehand, a full disk is told as one that fails.
     default:
+      if (isReadOnly(path)) return 'readOnly'
       return hasRoom(path) ? 'unwritable' : 'full'
+  }
+}
+
+function isReadOnly(path: string): boolean {
+  try {
+    accessSync(dirname(path), constants.W_OK)
+    return false
+  } catch (error) {
+    return error instanceof Error && 'code' in error && error.code === 'EROFS'
   }
 }
 
