@@ -63,6 +63,7 @@ const config: ViteUserConfig = defineConfig({
       { test: { name: 'quiet', include: QUIET, ...ONE_BY_ONE } },
       { test: { name: 'interop', include: ['test/interop/**/*.test.ts'], exclude: TIMERS, ...ONE_BY_ONE } },
       { test: { name: 'timers', include: TIMERS, ...ONE_BY_ONE } },
+      { test: { name: 'package', include: ['test/package/**/*.test.ts'], ...ONE_BY_ONE } },
       { test: { name: 'demo', include: ['test/demo/**/*.test.ts'], testTimeout: 180_000 } },
     ],
   },

@@ -58,6 +58,8 @@ const TEST_PROGRAMS = {
   'clang-format': 'clang-format',
   'clang-tidy': 'clang-tidy',
   valgrind: 'valgrind',
+  'aarch64-linux-gnu-g++': 'g++-aarch64-linux-gnu',
+  'qemu-aarch64-static': 'qemu-user-static',
 }
 
 async function main() {
@@ -213,16 +215,25 @@ function requireBuildTools() {
 
 // --- for tests ---------------------------------------------------------------------------------
 
-/** Other releases of Node, for bin/on-node. The package has a lock file of its own: nobody but tests wants it. */
+/**
+ * Other releases of Node, for bin/on-node, and that of arm64, which is run under qemu. These packages have lock files of
+ * their own: nobody but tests wants them.
+ */
 function installOtherNodes() {
   if (process.platform !== 'linux' || process.arch !== 'x64') return
-  const directory = join(ROOT, 'test', 'nodes')
+  installNodes(join(ROOT, 'test', 'nodes'), [])
+  // npm would refuse it as one of another machine.
+  installNodes(join(ROOT, 'test', 'nodes', 'arm64'), ['--force', '--loglevel=error'])
+}
+
+function installNodes(directory, options) {
   const lock = join(directory, 'package-lock.json')
   const installed = join(directory, 'node_modules', '.package-lock.json')
   if (!existsSync(lock) || modifiedMs(installed) >= modifiedMs(lock)) return
   say('installing other releases of Node, for tests')
   const failure = 'installing other releases of Node failed; see above'
-  run('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund'], failure, { cwd: directory })
+  const args = ['ci', '--ignore-scripts', '--no-audit', '--no-fund', ...options]
+  run('npm', args, failure, { cwd: directory })
 }
 
 function installTestPrograms() {

@@ -1,11 +1,13 @@
-// Runs all tests, those that change network settings in a network namespace of their own. After each
-// test as many descriptors are open as before it.
+// Runs all tests, or those of the suites that are named: core-test [SUITE]... Those that change network settings
+// run in a network namespace of their own. After each test as many descriptors are open as before it.
 
 #include <fcntl.h>
 #include <sched.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
+#include <iterator>
 #include <string>
 
 #include "../core/links.h"
@@ -53,30 +55,57 @@ void skipAll(const std::vector<Test>& tests, const char* reason) {
   for (const Test& test : tests) std::printf("skip %s: %s\n", test.title, reason);
 }
 
-int main() {
-  runAll(basicTests());
-  runAll(aeadTests());
-  runAll(segmenterTests());
-  runAll(coalescerTests());
-  runAll(tableTests());
-  runAll(netlinkMessageTests());
-  runAll(unixSocketTests());
-  if (!enterNetworkNamespace()) {
-    const char* const reason = "no network namespace may be made here";
-    runAll(udpTests());
-    runAll(planeTests());
-    skipAll(tunTests(), reason);
-    skipAll(rtnetlinkTests(), reason);
-    return 0;
+// What a suite needs besides the process itself.
+enum class Needs { NOTHING, NETWORK, NAMESPACE, TUN };
+
+struct Suite {
+  const char* name;
+  std::vector<Test> (*tests)();
+  Needs needs;
+};
+
+// Those without a network first, before this process enters a namespace.
+const Suite SUITES[] = {
+    {"basic", basicTests, Needs::NOTHING},
+    {"aead", aeadTests, Needs::NOTHING},
+    {"segmenter", segmenterTests, Needs::NOTHING},
+    {"coalescer", coalescerTests, Needs::NOTHING},
+    {"tables", tableTests, Needs::NOTHING},
+    {"netlink-message", netlinkMessageTests, Needs::NOTHING},
+    {"unix-socket", unixSocketTests, Needs::NOTHING},
+    {"udp", udpTests, Needs::NETWORK},
+    {"plane", planeTests, Needs::NETWORK},
+    {"rtnetlink", rtnetlinkTests, Needs::NAMESPACE},
+    {"tun", tunTests, Needs::TUN},
+};
+
+bool isKnown(const std::string& name) {
+  return std::any_of(std::begin(SUITES), std::end(SUITES), [&](const Suite& suite) { return name == suite.name; });
+}
+
+// `names`: of suites; all, if there is none.
+int main(const std::vector<std::string>& names) {
+  for (const std::string& name : names) {
+    if (isKnown(name)) continue;
+    std::fprintf(stderr, "unknown suite %s\n", name.c_str());
+    return 2;
   }
-  checkOk(setLinkUp(1, true));  // lo
-  runAll(udpTests());
-  runAll(planeTests());
-  runAll(rtnetlinkTests());
-  if (::access("/dev/net/tun", R_OK | W_OK) == 0) {
-    runAll(tunTests());
-  } else {
-    skipAll(tunTests(), "/dev/net/tun cannot be opened");
+  bool hasTried = false;
+  bool hasNamespace = false;
+  for (const Suite& suite : SUITES) {
+    if (!names.empty() && std::find(names.begin(), names.end(), suite.name) == names.end()) continue;
+    if (suite.needs != Needs::NOTHING && !hasTried) {
+      hasTried = true;
+      hasNamespace = enterNetworkNamespace();
+      if (hasNamespace) checkOk(setLinkUp(1, true));  // lo
+    }
+    if (suite.needs >= Needs::NAMESPACE && !hasNamespace) {
+      skipAll(suite.tests(), "no network namespace may be made here");
+    } else if (suite.needs == Needs::TUN && ::access("/dev/net/tun", R_OK | W_OK) != 0) {
+      skipAll(suite.tests(), "/dev/net/tun cannot be opened");
+    } else {
+      runAll(suite.tests());
+    }
   }
   return 0;
 }
@@ -84,4 +113,4 @@ int main() {
 }  // namespace
 }  // namespace overlay
 
-int main() { return overlay::main(); }
+int main(int count, char** words) { return overlay::main({words + 1, words + count}); }
