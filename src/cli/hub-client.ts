@@ -71,7 +71,7 @@ export async function requireHubStopped(input: CommandInput): Promise<void> {
   if (running === undefined) return
   const { directory } = await hubPathsOf(input)
   throw new AppError(ERROR_CODES.alreadyRunning, `the hub in ${directory} runs already`, {
-    hint: `end it first: kill ${running.pid}`,
+    hint: `end it first: kill ${running.pid}; or where a service runs it: systemctl stop overlay-hub`,
   })
 }
 

@@ -32,7 +32,7 @@ const FAREWELLS: Readonly<Record<Departure, string>> = {
 export const NOT_KNOWN: Refused = refuse(
   'unknown',
   'the hub does not know this node',
-  'if its store was restored from an older backup: join with a new token',
+  'if its store was restored from an older backup: sudo overlay down NETWORK, and with a new token: sudo overlay join',
 )
 
 export function refuse(code: Refusal['code'], message: string, hint: string): Refused {

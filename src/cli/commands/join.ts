@@ -112,6 +112,6 @@ async function requireDown(interfaceName: string): Promise<void> {
   const { running } = await listRunning()
   if (!running.some(({ record, isAlive }) => isAlive && record.interface === interfaceName)) return
   throw new AppError(ERROR_CODES.alreadyRunning, `${interfaceName} is up: it goes on by itself`, {
-    hint: `see how it is doing: overlay status ${interfaceName}`,
+    hint: `see how it is doing: overlay status ${interfaceName}; to join anew, first: sudo overlay down ${interfaceName}`,
   })
 }

@@ -325,4 +325,4 @@ function createHello({ identity, hello }: HubLinkOptions, run: string, handshake
 
 const UNPROVEN_HINT =
   'it is busy, or its key was changed while this node was away: ' +
-  'then overlay down, and with a new token: overlay join --new-key'
+  'then sudo overlay down NETWORK, and with a new token: sudo overlay join --new-key'

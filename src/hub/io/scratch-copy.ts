@@ -3,7 +3,7 @@
  * that is read-only or full there can be none. A copy elsewhere has room for them, and is gone after the reading.
  */
 
-import { chmodSync, copyFileSync, existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { chmodSync, copyFileSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
@@ -23,31 +23,46 @@ export async function withScratchCopy<T>(
   reason: unknown,
   use: (copy: string) => Promise<T>,
 ): Promise<T> {
+  return await inScratch((copy) => copyStore(path, copy), reason, use)
+}
+
+/** The same with a store that is no file yet. Rejects with what the last place said if there is none for it. */
+export async function withScratchFile<T>(bytes: Uint8Array, use: (copy: string) => Promise<T>): Promise<T> {
+  return await inScratch((copy) => writeFileSync(copy, bytes, { mode: FILE_MODE }), undefined, use)
+}
+
+async function inScratch<T>(
+  fill: (copy: string) => void,
+  reason: unknown,
+  use: (copy: string) => Promise<T>,
+): Promise<T> {
+  let failure = reason
   for (const parent of scratchDirectories()) {
     let directory: string | undefined
     try {
       directory = mkdtempSync(join(parent, NAME))
-      const copy = tryCopy(path, join(directory, 'hub.db'))
-      if (copy !== undefined) return await use(copy)
+      const copy = join(directory, 'hub.db')
+      fill(copy)
+      return await use(copy)
     } catch (error) {
-      if (directory !== undefined) throw error
+      if (!isSystemError(error)) throw error
+      failure ??= error
     } finally {
       if (directory !== undefined) rmSync(directory, { recursive: true, force: true })
     }
   }
-  throw reason
+  throw failure
 }
 
-/** Undefined if it cannot be read, or there is no room. */
-function tryCopy(path: string, copy: string): string | undefined {
-  try {
-    for (const end of ENDS) {
-      if (!existsSync(`${path}${end}`)) continue
-      copyFileSync(`${path}${end}`, `${copy}${end}`)
-      chmodSync(`${copy}${end}`, FILE_MODE)
-    }
-    return copy
-  } catch {
-    return undefined
+function copyStore(path: string, copy: string): void {
+  for (const end of ENDS) {
+    if (!existsSync(`${path}${end}`)) continue
+    copyFileSync(`${path}${end}`, `${copy}${end}`)
+    chmodSync(`${copy}${end}`, FILE_MODE)
   }
+}
+
+/** It cannot be read, or there is no room here: of a system call, and not of the store. */
+function isSystemError(error: unknown): boolean {
+  return error instanceof Error && 'syscall' in error
 }

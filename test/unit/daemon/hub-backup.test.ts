@@ -18,6 +18,7 @@ import { backupHub } from '../../../src/daemon/hub-backup.js'
 import { initHub } from '../../../src/daemon/hub-init.js'
 import { HubKeyring } from '../../../src/daemon/hub-keyring.js'
 import { restoreHub } from '../../../src/daemon/hub-restore.js'
+import { type RestorePlan, readRestore } from '../../../src/daemon/hub-restore-plan.js'
 import { type HubPaths, hubPaths, readHubSecrets, readHubSettings } from '../../../src/daemon/hub-state.js'
 import { loadSqlite } from '../../../src/hub/io/sqlite-driver.js'
 import { openSqliteStore } from '../../../src/hub/io/sqlite-store.js'
@@ -62,6 +63,12 @@ beforeEach(async () => {
 })
 
 const keyOf = (paths: HubPaths) => readHubSecrets(paths, nodeCrypto).session.publicKey
+
+function filesOf(paths: HubPaths): string[] {
+  return readdirSync(paths.directory)
+    .sort()
+    .map((name) => `${name} ${readFileSync(join(paths.directory, name)).toString('hex')}`)
+}
 
 async function contentOf(paths: HubPaths) {
   const store = await openSqliteStore(paths.store)
@@ -124,8 +131,11 @@ describe('a restored hub', () => {
     await backupHub(hub, file, false)
     const there = hubPaths(newDirectory())
     const result = await restoreHub(there, { path: file, ...AS_IS })
-    expect(result).toMatchObject({ network: 'home', settings: SETTINGS, tokens: 1, asideIn: undefined })
-    expect(result.nodes).toEqual([nodeRecord(1), nodeRecord(2)])
+    expect(result).toMatchObject({
+      plan: { network: 'home', settings: SETTINGS, tokens: 1, key: 'unknown' },
+      asideIn: undefined,
+    })
+    expect(result.plan.nodes).toEqual([nodeRecord(1), nodeRecord(2)])
     expect(keyOf(there)).toEqual(keyOf(hub))
     expect(readHubSettings(there)).toEqual(SETTINGS)
     for (const path of [there.key, there.certificate, there.settings, there.store]) {
@@ -180,16 +190,56 @@ describe('a restored hub', () => {
     const after = keyOf(hub)
     expect(after).not.toEqual(before)
     truncateSync(hub.store)
-    expect(await restoreHub(hub, { ...AS_IS, path: file })).toMatchObject({ isKeyLater: true })
+    expect(await restoreHub(hub, { ...AS_IS, path: file })).toMatchObject({ plan: { key: 'later' } })
     expect(keyOf(hub)).toEqual(after)
     expect((await contentOf(hub)).nodes).toHaveLength(2)
     expect(await restoreHub(hub, { ...AS_IS, path: file, isForced: true })).toMatchObject({
-      isKeyLater: true,
+      plan: { key: 'later' },
     })
     expect(keyOf(hub)).toEqual(after)
     const elsewhere = hubPaths(newDirectory())
-    expect(await restoreHub(elsewhere, { ...AS_IS, path: file })).toMatchObject({ isKeyLater: false })
+    expect(await restoreHub(elsewhere, { ...AS_IS, path: file })).toMatchObject({ plan: { key: 'unknown' } })
     expect(keyOf(elsewhere)).toEqual(before)
+  })
+
+  it('tells what comes back and what is lost before anything is changed, and whether it is or not', async () => {
+    await backupHub(hub, file, false)
+    const store = await openSqliteStore(hub.store)
+    store.deleteNode(nodeRecord(2).identity)
+    store.putNode(nodeRecord(3))
+    store.close()
+    const before = filesOf(hub)
+    const plans: RestorePlan[] = []
+    const request = { ...AS_IS, path: file }
+    const onPlan = (plan: RestorePlan): void => {
+      expect(filesOf(hub)).toEqual(before)
+      plans.push(plan)
+    }
+    await expect(restoreHub(hub, { ...request, onPlan })).rejects.toMatchObject({ code: 'ALREADY_RUNNING' })
+    expect(filesOf(hub)).toEqual(before)
+    await restoreHub(hub, { ...request, onPlan, isForced: true })
+    expect(plans).toHaveLength(2)
+    for (const plan of plans) {
+      expect(plan).toMatchObject({
+        key: 'same',
+        tokens: 1,
+        since: { gone: ['node-2'], joined: ['node-3'] },
+        obstacle: { message: expect.stringContaining('is sound') },
+      })
+    }
+  })
+
+  it('knows no more of what came after than a store that can be read, and says which key is which', async () => {
+    await backupHub(hub, file, false)
+    writeFileSync(hub.store, '')
+    const { plan } = await readRestore(hub, file)
+    expect(plan).toMatchObject({ key: 'same', since: undefined, obstacle: undefined })
+    const other = hubPaths(newDirectory())
+    await initHub(other, SETTINGS, NETWORK)
+    expect((await readRestore(other, file)).plan).toMatchObject({ key: 'other', since: undefined })
+    const nowhere = hubPaths(newDirectory())
+    await readRestore(nowhere, file)
+    expect(existsSync(nowhere.directory)).toBe(false)
   })
 
   it('can be restored again when that broke off, at whatever step', async () => {
