@@ -7,7 +7,8 @@
  * sessions that were there at once, and nobody else behind the router waited for longer than a round trip.
  *
  * A connection that is not refused found no session, or was lost. Those that are lost are missing also when half as
- * many are asked for, those that found no session are not.
+ * many are asked for, those that found no session are not. And of those that found none, some are missing again when
+ * a few more are asked for than were refused: a machine or a link that was busy for a moment lost them, and loses none now.
  */
 
 /**
@@ -21,8 +22,10 @@ const TIMED_STEP = 1
 const MISSING_SHARE = 0.03
 /** Of the missing share, when half as many are asked for: more are missing because the way loses them. */
 const MAX_LOST = 1 / 3
-/** A busy machine may be too slow now, and not the next time. */
+/** A busy machine may be too slow now, or lose some, and not the next time. */
 const MAX_REPEATS = 3
+/** Of those that were refused: so many are asked for when a lack is looked at again. */
+const AGAIN_SHARE = 1.1
 
 interface BurstResult {
   readonly refused: number
@@ -33,8 +36,8 @@ interface BurstResult {
 export class RoomSurvey {
   #step = 0
   #repeats = 0
-  /** When some were missing. */
-  #limit: { readonly refused: number; readonly missingShare: number } | undefined
+  /** When some were missing. `isTrue`: half as many found room. */
+  #limit: { readonly refused: number; readonly missingShare: number; readonly isTrue: boolean } | undefined
   #room: number | undefined
   #isDone = false
 
@@ -45,8 +48,12 @@ export class RoomSurvey {
 
   /** How many connections to begin now; undefined if no more are needed. */
   get next(): number | undefined {
-    if (this.#isDone) return undefined
-    return this.#limit === undefined ? STEPS[this.#step] : Math.floor(this.#limit.refused / 2)
+    const [limit, step] = [this.#limit, STEPS[this.#step]]
+    if (this.#isDone || step === undefined) return undefined
+    if (limit === undefined) return step
+    return limit.isTrue
+      ? Math.min(step, Math.ceil(AGAIN_SHARE * limit.refused))
+      : Math.floor(limit.refused / 2)
   }
 
   /** What became of `next` connections. */
@@ -55,15 +62,23 @@ export class RoomSurvey {
     if (asked === undefined) return
     const missingShare = 1 - refused / asked
     const limit = this.#limit
-    if (limit !== undefined) {
-      this.#end(missingShare <= MAX_LOST * limit.missingShare ? limit.refused : undefined)
+    if (limit?.isTrue === false) {
+      if (missingShare > MAX_LOST * limit.missingShare) this.#end(undefined)
+      else this.#limit = { ...limit, isTrue: true }
+    } else if (limit !== undefined) {
+      if (missingShare > MISSING_SHARE) this.#end(Math.max(limit.refused, refused))
+      else this.#repeat()
     } else if (this.#step === TIMED_STEP) this.#handleAll()
     else if (missingShare > MISSING_SHARE) this.#handleMissing(refused, missingShare)
     else if (isAtOnce || this.#step === 0) this.#handleAll()
-    else {
-      this.#repeats += 1
-      if (this.#repeats > MAX_REPEATS) this.#end(undefined)
-    }
+    else this.#repeat()
+  }
+
+  /** The same step. */
+  #repeat(): void {
+    this.#limit = undefined
+    this.#repeats += 1
+    if (this.#repeats > MAX_REPEATS) this.#end(undefined)
   }
 
   #handleAll(): void {
@@ -74,7 +89,7 @@ export class RoomSurvey {
   #handleMissing(refused: number, missingShare: number): void {
     if (this.#step === 0) this.#end(undefined)
     else if (refused < 2) this.#end(refused)
-    else this.#limit = { refused, missingShare }
+    else this.#limit = { refused, missingShare, isTrue: false }
   }
 
   #end(room: number | undefined): void {

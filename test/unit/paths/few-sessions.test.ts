@@ -111,6 +111,13 @@ describe('the survey of what a router has left', () => {
     expect(survey(answer, isAtOnce).room).toBeUndefined()
   })
 
+  it('finds no lack where many are lost for a moment', () => {
+    for (const lossy of [2, 3, 4]) {
+      const { room } = survey((count, burst) => (burst === lossy ? Math.ceil(0.7 * count) : count))
+      expect(room).toBe(Number.POSITIVE_INFINITY)
+    }
+  })
+
   it('asks again where the machine was too slow once', () => {
     const result = new RoomSurvey()
     result.handleBurst({ refused: 1, isAtOnce: false })
