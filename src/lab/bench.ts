@@ -4,6 +4,7 @@ import { type FaultResult, measureRestrictions } from './faults.js'
 import { Internet } from './internet.js'
 import { measureHubDeath, measureInterruptions, measureRelayDeath } from './interruptions.js'
 import { measurePair, type PairOptions, type PairResult, percentile } from './matrix.js'
+import { measureMesh } from './mesh.js'
 import { LabNetwork } from './network.js'
 import type { Fault, RouterKind } from './routers.js'
 import { measureSessionTable } from './session-table.js'
@@ -47,6 +48,8 @@ const PAIRS: readonly PairCase[] = [
   { pair: ['carrierBlock', 'carrierBlock'], aim: '90 % in 2 s' },
   { pair: ['addressDependent', 'symmetricRandom'], aim: '90 % in 2 s' },
   { pair: ['addressDependent', 'addressDependent'], aim: '90 % in 2 s' },
+  { pair: ['answering', 'symmetricRandom'], aim: '95 % in 2 s' },
+  { pair: ['answering', 'symmetricSequential'], aim: '98 % in 500 ms' },
   {
     pair: ['addressDependent', 'symmetricRandom'],
     aim: '90 % in 4 s, unseen by STUN',
@@ -62,6 +65,14 @@ const COLD_STARTS: readonly (Fault | undefined)[] = [
   'handshakesDropped',
   'wireguardDropped',
   'stunDropped',
+]
+/** All of its pairs can be direct. */
+const MESH: readonly RouterKind[] = [
+  'answering',
+  'symmetricRandom',
+  'fullCone',
+  'portRestricted',
+  'portRestricted',
 ]
 const RTT_MS = 40
 const INTERNET = { rttMs: RTT_MS, lossPercent: 0 } as const
@@ -85,6 +96,7 @@ export async function runLabBench(
     const result = await measurePair(pair[0], pair[1], { ...INTERNET, tries, ...more })
     onRow({ name: result.pair, result: describePair(result), aim })
   }
+  onRow(await benchMesh())
   for (const result of await measureRestrictions(INTERNET)) {
     onRow({ ...rowOf(result, '1 s'), name: `first data: ${result.name}` })
   }
@@ -104,6 +116,14 @@ export async function runLabBench(
   onRow({ ...(await measureTcpFlow('relay')), aim: '400 Mbit/s' })
   onRow({ ...(await measureTcpFlow('tcp')), aim: 'not asked for' })
   onRow({ ...(await measureBesideRelay()), aim: 'as beside data that goes directly' })
+}
+
+async function benchMesh(): Promise<BenchRow> {
+  const pairs = await measureMesh(MESH, INTERNET)
+  const direct = pairs.flatMap(({ ms }) => ms ?? []).sort((x, y) => x - y)
+  const slowest = direct.at(-1)
+  const result = `${direct.length} of ${pairs.length} pairs${slowest === undefined ? '' : `, the last after ${slowest} ms`}`
+  return { name: 'five that talk to each other at once', result, aim: 'all pairs in 15 s' }
 }
 
 async function benchSessionTable(pair: readonly [RouterKind, RouterKind], tries: number): Promise<BenchRow> {

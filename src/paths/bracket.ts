@@ -7,6 +7,7 @@
  * sockets do the same, and what the middle one writes goes all the way.
  */
 
+import type { Endpoint } from '../net/endpoint.js'
 import type { Path } from '../net/path.js'
 import type { HardEffect, HardSearchOptions } from './hard-search.js'
 import { SECOND_HOPS } from './search-schedule.js'
@@ -23,6 +24,7 @@ export class Bracket {
   readonly #maxPorts: number
   readonly #questions: ServerQuestions<'before' | 'after'> | undefined
   #sockets: readonly number[] = []
+  #remote: Endpoint | undefined
   #bursts = 0
   #burstMs = Number.POSITIVE_INFINITY
   #before: number | undefined
@@ -51,9 +53,10 @@ export class Bracket {
     this.#burstMs = Number.POSITIVE_INFINITY
   }
 
-  /** To be followed by handleTimeout. */
-  handleSockets(sockets: readonly number[], nowMs: number): void {
+  /** `remote`: to where it writes. To be followed by handleTimeout. */
+  start(sockets: readonly number[], remote: Endpoint | undefined, nowMs: number): void {
     this.#sockets = sockets
+    this.#remote = remote
     this.#burstMs = nowMs
   }
 
@@ -61,8 +64,8 @@ export class Bracket {
   handleTimeout(nowMs: number, effects: HardEffect[]): number {
     if (nowMs < this.#burstMs) return 0
     const [first, middle, last] = this.#sockets.slice(BURST_SOCKETS * this.#bursts)
-    const { peerEndpoints, ping: bytes } = this.#options
-    const [remote] = peerEndpoints
+    const { ping: bytes } = this.#options
+    const remote = this.#remote
     this.#bursts += 1
     this.#burstMs = this.#bursts < BURSTS ? nowMs + BURST_PATIENCE_MS : Number.POSITIVE_INFINITY
     const questions = this.#questions

@@ -51,11 +51,14 @@ export class HardAttempts {
 
   /** What the peer has just learnt of its ports is used at once: it is true for a moment only. */
   schedule(plan: HardPlan | undefined, nowMs: number): void {
-    const meetAt = this.#takeNews(plan)
-    if (meetAt !== undefined) this.#search?.meetAt(meetAt, nowMs)
-    if (plan === undefined || this.#search !== undefined) return
+    const search = this.#search
+    // Else it is kept for the next one.
+    const meetAt = search === undefined || search.takesPorts ? this.#takeNews(plan) : undefined
+    if (meetAt !== undefined) search?.meetAt(meetAt, nowMs)
+    if (plan === undefined || search !== undefined) return
     this.#plan = { ...plan, meetAt }
-    if (plan.technique === 'sweep' || meetAt !== undefined) this.#atMs = nowMs
+    const isTold = plan.technique === 'sweep' && plan.isAnew !== true
+    if (isTold || meetAt !== undefined) this.#atMs = nowMs
     else if (nowMs >= this.#nextMs) this.#atMs = Math.min(this.#atMs, nowMs + DELAY_MS)
   }
 

@@ -14,6 +14,10 @@
  * | easy or not known | the same, and plain pings failed | fresh: another port, told to the peer (fresh-port.ts) |
  * | not known | the same, and that failed too | cross, by whoever may be hard |
  *
+ * Where an easy NAT and a hard one have failed once, the easy side may be the cause: a router that answers what nobody
+ * asked for lets its data socket's new flows leave from other ports than servers have seen. So from then on it writes
+ * from a fresh socket, and tells the port of that, which is what the hard side aims at.
+ *
  * M open ports against N probes in a range of R meet with probability 1 - exp(-M N / R).
  */
 
@@ -57,6 +61,8 @@ export interface HardPlan {
   readonly range: readonly [low: number, high: number]
   /** Where the peer is to be met, if it has told; good for one meeting. */
   readonly meetAt?: readonly [former: number, latter: number] | undefined
+  /** The easy side, whichever it is, writes from a fresh port and tells it. */
+  readonly isAnew?: boolean
 }
 
 /**
@@ -74,8 +80,10 @@ export function planHardSearch(own: HardSide, peer: HardSide, failures = 0): Har
   const isGuessing = failures > (isEitherHard ? 0 : 1)
   if (isGuessing && (own.mapping === 'unknown' || peer.mapping === 'unknown')) return planByGuess(own, peer)
   if (!isEitherHard) return planAnew(peer, failures)
-  if (!isHard(own.mapping)) return planTowards(peer)
-  if (!isHard(peer.mapping)) return planFrom(own, range)
+  const isAnew = failures > 0
+  if (!isHard(own.mapping)) return isAnew ? planTowardsAnew(peer) : planTowards(peer)
+  if (!isHard(peer.mapping))
+    return { ...planFrom(own, range), ...(isAnew && { isAnew, meetAt: onePort(peer) }) }
   const [isOwnByAddress, isPeerByAddress] = [isByAddress(own), isByAddress(peer)]
   if (isOwnByAddress && isPeerByAddress) return planCrossing(own, peer)
   if (isOwnByAddress) return planFrom(own, range)
@@ -87,7 +95,7 @@ export function planHardSearch(own: HardSide, peer: HardSide, failures = 0): Har
 
 /** Both easy. What the peer has told of a port of its own is to be used, whatever we think. */
 function planAnew({ ports }: HardSide, failures: number): HardPlan | undefined {
-  const meetAt = isKnown(ports) && sizeOf(ports) === 1 ? ports : undefined
+  const meetAt = onePort({ ports })
   if (failures === 0 && meetAt === undefined) return undefined
   return { technique: 'fresh', sockets: FRESH_SOCKETS, probes: 0, range: ports, meetAt }
 }
@@ -107,6 +115,16 @@ function planTowards(peer: HardSide): HardPlan | undefined {
   // Its bracket comes with a call of its own.
   if (peer.isSequential) return undefined
   return { technique: 'spray', sockets: 0, probes: probesFor(peer, 1), range: rangeOf(peer) }
+}
+
+/** Begun before the peer has told ports: it looks for them only once it knows which port of ours to write to. */
+function planTowardsAnew(peer: HardSide): HardPlan | undefined {
+  const plan = planTowards(peer)
+  const fresh = { sockets: FRESH_SOCKETS, isAnew: true }
+  if (plan?.technique === 'sweep') return { ...plan, ...fresh, meetAt: peer.ports }
+  return plan === undefined
+    ? { technique: 'sweep', probes: 0, range: rangeOf(peer), ...fresh }
+    : { ...plan, ...fresh }
 }
 
 /** Either side may find a port of the other's: half of the probes of each do. */
@@ -166,6 +184,11 @@ function socketsFor(side: HardSide): number {
 function probesFor(side: HardSide, share: number): number {
   const needed = Math.ceil((share * EXPECTED_MEETINGS * sizeOf(rangeOf(side))) / socketsFor(side))
   return Math.min(MAX_PROBES, needed)
+}
+
+/** That was told. */
+function onePort({ ports }: Pick<HardSide, 'ports'>): HardSide['ports'] | undefined {
+  return isKnown(ports) && sizeOf(ports) === 1 ? ports : undefined
 }
 
 /** One port is no range, but one that was told. */

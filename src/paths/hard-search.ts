@@ -20,6 +20,7 @@ import { Bracket } from './bracket.js'
 import { FreshPort } from './fresh-port.js'
 import { type HardPlan, MAX_SWEEP, sizeOf } from './hard-plan.js'
 import { Meeting } from './meeting.js'
+import { OwnPort } from './own-port.js'
 import { SECOND_HOPS } from './search-schedule.js'
 import { ServerQuestions } from './server-questions.js'
 
@@ -30,6 +31,8 @@ const GATE_PATIENCE_MS = 450
 const TIME_LIMIT_MS = 2500
 /** After the first round of a fan began: as long as a spray takes, and its last probe to arrive. */
 const SECOND_ROUND_MS = 1350
+/** For the port that the peer is to tell, or a server of a socket of ours; then it goes on without. */
+const NEWS_PATIENCE_MS = 900
 const STEP_MS = 10
 const PROBES_PER_STEP = 10
 /** Where both sides depend on chance, what is open must not close before the other side comes by. */
@@ -67,6 +70,13 @@ export class HardSearch {
   /** Both sides tell ports. */
   readonly #meeting: Meeting | FreshPort | undefined
   readonly #questions: ServerQuestions<'gate'> | undefined
+  /** Of the fresh socket from which we look for ports of the peer. */
+  readonly #ownPort: OwnPort | undefined
+  /** From where sprays and sweeps are sent, and to where fans and brackets. */
+  #source: number
+  #target: Endpoint | undefined
+  /** Until when one of these two is waited for, which is what an attempt made anew begins with. */
+  #newsMs: number | undefined
   readonly #endMs: number
   #sockets: readonly number[] = []
   /** Ports still to be probed, in the order in which they are. */
@@ -90,9 +100,14 @@ export class HardSearch {
     this.#bracket = plan.technique === 'bracket' ? new Bracket(options, MAX_SWEEP) : undefined
     this.#meeting = meetingFor(options, nowMs)
     this.#questions = stunServer && new ServerQuestions(stunServer, random)
-    this.#endMs = nowMs + TIME_LIMIT_MS
+    this.#source = options.mainSocket
+    this.#target = options.peerEndpoints[0]
+    if (this.#looks && plan.isAnew === true) this.#ownPort = new OwnPort(stunServer, random)
+    this.#endMs = nowMs + TIME_LIMIT_MS + (plan.isAnew === true ? NEWS_PATIENCE_MS : 0)
     this.#nextStepMs = nowMs
     this.#isHeld = options.isHeld
+    if (plan.isAnew === true) this.#newsMs = nowMs + NEWS_PATIENCE_MS
+    if (plan.isAnew === true && plan.meetAt !== undefined && !this.#looks) this.meetAt(plan.meetAt, nowMs)
     this.#ports = choosePorts(plan, random)
     this.#gate = options.hasRoom ? undefined : gateAfter(0)
   }
@@ -111,6 +126,16 @@ export class HardSearch {
     return this.plan.technique === 'fan' || this.plan.technique === 'cross'
   }
 
+  /** For ports of the peer. */
+  get #looks(): boolean {
+    return this.plan.technique === 'spray' || this.plan.technique === 'sweep'
+  }
+
+  /** What the peer tells of its ports is of use. */
+  get takesPorts(): boolean {
+    return this.plan.isAnew === true || this.#meeting !== undefined
+  }
+
   get #secondRoundMs(): number {
     if (this.#fanFromMs === undefined || this.#isSecondRound) return Number.POSITIVE_INFINITY
     return this.#fanFromMs + SECOND_ROUND_MS
@@ -119,6 +144,11 @@ export class HardSearch {
   nextDeadlineMs(): number {
     if (this.isDone) return Number.POSITIVE_INFINITY
     if (this.#isHeld) return this.#endMs
+    if (this.#newsMs !== undefined) {
+      if (this.#sockets.length === 0) return this.#endMs
+      const askMs = this.#ownPort?.nextDeadlineMs() ?? Number.POSITIVE_INFINITY
+      return Math.min(this.#endMs, this.#newsMs, askMs)
+    }
     const isFanning = this.#fans && this.#fanned < this.#sockets.length
     if (this.#ports.length > 0 || isFanning) return this.#nextStepMs
     const otherMs = this.#meeting?.nextDeadlineMs() ?? this.#bracket?.nextDeadlineMs() ?? this.#endMs
@@ -127,8 +157,11 @@ export class HardSearch {
 
   /** The peer has begun. */
   release(nowMs: number): void {
-    if (this.#isHeld) this.#nextStepMs = nowMs
+    if (!this.#isHeld) return
+    this.#nextStepMs = nowMs
     this.#isHeld = false
+    if (this.#newsMs !== undefined) this.#newsMs = nowMs + NEWS_PATIENCE_MS
+    this.#askOwnPort(nowMs)
   }
 
   /** It has succeeded. */
@@ -136,20 +169,33 @@ export class HardSearch {
     this.#ports = []
     this.#fanned = this.#sockets.length
     this.#isSecondRound = true
+    this.#newsMs = undefined
     this.#meeting?.stop()
     this.#bracket?.stop()
+    this.#ownPort?.stop()
   }
 
-  /** The peer has told where it is to be met. */
+  /** The peer has told where it is to be met, or found. */
   meetAt(ports: readonly [former: number, latter: number], nowMs: number): void {
     this.#meeting?.handlePeerPorts(ports, nowMs)
+    if (this.plan.isAnew !== true) return
+    if (this.plan.technique === 'sweep') {
+      this.#ports = choosePorts({ probes: sizeOf(ports), range: ports }, this.#options.random)
+      this.#nextStepMs = nowMs
+      return
+    }
+    const [address] = this.#options.peerAddresses
+    if (address === undefined || this.#newsMs === undefined || sizeOf(ports) !== 1) return
+    this.#target = { address, port: ports[0], scopeId: 0 }
+    this.#newsMs = nowMs
   }
 
   /** The sockets that the plan asks for are open. */
   handleSockets(sockets: readonly number[], nowMs: number, effects: HardEffect[]): void {
     this.#sockets = sockets
-    this.#bracket?.handleSockets(sockets, nowMs)
     this.#meeting?.handleSockets(sockets, nowMs)
+    if (this.#newsMs === undefined) this.#bracket?.start(sockets, this.#target, nowMs)
+    if (!this.#isHeld) this.#askOwnPort(nowMs)
     this.handleTimeout(nowMs, effects)
   }
 
@@ -159,7 +205,7 @@ export class HardSearch {
       this.#isDone = true
       return
     }
-    if (this.#isHeld) return
+    if (this.#isHeld || this.#isWaiting(nowMs, effects)) return
     this.#probes += this.#meeting?.handleTimeout(nowMs, effects) ?? 0
     this.#probes += this.#bracket?.handleTimeout(nowMs, effects) ?? 0
     if (nowMs >= this.#secondRoundMs) {
@@ -182,18 +228,40 @@ export class HardSearch {
   handleDatagram(path: Path, bytes: Uint8Array, effects: HardEffect[]): void {
     this.#bracket?.handleDatagram(path, bytes, effects)
     this.#meeting?.handleDatagram(path, bytes, effects)
+    const port = this.#ownPort?.takeAnswer(path, bytes)
+    if (port !== undefined && this.#newsMs !== undefined) {
+      effects.push({ kind: 'tell', ports: [port, port] })
+      this.#source = path.socket
+      this.#newsMs = Number.NEGATIVE_INFINITY
+    }
     if (this.#gate === undefined || this.#questions?.takeAnswer(path, bytes) === undefined) return
     this.#questions.clear()
     this.#gate = gateAfter(this.#gate.at)
   }
 
-  /** One more of our sockets sends to the peer's first endpoint; where both fan, sprays do it. */
+  #askOwnPort(nowMs: number): void {
+    const [socket] = this.#sockets
+    if (socket !== undefined) this.#ownPort?.ask(socket, nowMs)
+  }
+
+  /** For news of a port. */
+  #isWaiting(nowMs: number, effects: HardEffect[]): boolean {
+    if (this.#newsMs === undefined) return false
+    this.#ownPort?.handleTimeout(nowMs, effects)
+    if (nowMs < this.#newsMs || this.#sockets.length === 0) return true
+    this.#newsMs = undefined
+    this.#nextStepMs = nowMs
+    this.#bracket?.start(this.#sockets, this.#target, nowMs)
+    return false
+  }
+
+  /** One more of our sockets sends to one endpoint of the peer; where both fan, sprays do it. */
   #fan(nowMs: number, effects: HardEffect[]): void {
     if (!this.#fans || this.#fanned >= this.#sockets.length) return
     if (this.#isHeldUp(nowMs, effects)) return
     const socket = this.#sockets[this.#fanned]
-    const { peerEndpoints, ping: bytes } = this.#options
-    const [remote] = peerEndpoints
+    const { ping: bytes } = this.#options
+    const remote = this.#target
     this.#fanned += 1
     this.#fanFromMs ??= nowMs
     if (socket === undefined || remote === undefined) return
@@ -221,14 +289,14 @@ export class HardSearch {
   }
 
   #spray(effects: HardEffect[]): void {
-    const { peerAddresses, mainSocket, ping, plan } = this.#options
+    const { peerAddresses, ping, plan } = this.#options
     const [address] = peerAddresses
     const isWaiting = plan.technique === 'blocks' && this.#sockets.length === 0
     const port = isWaiting ? undefined : this.#ports.pop()
     if (port === undefined || address === undefined) return
     // Where our own port is a matter of chance too, every socket is another chance.
     const ownSocket = this.#sockets[this.#probes % Math.max(1, this.#sockets.length)]
-    const socket = plan.technique === 'blocks' && ownSocket !== undefined ? ownSocket : mainSocket
+    const socket = plan.technique === 'blocks' && ownSocket !== undefined ? ownSocket : this.#source
     this.#probes += 1
     effects.push({
       kind: 'send',
@@ -252,7 +320,7 @@ function gateAfter(
 }
 
 /** Without repetition where there are enough, in random order. */
-function choosePorts({ probes, range }: HardPlan, random: RandomBytes): number[] {
+function choosePorts({ probes, range }: Pick<HardPlan, 'probes' | 'range'>, random: RandomBytes): number[] {
   if (probes === 0) return []
   const [low] = range
   const size = sizeOf(range)

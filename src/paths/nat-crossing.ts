@@ -33,6 +33,8 @@ export class NatCrossing {
   /** Of this host's large searches. */
   #turn: 'none' | 'asked' | 'taken' = 'none'
   #isAwaited = false
+  /** By what the router here has left of sessions: another search at once would find even less. */
+  #isLimited = false
 
   constructor(options: CrossingOptions) {
     this.#options = options
@@ -132,7 +134,8 @@ export class NatCrossing {
     this.#attempts.begin(plan, { mainSocket, peerEndpoints, stunServer, hasRoom, ping, random }, nowMs)
     record.tried(nowMs, plan)
     if (this.#turn === 'taken') calls.send(nowMs, effects, { isSearching: true })
-    if (plan.sockets < wanted.sockets || plan.probes < wanted.probes) record.limited(nowMs, sessions ?? 0)
+    this.#isLimited = plan.sockets < wanted.sockets || plan.probes < wanted.probes
+    if (this.#isLimited) record.limited(nowMs, sessions ?? 0)
     if (plan.sockets > 0) effects.push({ kind: 'openSockets', count: plan.sockets })
   }
 
@@ -153,7 +156,9 @@ export class NatCrossing {
     for (const effect of list) {
       if (effect.kind === 'tell') calls.send(nowMs, effects, { learnt: effect.ports })
       else effects.push(effect)
-      if (effect.kind === 'full') record.filled(nowMs, effect.sockets)
+      if (effect.kind !== 'full') continue
+      record.filled(nowMs, effect.sockets)
+      this.#isLimited = true
     }
     const ended = this.#attempts.takeEnded(!choice.isFar, nowMs)
     if (ended === undefined) return
@@ -161,7 +166,8 @@ export class NatCrossing {
     // What has failed is followed at once by what else there is.
     const isFresh = ended.technique === 'fresh'
     const next = isFresh ? undefined : calls.planHardSearch(this.#attempts.failures)
-    if (next !== undefined && next.technique !== ended.technique) this.#attempts.goOn(nowMs)
+    const isOther = next?.technique !== ended.technique || (next.isAnew !== ended.isAnew && !this.#isLimited)
+    if (next !== undefined && isOther) this.#attempts.goOn(nowMs)
     if (isFresh || next !== undefined) this.schedule(nowMs, isFresh)
     if (ended.sockets === 0) return
     effects.push({ kind: 'closeSockets' })

@@ -7,6 +7,7 @@ import { afterAll, describe, expect, test } from 'vitest'
 import { formatTable } from '../../src/cli/units.js'
 import { Internet } from '../../src/lab/internet.js'
 import { measurePair, PAIR_COLUMNS, type PairResult, pairRow } from '../../src/lab/matrix.js'
+import { measureMesh } from '../../src/lab/mesh.js'
 import { LabNetwork } from '../../src/lab/network.js'
 import type { RouterKind } from '../../src/lab/routers.js'
 import { MAPPING_PROTOCOLS } from '../../src/lab/site.js'
@@ -119,6 +120,15 @@ requirement('paths through NATs', ['ip', 'nft', 'conntrack', 'miniupnpd'], () =>
   ] as const)('%s × %s, where STUN is recognised and dropped', async (left, right) => {
     const { direct, tries } = await measure(left, right, 3, { fault: 'stunDropped' })
     expect(direct).toBeGreaterThanOrEqual(tries - 1)
+  })
+
+  // What comes early from one of them must not cost the others their paths.
+  test('five that talk to each other at once, one behind a router that answers what nobody asked for', async () => {
+    const kinds = ['answering', 'symmetricRandom', 'fullCone', 'portRestricted', 'portRestricted'] as const
+    const pairs = await measureMesh(kinds, { rttMs: RTT_MS, lossPercent: 0 })
+    for (const { pair, ms, kind } of pairs) process.stdout.write(`${pair}: ${ms} ms, ${kind}\n`)
+    expect(pairs.filter(({ ms }) => ms === null)).toEqual([])
+    expect(pairs.length).toBe(10)
   })
 
   test('symmetric on both sides: the relay, and the reason', async () => {

@@ -15,7 +15,10 @@ export interface SimulatedNatOptions {
   readonly filtering: Dependence
   readonly ports: 'preserved' | 'sequential' | readonly [low: number, high: number]
   readonly hairpin?: boolean
-  /** What nobody asked for is answered by the router itself: then that port is taken for whoever sent it. */
+  /**
+   * What nobody asked for is answered by the router itself: then that port is taken for whoever sent it, and what goes
+   * there from inside leaves from another one, as does all that this inside begins later. As Linux has it.
+   */
   readonly answers?: boolean
   /** Outside; 203.0.113.1 if not given. */
   readonly address?: string
@@ -42,8 +45,8 @@ export function endpoint(address: string, port: number): Endpoint {
 }
 
 const FIRST_PORT = 20_000
-/** Instead of one that is taken. */
-const TAKEN_PORT = 1999
+/** Instead of those that are taken, in order. */
+const FIRST_TAKEN_PORT = 1999
 const SESSION_MS = 30_000
 
 interface MappingEntry {
@@ -64,6 +67,8 @@ export class SimulatedNat {
   readonly #sessions = new Map<string, number>()
   /** Flows of the router itself, from one of its ports to whom it has answered. */
   readonly #taken = new Set<string>()
+  /** Where the latest flow of each inside left, once one of them had to leave elsewhere. */
+  readonly #latest = new Map<string, number>()
   readonly #random = seededRandom(1)
   #nextPort = FIRST_PORT
   #foreignFlows = 0
@@ -99,14 +104,17 @@ export class SimulatedNat {
 
   /** The source that the outside sees. */
   outbound(inside: Endpoint, remote: Endpoint): Endpoint {
-    const isTaken = this.#taken.has(sessionOf({ ...inside, address: this.#outside }, remote))
-    const scope = isTaken ? formatEndpoint(remote) : scopeOf(this.#options.mapping, remote)
-    const key = `${formatEndpoint(inside)} ${scope}`
+    const from = formatEndpoint(inside)
+    const before = `${from} ${scopeOf(this.#options.mapping, remote)}`
+    const isKept = this.#entries.get(before)?.permitted.some((other) => equalEndpoint(other, remote)) ?? false
+    if (this.#options.answers === true && !isKept) this.#avoidTaken(inside, remote)
+    const latest = this.#latest.get(from)
+    const key = latest === undefined || isKept ? before : `${from} ${formatEndpoint(remote)}`
     const nowMs = this.#nowMs()
     const known = this.#entries.get(key)
     const entry = (known !== undefined && this.#isAlive(known) ? known : undefined) ?? {
       inside,
-      outside: { ...inside, address: this.#outside, port: isTaken ? TAKEN_PORT : this.#newPort(inside) },
+      outside: { ...inside, address: this.#outside, port: latest ?? this.#newPort(inside) },
       permitted: [],
       createdMs: nowMs,
       lastMs: nowMs,
@@ -119,6 +127,13 @@ export class SimulatedNat {
     entry.permitted.push(remote)
     if (this.#options.maxSessions !== undefined) this.#sessions.set(sessionOf(inside, remote), nowMs)
     return entry.outside
+  }
+
+  #avoidTaken(inside: Endpoint, remote: Endpoint): void {
+    const key = formatEndpoint(inside)
+    const port = this.#latest.get(key) ?? inside.port
+    if (!this.#taken.has(sessionOf({ ...inside, address: this.#outside, port }, remote))) return
+    this.#latest.set(key, Math.max(FIRST_TAKEN_PORT, ...this.#latest.values()) + 1)
   }
 
   /** Where a datagram goes inside; undefined if it is filtered. */

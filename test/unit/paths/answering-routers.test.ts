@@ -11,6 +11,7 @@ import {
   STRICT,
 } from '../../support/nat-kinds.js'
 import { type NodeOptions, PathWorld, RTT_MS } from '../../support/path-world.js'
+import { endpoint } from '../../support/simulated-nat.js'
 
 describe('routers that answer what nobody asked for', () => {
   it.each([3, 10])('are opened by what does not come as far as the other, %i hops away', (hops) => {
@@ -74,6 +75,26 @@ describe('routers that answer what nobody asked for', () => {
       expect(world.untilDirect(2000, [world.a])).toBeDefined()
     }
   })
+
+  it.each([
+    ['ports at random', RANDOM],
+    ['ports in order', SEQUENTIAL],
+    ['a block of ports', BLOCK],
+  ])(
+    'get through to a hard NAT from a fresh port, where what is begun leaves from another: %s',
+    (_what, hard) => {
+      for (const isHere of [true, false]) {
+        const world = isHere ? new PathWorld(ANSWERING, hard) : new PathWorld(hard, ANSWERING)
+        const { nat, inside } = isHere ? world.a : world.b
+        // A third node's ping came before the answer to its call.
+        const third = endpoint('203.0.113.77', 4242)
+        const known = nat?.outbound(inside, endpoint('198.51.100.1', 3478))
+        if (known !== undefined) nat?.inbound(known, third)
+        expect(nat?.outbound(inside, third).port).not.toBe(known?.port)
+        expect(world.untilDirect(9000, [world.a])).toBeDefined()
+      }
+    },
+  )
 
   it.each([
     ['ports at random', RANDOM],
