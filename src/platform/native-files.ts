@@ -14,8 +14,12 @@ const ROOT: string = fileURLToPath(new URL('../../', import.meta.url))
 const BUILT = 'build/Release'
 const PREBUILT = `prebuilds/${process.platform}-${process.arch}`
 
-/** How to make them. */
-export const NATIVE_FILES_HINT: string = `type: node ${ROOT}bin/setup.mjs addon`
+const SETUP = `${ROOT}bin/setup.mjs`
+
+/** How to make them; a package of the system cannot. */
+export const NATIVE_FILES_HINT: string = existsSync(SETUP)
+  ? `type: node ${SETUP} addon`
+  : 'install the package of overlay for this machine again'
 
 /** Its path; where it should be built if there is none. */
 export function nativeFile(name: NativeFile): string {
