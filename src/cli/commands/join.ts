@@ -94,8 +94,8 @@ async function tokenOf({ words }: CommandInput): Promise<string> {
     warnOfWords('the token', 'the standard input: overlay join < FILE')
     return word
   }
-  const { readInput, readTypedLine } = await import('../input.js')
-  if (!process.stdin.isTTY) return readInput()
+  const { isTerminal, readInput, readTypedLine } = await import('../input.js')
+  if (!isTerminal()) return readInput()
   printNote('paste the token that this printed on the hub: overlay hub token create')
   return readTypedLine()
 }
