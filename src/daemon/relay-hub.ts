@@ -148,7 +148,6 @@ export class RelayHub {
   }
 
   #handleMessage(message: RelayMessage | Refusal): void {
-    const { log } = this.#options
     switch (message.type) {
       case 'relayWelcome':
         this.#handleWelcome(message.network, message.ticketKey)
@@ -161,9 +160,15 @@ export class RelayHub {
         if (message.change !== undefined) this.#learnKey(message.change)
         break
       case 'refused':
-        this.#fault = `${message.message} (${message.hint})`
-        log.warn('hub.refused', { message: message.message, hint: message.hint })
+        this.#handleRefusal(message)
     }
+  }
+
+  /** Told once, and not at every attempt that follows. */
+  #handleRefusal({ message, hint }: Refusal): void {
+    const fault = `${message} (${hint})`
+    if (fault !== this.#fault) this.#options.log.warn('hub.refused', { message, hint })
+    this.#fault = fault
   }
 
   #learnKey(change: KeyChange): void {
