@@ -4,7 +4,7 @@
  */
 
 import { spawnSync } from 'node:child_process'
-import { existsSync, readdirSync, statSync } from 'node:fs'
+import { existsSync, readdirSync, realpathSync, statSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { delimiter, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -53,16 +53,22 @@ export function requireNodeGyp() {
   try {
     return require.resolve('node-gyp/bin/node-gyp.js')
   } catch {
-    // A production install has no node-gyp of its own; npm brings one and names it to install scripts.
+    // An installed package has no node-gyp of its own. npm brings one, and names it to install scripts.
     const fromNpm = process.env.npm_config_node_gyp ?? npmNodeGyp()
     if (fromNpm !== undefined && existsSync(fromNpm)) return fromNpm
-    throw new SetupError('node-gyp is not installed; type: npm ci --include=dev')
+    throw new SetupError(
+      existsSync(join(ROOT, 'src'))
+        ? 'node-gyp is not installed; type: npm ci --include=dev'
+        : 'the addon is built with npm, which is not in PATH',
+    )
   }
 }
 
 function npmNodeGyp() {
-  const npm = process.env.npm_execpath
-  return npm === undefined ? undefined : join(dirname(npm), '../node_modules/node-gyp/bin/node-gyp.js')
+  const npm = process.env.npm_execpath ?? findProgram('npm')
+  return npm === undefined
+    ? undefined
+    : join(dirname(realpathSync(npm)), '../node_modules/node-gyp/bin/node-gyp.js')
 }
 
 /** node-gyp downloads headers unless it is told where they are. */
@@ -82,8 +88,15 @@ function readNpmNodeDir() {
 }
 
 export function hasProgram(name) {
+  return findProgram(name) !== undefined
+}
+
+function findProgram(name) {
   const places = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/sbin']
-  return places.some((place) => place !== '' && existsSync(join(place, name)))
+  return places
+    .filter((place) => place !== '')
+    .map((place) => join(place, name))
+    .find((path) => existsSync(path))
 }
 
 /** 0 if there is none. */

@@ -5,6 +5,7 @@ import {
   mkdirSync,
   mkdtempSync,
   readFileSync,
+  renameSync,
   rmSync,
   symlinkSync,
   utimesSync,
@@ -165,6 +166,22 @@ describe('bin/setup.mjs', () => {
     installFakeTools()
     mkdirSync(join(checkout, 'build/Release'), { recursive: true })
     expect(setup('addon').text).toContain('building the addon\n')
+  })
+
+  it('builds by hand, in an installed package, with what npm has with it', () => {
+    installFakeTools()
+    mkdirSync(join(checkout, 'build/Release'), { recursive: true })
+    mkdirSync(join(checkout, 'npm/bin'), { recursive: true })
+    mkdirSync(join(checkout, 'npm/node_modules'))
+    renameSync(join(checkout, 'node_modules/node-gyp'), join(checkout, 'npm/node_modules/node-gyp'))
+    expect(setup('addon')).toEqual({
+      code: 1,
+      text: 'overlay: the addon is built with npm, which is not in PATH\n',
+    })
+    writeFileSync(join(checkout, 'npm/bin/npm-cli.js'), '#!/bin/sh\n', { mode: 0o755 })
+    symlinkSync('../npm/bin/npm-cli.js', join(checkout, 'fakes/npm'))
+    expect(setup('addon').text).toContain('building the addon\n')
+    expect(log()).toEqual(['node-gyp configure', 'end'])
   })
 
   it('builds in a checkout whatever a package would bring', () => {
