@@ -18,6 +18,9 @@ const MAX_PAUSE_MS = 3_600_000
  */
 const ALONE_MS = 800
 const MAX_ALONE = 6
+/** An attempt and the one made anew after it take four, of which the second and the fourth go all the way. */
+const MAX_SWEEPS = 4
+const SWEEP_WINDOW_MS = 50_000
 /** More than a round trip: what meets in that time is proven on both sides. */
 const GRACE_MS = 600
 
@@ -37,6 +40,8 @@ export class HardAttempts {
   #readyMs = Number.NEGATIVE_INFINITY
   #isJoined = false
   #alone = 0
+  /** When sweeps were begun. */
+  #sweeps: number[] = []
   /** What the peer told last of where it is to be met. */
   #told: HardPlan['meetAt']
 
@@ -49,16 +54,23 @@ export class HardAttempts {
     return this.#search !== undefined
   }
 
-  /** What the peer has just learnt of its ports is used at once: it is true for a moment only. */
+  /**
+   * What the peer has just learnt of its ports is used at once, though we pause: it is true for a moment only. So it
+   * may not cost much, whatever a peer tells: few sockets, or a sweep of which there are only so many.
+   */
   schedule(plan: HardPlan | undefined, nowMs: number): void {
     const search = this.#search
-    // Else it is kept for the next one.
-    const meetAt = search === undefined || search.takesPorts ? this.#takeNews(plan) : undefined
+    const isCostly = plan !== undefined && plan.isAnew === true && plan.technique !== 'sweep'
+    // Then it is kept for the next one.
+    if (search === undefined ? isCostly && nowMs < this.#nextMs : !search.takesPorts) return
+    const meetAt = this.#takeNews(plan)
+    if (plan?.technique === 'sweep' && meetAt !== undefined && !this.#takeSweep(nowMs)) return
     if (meetAt !== undefined) search?.meetAt(meetAt, nowMs)
     if (plan === undefined || search !== undefined) return
+    const isPassed = plan.technique === 'sweep' && plan.isAnew !== true && meetAt === undefined
+    if (isPassed) return
     this.#plan = { ...plan, meetAt }
-    const isTold = plan.technique === 'sweep' && plan.isAnew !== true
-    if (isTold || meetAt !== undefined) this.#atMs = nowMs
+    if (meetAt !== undefined) this.#atMs = nowMs
     else if (nowMs >= this.#nextMs) this.#atMs = Math.min(this.#atMs, nowMs + DELAY_MS)
   }
 
@@ -140,6 +152,13 @@ export class HardAttempts {
       this.#pauseMs = Math.min(MAX_PAUSE_MS, 2 * this.#pauseMs)
     }
     return search.plan
+  }
+
+  #takeSweep(nowMs: number): boolean {
+    this.#sweeps = this.#sweeps.filter((atMs) => nowMs - atMs < SWEEP_WINDOW_MS)
+    if (this.#sweeps.length >= MAX_SWEEPS) return false
+    this.#sweeps.push(nowMs)
+    return true
   }
 
   /** The same call may be looked at again, and by then the ports in it are passed. */

@@ -110,7 +110,8 @@ function planFrom(own: HardSide, range: HardPlan['range']): HardPlan {
 /** We are as good as easy: its ports are to be found. */
 function planTowards(peer: HardSide): HardPlan | undefined {
   if (isKnown(peer.ports) && sizeOf(peer.ports) <= MAX_SWEEP) {
-    return { technique: 'sweep', sockets: 0, probes: sizeOf(peer.ports), range: peer.ports }
+    const probes = sizeOf(peer.ports)
+    return { technique: 'sweep', sockets: 0, probes, range: peer.ports, meetAt: peer.ports }
   }
   // Its bracket comes with a call of its own.
   if (peer.isSequential) return undefined
@@ -121,7 +122,6 @@ function planTowards(peer: HardSide): HardPlan | undefined {
 function planTowardsAnew(peer: HardSide): HardPlan | undefined {
   const plan = planTowards(peer)
   const fresh = { sockets: FRESH_SOCKETS, isAnew: true }
-  if (plan?.technique === 'sweep') return { ...plan, ...fresh, meetAt: peer.ports }
   return plan === undefined
     ? { technique: 'sweep', probes: 0, range: rangeOf(peer), ...fresh }
     : { ...plan, ...fresh }

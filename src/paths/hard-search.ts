@@ -133,7 +133,7 @@ export class HardSearch {
 
   /** What the peer tells of its ports is of use. */
   get takesPorts(): boolean {
-    return this.plan.isAnew === true || this.#meeting !== undefined
+    return this.plan.isAnew === true || this.plan.technique === 'sweep' || this.#meeting !== undefined
   }
 
   get #secondRoundMs(): number {
@@ -178,14 +178,14 @@ export class HardSearch {
   /** The peer has told where it is to be met, or found. */
   meetAt(ports: readonly [former: number, latter: number], nowMs: number): void {
     this.#meeting?.handlePeerPorts(ports, nowMs)
-    if (this.plan.isAnew !== true) return
     if (this.plan.technique === 'sweep') {
       this.#ports = choosePorts({ probes: sizeOf(ports), range: ports }, this.#options.random)
       this.#nextStepMs = nowMs
       return
     }
     const [address] = this.#options.peerAddresses
-    if (address === undefined || this.#newsMs === undefined || sizeOf(ports) !== 1) return
+    const isAwaited = this.#newsMs !== undefined && this.plan.isAnew === true
+    if (address === undefined || !isAwaited || sizeOf(ports) !== 1) return
     this.#target = { address, port: ports[0], scopeId: 0 }
     this.#newsMs = nowMs
   }

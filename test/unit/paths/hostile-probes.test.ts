@@ -1,12 +1,14 @@
 /** Authentic probes of the peer, played again or passed on by somebody else. */
 
 import { beforeEach, describe, expect, it } from 'vitest'
+import { formatIp } from '../../../src/net/ip.js'
 import type { Path } from '../../../src/net/path.js'
 import type { DiscoMessage } from '../../../src/paths/disco.js'
 import { DiscoPair } from '../../../src/paths/disco-pair.js'
 import type { PathEffect } from '../../../src/paths/path-manager.js'
 import { nobleCrypto } from '../../../src/wireguard/crypto-noble.js'
 import { encodeTai64n } from '../../../src/wireguard/tai64n.js'
+import { RANDOM, SEQUENTIAL, STRICT } from '../../support/nat-kinds.js'
 import { PathWorld } from '../../support/path-world.js'
 import { seededRandom } from '../../support/seeded-random.js'
 import { endpoint } from '../../support/simulated-nat.js'
@@ -133,5 +135,55 @@ describe('a call of the peer', () => {
     expect(manager.addPeer(peer, world.nowMs, [])).toBe(true)
     expect(effectsOf(relay, news)).toEqual([])
     expect(manager.counters.replayed).toBe(1)
+  })
+})
+
+describe('a peer that lies about its NAT', () => {
+  const VICTIM = '203.0.113.200'
+
+  it.each([
+    [
+      'hard, as it is told of a fresh port',
+      RANDOM,
+      'endpointIndependent',
+      (i: number) => [2000 + i, 2000 + i],
+    ],
+    ['hard, ports in order', SEQUENTIAL, 'endpointIndependent', (i: number) => [2000 + i, 2000 + i]],
+    ['easy, as it is told of ports', STRICT, 'addressAndPortDependent', () => [1024, 65_535]],
+    ['easy, as it is told of few', STRICT, 'addressAndPortDependent', (i: number) => [2000 + i, 2090 + i]],
+  ] as const)('aims little at somebody else with a node that is %s', (_what, own, mapping, portsOf) => {
+    const lab = new PathWorld(own, {})
+    const pair = DiscoPair.tryCreate(nobleCrypto, lab.b.key, lab.a.key.publicKey)
+    if (pair === undefined) throw new Error('no pair')
+    lab.b.isAway = true
+    const relay: Path = { socket: FRAME_PORT, remote: endpoint('192.0.2.99', 1), local: undefined }
+    let aimed = 0
+    const { nat } = lab.a
+    if (nat === undefined) throw new Error('no NAT')
+    const { outbound } = nat
+    nat.outbound = (inside, remote) => {
+      if (formatIp(remote.address) === VICTIM) aimed += 1
+      return outbound.call(nat, inside, remote)
+    }
+    for (let i = 0; i < 600; i++) {
+      const [low = 0, high = 0] = portsOf(i)
+      const call = pair.seal(
+        {
+          kind: 'call',
+          timestamp: encodeTai64n(lab.nowMs),
+          mapping,
+          ports: [low, high],
+          isSequential: own === STRICT && high < 65_535,
+          isLost: false,
+          triesTcp: false,
+          isSearching: true,
+          candidates: [{ kind: 'reflexive', endpoint: endpoint(VICTIM, 443) }],
+        },
+        random,
+      )
+      lab.turn(lab.a, (effects) => lab.a.manager.handleProbe(relay, call, lab.nowMs, effects))
+      lab.run(100, [lab.a])
+    }
+    expect(aimed).toBeLessThan(2500)
   })
 })
