@@ -4,6 +4,7 @@ import { resolve } from 'node:path'
 import type { ZodType } from 'zod'
 import { AppError, ERROR_CODES } from '../base/errors.js'
 import type { HubPaths } from '../daemon/hub-state.js'
+import { withCommand } from '../hub/refusals.js'
 import type { CommandInput } from './command.js'
 
 const TIMEOUT_MS = 10_000
@@ -78,6 +79,6 @@ export async function requireHubStopped(input: CommandInput): Promise<void> {
 /** The hub does not know how it was asked: what is to be typed next is for the same hub. */
 function forCommand(error: AppError, command: string): AppError {
   const { code, message, hint } = error
-  const mended = hint.includes('--state') ? hint : hint.replaceAll('overlay hub ', `${command} `)
+  const mended = withCommand(hint, command)
   return mended === hint ? error : new AppError(code, message, { hint: mended, cause: error })
 }

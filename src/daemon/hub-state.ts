@@ -193,7 +193,7 @@ function readState(paths: HubPaths, path: string): string {
     const isRest = [paths.settings, paths.key, paths.store].some((other) => existsSync(other))
     if (isRest) throw new AppError(ERROR_CODES.config, `${path} is missing`, { hint: restoreHint(paths) })
     throw new AppError(ERROR_CODES.config, `there is no hub in ${paths.directory}`, {
-      hint: 'make one: overlay hub init NETWORK --address HOST',
+      hint: `make one: ${hubCommand(paths)} init NETWORK --address HOST`,
       cause: error,
     })
   }

@@ -26,7 +26,7 @@ import { DirectoryFeed } from './directory-feed.js'
 import type { HubCounters, HubEffect, SessionId } from './effects.js'
 import { Members } from './members.js'
 import { isHelloProven, withoutExpired } from './proof.js'
-import { removedRefusal } from './refusals.js'
+import { removedRefusal, withCommand } from './refusals.js'
 import type { Registry } from './registry.js'
 import { RelaySessions } from './relay-sessions.js'
 import type { Arrival, Session } from './session.js'
@@ -447,7 +447,8 @@ export class Hub {
 
   #refuse(session: SessionId, message: Refusal, effects: HubEffect[]): void {
     this.counters.refused += 1
-    const said = { ...message, nowS: this.#nowS() }
+    const hint = withCommand(message.hint, this.#options.command)
+    const said = { ...message, hint, nowS: this.#nowS() }
     effects.push({ kind: 'send', session, message: said }, { kind: 'close', session })
   }
 

@@ -38,3 +38,11 @@ export const NOT_KNOWN: Refused = refuse(
 export function refuse(code: Refusal['code'], message: string, hint: string): Refused {
   return { refusal: { type: 'refused', code, message, hint } }
 }
+
+/**
+ * A hint as it is to be typed on the machine of one hub. `command`: how commands for that hub begin; most hints know no
+ * more than that it is `overlay hub`.
+ */
+export function withCommand(hint: string, command: string): string {
+  return hint.includes('--state') ? hint : hint.replaceAll('overlay hub ', `${command} `)
+}

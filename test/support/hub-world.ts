@@ -27,11 +27,11 @@ export class HubWorld {
   change: HubKeyMessage | undefined
 
   constructor(
-    network: { needsApproval?: boolean; needsConsent?: boolean } = {},
+    network: { needsApproval?: boolean; needsConsent?: boolean; command?: string } = {},
     store: Store = new MemoryStore(),
   ) {
     this.store = store
-    const { needsApproval = false, needsConsent = false } = network
+    const { needsApproval = false, needsConsent = false, command = 'overlay hub' } = network
     const options = {
       store: this.store,
       crypto: nobleCrypto,
@@ -44,7 +44,7 @@ export class HubWorld {
       registry: this.registry,
       crypto: nobleCrypto,
       keys: () => ({ identity: IDENTITY, succession: undefined, change: this.change }),
-      command: 'overlay hub',
+      command,
       relays: () => [RELAY],
       stun: [{ host: 'hub.example.org', port: 3478 }],
       nowMs: () => this.nowMs,

@@ -1,6 +1,7 @@
 /** `overlay hub backup` and `overlay hub restore`. */
 
 import { resolve } from 'node:path'
+import { shellWord } from '../../base/shell-word.js'
 import type { RestorePlan } from '../../daemon/hub-restore-plan.js'
 import { formatHostEndpoint } from '../../net/endpoint.js'
 import type { Command } from '../command.js'
@@ -23,7 +24,7 @@ export const backup: Command = {
       printLine(
         `wrote ${path}: all of the hub of ${result.network}, with its secrets, and ${result.nodes} nodes`,
       )
-      printNote(`on any machine that nodes reach at the same address: overlay hub restore ${path}`)
+      printNote(`on any machine that nodes reach at the same address: overlay hub restore ${shellWord(path)}`)
     }
     return 0
   },
@@ -126,7 +127,8 @@ function describeNodes({ nodes, since }: RestorePlan, command: string): string[]
         `- ${name} is in the network again; to remove it anew, after the start: ${command} remove ${name}`,
     )
     const lost = joined.map((name) => `- ${name} joined since then, and has to join again, with a new token`)
-    return [...back, ...lost, `- ${nodes.length - gone.length} other nodes come back as they were then`]
+    const others = nodes.length > gone.length ? ['- all others come back as they were then'] : []
+    return [...back, ...lost, ...others]
   }
   const lost = '- nodes that joined since then have to join again, with a new token'
   if (nodes.length === 0) return [lost]
