@@ -278,8 +278,11 @@ describe('the state of a hub', () => {
         hint: `restore a backup: overlay hub restore FILE --state ${hub.directory}`,
       }),
     )
-    expect(() => readHubSettings(hubPaths(newDirectory()))).toThrow(
-      expect.objectContaining({ hint: expect.stringContaining('overlay hub init') }),
+    const nowhere = hubPaths(newDirectory())
+    expect(() => readHubSettings(nowhere)).toThrow(
+      expect.objectContaining({
+        hint: `make one: overlay hub --state ${nowhere.directory} init NETWORK --address HOST`,
+      }),
     )
   })
 
