@@ -15,7 +15,14 @@ import { toPlatformError } from '../platform/system-error.js'
 import { nodeCrypto } from '../wireguard/crypto-node.js'
 import { type HubBackup, parseBackup } from './backup-file.js'
 import { isNextKey, tryParseHubKeys } from './hub-keys.js'
-import { type HubPaths, type HubSettings, hubCommand, tryParseHubSettings } from './hub-state.js'
+import {
+  type HubPaths,
+  type HubSettings,
+  hubCommand,
+  readHubSecrets,
+  readHubSettings,
+  tryParseHubSettings,
+} from './hub-state.js'
 
 /** What became of a network after the backup. */
 interface Aftermath {
@@ -25,7 +32,7 @@ interface Aftermath {
   readonly joined: readonly string[]
 }
 
-/** `later`: there is one that followed that of the backup, and stays. `unknown`: there is none. */
+/** `later`: there is one that followed that of the backup, and stays. `unknown`: there is none, or a damaged one. */
 type KeyRelation = 'same' | 'later' | 'other' | 'unknown'
 
 export interface RestorePlan {
@@ -62,7 +69,7 @@ export async function readRestore(paths: HubPaths, path: string): Promise<ReadRe
   const { key, laterKey } = compareKeys(paths, backup)
   const present = key === 'other' ? undefined : await tryReadPresent(paths)
   const since = present === undefined ? undefined : aftermath(nodes, present.nodes)
-  const obstacle = obstacleOf(paths, { key, createdAt, isSound: present !== undefined })
+  const obstacle = obstacleOf(paths, { key, createdAt, isSound: present !== undefined && isStartable(paths) })
   return {
     plan: { network, settings, createdAt, nodes, tokens: tokens.length, key, since, obstacle },
     backup,
@@ -112,6 +119,17 @@ async function tryReadPresent({ store }: HubPaths): Promise<Content | undefined>
   }
 }
 
+/** All that a start reads beside the store can be read: where it cannot, a start says to restore a backup. */
+function isStartable(paths: HubPaths): boolean {
+  try {
+    readHubSettings(paths)
+    readHubSecrets(paths, nodeCrypto)
+    return true
+  } catch {
+    return false
+  }
+}
+
 function compareKeys(
   paths: HubPaths,
   backup: HubBackup,
@@ -120,7 +138,9 @@ function compareKeys(
   const [text, before] = [readFileSync(paths.key, 'utf8'), textOf(backup, paths.key)]
   if (text === before) return { key: 'same', laterKey: undefined }
   const [earlier, later] = [before, text].map(tryParseHubKeys)
-  const isLater = earlier && later && isNextKey(nodeCrypto, earlier, later)
+  // A damaged one is nobody's.
+  if (later === undefined) return { key: 'unknown', laterKey: undefined }
+  const isLater = earlier && isNextKey(nodeCrypto, earlier, later)
   return isLater === true ? { key: 'later', laterKey: text } : { key: 'other', laterKey: undefined }
 }
 

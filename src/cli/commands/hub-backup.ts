@@ -22,7 +22,7 @@ export const backup: Command = {
     if (input.output.isJson) printJson(result)
     else {
       printLine(
-        `wrote ${path}: all of the hub of ${result.network}, with its secrets, and ${result.nodes} nodes`,
+        `wrote ${path}: all of the hub of ${result.network}, with its secrets, and ${result.nodes} node${result.nodes === 1 ? '' : 's'}`,
       )
       printNote(`on any machine that nodes reach at the same address: overlay hub restore ${shellWord(path)}`)
     }

@@ -166,6 +166,22 @@ describe('a restored hub', () => {
     expect((await contentOf(hub)).nodes).toHaveLength(2)
   })
 
+  it.each(['hub.json', 'hub.pem', 'hub.key'])(
+    'takes the place of one whose %s is lost or damaged',
+    async (name) => {
+      await backupHub(hub, file, false)
+      const path = join(hub.directory, name)
+      for (const harm of [() => rmSync(path), () => writeFileSync(path, 'harm')]) {
+        harm()
+        // A certificate is not looked into before TLS begins.
+        if (name === 'hub.pem' && existsSync(path)) continue
+        expect((await readRestore(hub, file)).plan.obstacle).toBeUndefined()
+        await restoreHub(hub, { path: file, ...AS_IS })
+        expect((await contentOf(hub)).nodes).toHaveLength(2)
+      }
+    },
+  )
+
   it('does not take the place of a sound one, or of another, by accident', async () => {
     await backupHub(hub, file, false)
     await expect(restoreHub(hub, { path: file, ...AS_IS })).rejects.toMatchObject({
