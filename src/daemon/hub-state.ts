@@ -7,6 +7,7 @@
 import { randomBytes } from 'node:crypto'
 import { chmodSync, existsSync, mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { createSecureContext } from 'node:tls'
 import { z } from 'zod'
 import { AppError, ERROR_CODES } from '../base/errors.js'
 import { shellWord } from '../base/shell-word.js'
@@ -174,6 +175,7 @@ export function readHubSecrets(paths: HubPaths, crypto: Crypto): HubSecrets {
   const { seed, previous, succession } = keys
   const pem = readState(paths, paths.certificate)
   const [key = '', cert = ''] = pem.split(/(?=-----BEGIN CERTIFICATE)/)
+  if (!isCertificate(key, cert)) throw damaged(paths, paths.certificate)
   return {
     session: sessionKey(crypto, seed),
     identity: signingKey(crypto, seed),
@@ -181,6 +183,16 @@ export function readHubSecrets(paths: HubPaths, crypto: Crypto): HubSecrets {
     certificate: { key, cert },
     previous: previous && { session: sessionKey(crypto, previous.seed), untilS: previous.untilS },
     succession,
+  }
+}
+
+/** As TLS will look at it, in another process and later. */
+function isCertificate(key: string, cert: string): boolean {
+  try {
+    createSecureContext({ key, cert })
+    return true
+  } catch {
+    return false
   }
 }
 

@@ -173,8 +173,7 @@ describe('a restored hub', () => {
       const path = join(hub.directory, name)
       for (const harm of [() => rmSync(path), () => writeFileSync(path, 'harm')]) {
         harm()
-        // A certificate is not looked into before TLS begins.
-        if (name === 'hub.pem' && existsSync(path)) continue
+        expect(() => [readHubSettings(hub), readHubSecrets(hub, nodeCrypto)]).toThrow(path)
         expect((await readRestore(hub, file)).plan.obstacle).toBeUndefined()
         await restoreHub(hub, { path: file, ...AS_IS })
         expect((await contentOf(hub)).nodes).toHaveLength(2)
