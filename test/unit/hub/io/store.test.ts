@@ -8,7 +8,7 @@ import { copySqliteStore, createSqliteStore, openSqliteStore } from '../../../..
 import { MemoryStore } from '../../../../src/hub/memory-store.js'
 import { describeStore, NETWORK, nodeRecord } from '../../../support/store-suite.js'
 
-const directory = mkdtempSync(join(tmpdir(), 'overlay-store-'))
+const directory = mkdtempSync(join(tmpdir(), 'overlay-hub-store-test-'))
 let files = 0
 
 function newFile(): string {
