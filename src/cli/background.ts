@@ -29,6 +29,8 @@ export interface BackgroundRequest {
   readonly hasFileAccess: boolean
   readonly isVerbose: boolean
   readonly hasDns: boolean
+  /** For names of endpoints that are not resolved. */
+  readonly waitsForNames: boolean
 }
 
 /** Resolves when the interface is ready; throws what kept it from becoming so. */
@@ -44,9 +46,10 @@ export async function startInBackground(request: BackgroundRequest): Promise<voi
 }
 
 function guardArguments(request: BackgroundRequest): string[] {
-  const { interfaceName, configFile, hasFileAccess, isVerbose, hasDns } = request
+  const { interfaceName, configFile, hasFileAccess, isVerbose, hasDns, waitsForNames } = request
   const overlay = [process.execPath, LAUNCHER]
-  const words = [interfaceName, configFile ?? '', isVerbose ? 'debug' : 'info', hasDns ? 'dns' : 'no-dns']
+  const flags = [isVerbose ? 'debug' : 'info', hasDns ? 'dns' : 'no-dns', waitsForNames ? 'wait' : 'no-wait']
+  const words = [interfaceName, configFile ?? '', ...flags]
   const daemon = [BACKGROUND_WORD, ...words]
   const start = [...(hasFileAccess ? ['--file-access'] : []), '--', ...overlay, ...daemon]
   // What was set on a bare device by `wg` nobody could set again: it is not started twice.
@@ -93,7 +96,7 @@ const NOBODY_WAITS: StartReporter = { send: () => undefined, close: async () => 
 
 /** The daemon's end. `words`: what startInBackground wrote after BACKGROUND_WORD. */
 export async function runInBackground(words: readonly string[]): Promise<void> {
-  const [interfaceName = '', configFile = '', level = 'info', dns = 'dns'] = words
+  const [interfaceName = '', configFile = '', level = 'info', dns = 'dns', wait = 'no-wait'] = words
   const { runDaemon } = await import('../daemon/composition.js')
   const abandoned = new AbortController()
   const isFirst = previousEnd(process.env) === undefined
@@ -105,6 +108,7 @@ export async function runInBackground(words: readonly string[]): Promise<void> {
       isForeground: false,
       isVerbose: level === 'debug',
       hasDns: dns === 'dns',
+      waitsForNames: wait === 'wait',
       signal: abandoned.signal,
       onWarning: (text) => reporter.send({ kind: 'warning', text }),
       onReady: () => {

@@ -40,6 +40,8 @@ export interface DaemonRequest {
   readonly configFile: string | undefined
   /** False: the machine's resolver stays as it is. */
   readonly hasDns: boolean
+  /** It is up when all names of endpoints are resolved, and not before. */
+  readonly waitsForNames?: boolean
   /** Log to the standard error instead of a file. */
   readonly isForeground: boolean
   readonly isVerbose: boolean
@@ -150,6 +152,7 @@ function createService(parts: Parts, context: ServiceContext): Service {
     journal: context.journal,
     bootNowMs,
     hasDns: request.hasDns,
+    waitsForNames: request.waitsForNames ?? false,
     log,
     logFile,
     warn,

@@ -1,6 +1,7 @@
 /**
- * Host names of peers -> endpoints: at start with patience, because at boot the network may come
- * after us, and again later, one peer at a time, when its handshakes get no answer.
+ * Host names of peers -> endpoints. At boot the network may come after us, so a start waits for them a little
+ * (unresolved-names.ts goes on then), or with patience if it cannot go on without. Later they are asked for again,
+ * one peer at a time, when its handshakes get no answer.
  *
  * A name that does not exist fails at once; a name server that does not answer is asked again, as
  * often and at the same growing intervals as `wg` does it. Of several addresses those come first to which
@@ -54,20 +55,51 @@ export async function resolveEndpoints(
   })
 }
 
+/** One try of each, which takes `patienceMs` at most: what was found, and why the others were not. By `host:port`. */
+export async function tryResolveEndpoints(
+  hosts: readonly HostEndpoint[],
+  patienceMs: number,
+  options: LookUpOptions & Pick<ResolverOptions, 'signal'> = {},
+): Promise<{ endpoints: Map<string, Endpoint>; unresolved: Map<string, string> }> {
+  const distinct = new Map(hosts.map((host) => [formatHostEndpoint(host), host]))
+  const endpoints = new Map<string, Endpoint>()
+  const unresolved = new Map([...distinct.keys()].map((text) => [text, describeFailure('EAI_AGAIN')]))
+  const tries = [...distinct].map(async ([text, host]) => {
+    const result = await tryResolve(host, options)
+    if (typeof result === 'string') unresolved.set(text, describeFailure(result))
+    else if (unresolved.delete(text)) endpoints.set(text, result)
+  })
+  const patience = new AbortController()
+  const timer = setTimeout(() => patience.abort(), patienceMs)
+  await Promise.race([Promise.all(tries), untilAborted(patience.signal), untilAborted(options.signal)])
+  clearTimeout(timer)
+  // What is answered later than this is not to change what was given.
+  return { endpoints: new Map(endpoints), unresolved: new Map(unresolved) }
+}
+
+/** The best endpoint, or the code of the failure. */
+export async function tryResolve(
+  host: HostEndpoint,
+  options: LookUpOptions = {},
+): Promise<Endpoint | string> {
+  try {
+    const [first] = await resolveAll(host, options)
+    return first
+  } catch (error) {
+    return codeOf(error)
+  }
+}
+
 /** The endpoint, or why there is none. */
 async function resolvePatiently(host: HostEndpoint, options: ResolverOptions): Promise<Endpoint | string> {
   const { signal, onDelay, sleep = sleepFor } = options
   let delayMs = FIRST_RETRY_MS
   for (let retry = 0; ; retry++) {
-    try {
-      const [first] = await resolveAll(host, options)
-      return first
-    } catch (error) {
-      const code = codeOf(error)
-      const isFinal = code !== 'EAI_AGAIN' || retry === MAX_RETRIES || signal?.aborted === true
-      if (isFinal) return `cannot resolve ${formatHostEndpoint(host)}: ${describeFailure(code)}`
-      if (retry === 0) onDelay?.(`no name server answers for ${formatHostEndpoint(host)}; asking again`)
-    }
+    const result = await tryResolve(host, options)
+    if (typeof result !== 'string') return result
+    const isFinal = result !== 'EAI_AGAIN' || retry === MAX_RETRIES || signal?.aborted === true
+    if (isFinal) return `cannot resolve ${formatHostEndpoint(host)}: ${describeFailure(result)}`
+    if (retry === 0) onDelay?.(`no name server answers for ${formatHostEndpoint(host)}; asking again`)
     await sleep(delayMs)
     delayMs *= RETRY_GROWTH
   }

@@ -10,13 +10,12 @@ import type { Logger } from '../base/log.js'
 import { type ResolvedEndpoints, toDeviceUpdate } from '../config/device-update.js'
 import { diffConfig } from '../config/diff.js'
 import type { TunnelConfig } from '../config/types.js'
-import type { HostEndpoint } from '../net/endpoint.js'
 import { formatIp } from '../net/ip.js'
 import type { ResolverEntry } from '../platform/resolv-conf.js'
 import { hasResolverEntry } from '../platform/resolver.js'
 import { formatKeyBase64 } from '../wireguard/keys.js'
-import { resolveEndpoints } from './endpoint-resolver.js'
 import { describeEndpointRoute } from './endpoint-routes.js'
+import type { Engine } from './engine.js'
 import type { HookContext, HookPhase, HookRunner } from './hooks.js'
 import {
   applyInterfaceChange,
@@ -45,6 +44,7 @@ import {
   transitionOf,
 } from './system-change.js'
 import { type HostFacts, type PolicyRouting, planSystem } from './system-plan.js'
+import { TunnelEndpoints } from './tunnel-endpoints.js'
 import type { LoadTunnel } from './tunnel-file.js'
 import { describeFault, runPostDown, undoLastingChanges } from './undo.js'
 import type { UndoJournal } from './undo-journal.js'
@@ -63,6 +63,8 @@ export interface TunnelOptions {
   readonly logFile: LogFile
   /** False: the machine's resolver stays as it is, whatever the file says. */
   readonly hasDns: boolean
+  /** A start waits until all names of endpoints are resolved, or fails. */
+  readonly waitsForNames: boolean
   /** Undefined if the service manager does. */
   readonly runHooks: HookRunner | undefined
   /** Something is not as it should be, but the tunnel works. */
@@ -73,7 +75,7 @@ export class Tunnel implements Service {
   readonly #options: TunnelOptions
   #device: LiveDevice | undefined
   #config: TunnelConfig | undefined
-  #endpoints: ResolvedEndpoints = new Map()
+  readonly #endpoints: TunnelEndpoints
   #policy: PolicyRouting | undefined
   #changes: readonly SystemChange[] = []
   /** Of the device, when they were made. */
@@ -90,6 +92,8 @@ export class Tunnel implements Service {
   constructor(options: TunnelOptions) {
     this.#options = options
     const { log, bootNowMs } = options
+    const engine = (): Engine | undefined => this.#device?.engine
+    this.#endpoints = new TunnelEndpoints({ ...options, config: () => this.#config, engine })
     this.#resolverKeeper = new ResolverKeeper({ log, bootNowMs })
     const live = (): LiveInterface | undefined => this.#device?.upInterface
     this.#interfaceKeeper = new InterfaceKeeper({ log, bootNowMs, live })
@@ -122,6 +126,7 @@ export class Tunnel implements Service {
       ...this.#hostFaults,
       ...this.#resolverFaults.values(),
       ...kept.filter((fault) => fault !== undefined),
+      ...this.#endpoints.faults,
     ]
   }
 
@@ -134,13 +139,12 @@ export class Tunnel implements Service {
       await this.#runHooks('PreUp', preUp, hooks)
     }
     const config = load.withPrivateKey(load.parse())
-    const endpoints = await resolveEndpoints(hostsOf(config), { signal, onDelay: this.#options.warn })
+    const endpoints = await this.#endpoints.resolveAll(config, signal)
     requireGoingOn(signal)
     const device = await openDevice()
     this.#changes = journal.record.changes
     this.#device = device
     this.#config = config
-    this.#endpoints = endpoints
     const facts = await this.#readFacts(config, endpoints)
     device.engine.configure({ ...toDeviceUpdate(config, endpoints), fwmark: markOf(config, facts) })
     await this.#moveTo(planSystem(config, facts), signal)
@@ -150,6 +154,7 @@ export class Tunnel implements Service {
     requireGoingOn(signal)
     this.#warnAboutEndpoints(device)
     this.#membership = this.#options.openMembership(config, device)
+    this.#endpoints.goOn(config)
     this.#isComplete = true
   }
 
@@ -162,14 +167,14 @@ export class Tunnel implements Service {
       throw new AppError(ERROR_CODES.notRunning, `${this.#options.interfaceName} is not up yet`)
     }
     const next = load.withPrivateKey(load.parse())
-    const endpoints = await resolveEndpoints(hostsOf(next), { signal })
+    const endpoints = await this.#endpoints.resolveNew(next, signal)
     requireGoingOn(signal)
     const update = diffConfig(previous, next, endpoints)
     const markBefore = device.engine.snapshot().fwmark
     const facts = await this.#readFacts(next, endpoints)
     device.engine.configure({ ...update, fwmark: markOf(next, facts) })
     const systemChanges = await this.#moveOrReturn(planSystem(next, facts), signal, () => {
-      const back = diffConfig(next, previous, this.#endpoints)
+      const back = diffConfig(next, previous, this.#endpoints.resolved)
       device.engine.configure({ ...back, fwmark: markBefore })
     })
     if (!equalOverlay(previous, next)) {
@@ -177,7 +182,7 @@ export class Tunnel implements Service {
       this.#membership = this.#options.openMembership(next, device)
     }
     this.#config = next
-    this.#endpoints = endpoints
+    this.#endpoints.replace(next, endpoints)
     this.#warnAboutHost(next, facts)
     this.#warnAboutEndpoints(device)
     journal.setPostDown(this.#hooksOf(next).postDown)
@@ -189,6 +194,7 @@ export class Tunnel implements Service {
   async stop(): Promise<string[]> {
     const { journal } = this.#options
     const faults: string[] = []
+    this.#endpoints.stop()
     this.#resolverKeeper.stop()
     this.#interfaceKeeper.stop()
     const left = this.#membership?.stop()
@@ -216,7 +222,9 @@ export class Tunnel implements Service {
       faults.push(describeFault(error))
     }
     try {
-      if (config.interface.saveConfig) saveConfig({ configFile, config, device, endpoints: this.#endpoints })
+      if (config.interface.saveConfig) {
+        saveConfig({ configFile, config, device, endpoints: this.#endpoints.resolved })
+      }
     } catch (error) {
       faults.push(describeFault(error))
     }
@@ -367,7 +375,7 @@ export class Tunnel implements Service {
   /** After the routes were set, hooks included. */
   #warnAboutEndpoints(device: LiveDevice): void {
     device.underlay.refresh()
-    for (const { address } of this.#endpoints.values()) {
+    for (const { address } of this.#endpoints.resolved.values()) {
       const fault = describeEndpointRoute(address, device)
       if (fault !== undefined) this.#options.warn(`endpoint ${formatIp(address)}: ${fault}`)
     }
@@ -390,10 +398,6 @@ function markOf(config: TunnelConfig, facts: HostFacts): number {
 /** Key files are read when a membership opens: what is in them counts from then on. */
 function equalOverlay(a: TunnelConfig, b: TunnelConfig): boolean {
   return JSON.stringify(a.overlay) === JSON.stringify(b.overlay)
-}
-
-function hostsOf(config: TunnelConfig): HostEndpoint[] {
-  return config.peers.flatMap((peer) => (peer.endpoint === undefined ? [] : [peer.endpoint]))
 }
 
 function requireGoingOn(signal: AbortSignal): void {

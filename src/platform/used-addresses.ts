@@ -1,4 +1,4 @@
-/** What IPv4 addresses this machine uses or has a way to, so that a network does not take them. */
+/** What addresses this machine uses or has a way to, so that a network or a tunnel does not take them unseen. */
 
 import { readFileSync } from 'node:fs'
 import { networkInterfaces } from 'node:os'
@@ -8,13 +8,14 @@ import { listRoutes } from './network.js'
 /** The second is where systemd-resolved tells the servers behind its stub. */
 const RESOLVER_FILES = ['/etc/resolv.conf', '/run/systemd/resolve/resolv.conf']
 
-/** Own addresses, routes with their gateways, and name servers. Throws PlatformError. */
+/** Of IPv4: own addresses, routes with their gateways, and name servers. Throws PlatformError. */
 export function usedPrefixes(): Prefix[] {
   const routes = listRoutes(4)
   const gateways = routes.flatMap(({ gateway }) =>
     gateway === undefined ? [] : [{ address: gateway, bits: 32 }],
   )
-  return [...routes.map(({ prefix }) => prefix), ...gateways, ...ownAddresses(), ...nameServers()]
+  const servers = nameServers().filter(({ address }) => address.family === 4)
+  return [...routes.map(({ prefix }) => prefix), ...gateways, ...ownAddresses(), ...servers]
 }
 
 function ownAddresses(): Prefix[] {
@@ -22,12 +23,12 @@ function ownAddresses(): Prefix[] {
   return all.flatMap(({ family, address }) => (family === 'IPv4' ? (tryParsePrefix(address) ?? []) : []))
 }
 
-function nameServers(): Prefix[] {
+/** Each of its full length. */
+export function nameServers(): Prefix[] {
   return RESOLVER_FILES.flatMap((path) =>
-    [...tryRead(path).matchAll(/^\s*nameserver\s+(\S+)/gm)].flatMap(([, text = '']) => {
-      const server = tryParsePrefix(text)
-      return server?.address.family === 4 ? [server] : []
-    }),
+    [...tryRead(path).matchAll(/^\s*nameserver\s+(\S+)/gm)].flatMap(
+      ([, text = '']) => tryParsePrefix(text) ?? [],
+    ),
   )
 }
 

@@ -30,6 +30,7 @@ export const device: Command = {
       configFile: undefined,
       hasFileAccess: false,
       hasDns: false,
+      waitsForNames: false,
       isVerbose,
     }
     if (input.has('foreground')) {

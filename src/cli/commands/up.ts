@@ -14,6 +14,7 @@ export const up: Command = {
   options: {
     foreground: { about: 'stay, and log to the error output (for service managers)', alias: 'f' },
     'no-dns': { about: 'leave this machine’s resolver as it is, whatever the file says' },
+    wait: { about: 'come up only when all endpoints that are host names are resolved' },
     reload: { about: 'apply the changed file to the running tunnel; peers stay connected' },
   },
   examples: [
@@ -52,8 +53,9 @@ async function start(target: TunnelTarget, hasFileAccess: boolean, input: Comman
   const { startInBackground } = await import('../background.js')
   const { interfaceName, file } = target
   const { isVerbose } = input.output
-  const hasDns = !input.has('no-dns')
-  await startInBackground({ interfaceName, configFile: file, hasFileAccess, isVerbose, hasDns })
+  const [hasDns, waitsForNames] = [!input.has('no-dns'), input.has('wait')]
+  const options = { hasFileAccess, isVerbose, hasDns, waitsForNames }
+  await startInBackground({ interfaceName, configFile: file, ...options })
   if (input.output.isJson) printJson({ interface: interfaceName, state: 'running', configFile: file })
   else printLine(`${interfaceName} is up`)
 }
@@ -64,6 +66,7 @@ async function runInForeground(target: TunnelTarget, input: CommandInput): Promi
     interfaceName: target.interfaceName,
     configFile: target.file,
     hasDns: !input.has('no-dns'),
+    waitsForNames: input.has('wait'),
     isForeground: true,
     isVerbose: input.output.isVerbose,
     onReady: () => undefined,

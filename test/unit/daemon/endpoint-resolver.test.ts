@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { resolveAll, resolveEndpoints } from '../../../src/daemon/endpoint-resolver.js'
+import { resolveAll, resolveEndpoints, tryResolveEndpoints } from '../../../src/daemon/endpoint-resolver.js'
 import { formatEndpoint } from '../../../src/net/endpoint.js'
 import type { IpAddress } from '../../../src/net/ip.js'
 
@@ -101,5 +101,45 @@ describe('resolving endpoints', () => {
     const tried = resolveEndpoints([{ host: 'a.example', port: 1 }], { lookUp, signal: abort.signal })
     abort.abort()
     await expect(tried).rejects.toThrow('it was stopped')
+  })
+})
+
+describe('a short look at names', () => {
+  const hosts = [
+    { host: 'a.example', port: 1 },
+    { host: 'b.example', port: 2 },
+    { host: 'c.example', port: 3 },
+    { host: '192.0.2.9', port: 4 },
+  ]
+
+  it('gives what was found, and why the others were not', async () => {
+    let answerLate: (addresses: string[]) => void = () => undefined
+    const lookUp = async (host: string): Promise<string[]> => {
+      if (host === 'a.example') return ['192.0.2.4']
+      if (host === 'b.example') return await failWith('ENOTFOUND')()
+      return await new Promise((resolve) => {
+        answerLate = resolve
+      })
+    }
+    const { endpoints, unresolved } = await tryResolveEndpoints(hosts, 5, { lookUp, hasRoute: () => true })
+    answerLate(['192.0.2.5'])
+    await new Promise(setImmediate)
+    expect([...endpoints.keys()].toSorted()).toEqual(['192.0.2.9:4', 'a.example:1'])
+    expect([...unresolved]).toEqual([
+      ['b.example:2', 'there is no such name'],
+      ['c.example:3', 'no name server answered'],
+    ])
+  })
+
+  it('does not wait when all is answered, nor once the start is given up', async () => {
+    const lookUp = async (): Promise<string[]> => ['192.0.2.4']
+    const { unresolved } = await tryResolveEndpoints(hosts, 1e9, { lookUp, hasRoute: () => true })
+    expect(unresolved.size).toBe(0)
+    const never = async (): Promise<string[]> => await new Promise(() => undefined)
+    const { endpoints } = await tryResolveEndpoints(hosts, 1e9, {
+      lookUp: never,
+      signal: AbortSignal.abort(),
+    })
+    expect([...endpoints.keys()]).toEqual(['192.0.2.9:4'])
   })
 })
