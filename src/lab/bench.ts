@@ -2,7 +2,12 @@
 
 import { type FaultResult, measureRestrictions } from './faults.js'
 import { Internet } from './internet.js'
-import { measureHubDeath, measureInterruptions, measureRelayDeath } from './interruptions.js'
+import {
+  measureHubDeath,
+  measureIdleRemoval,
+  measureInterruptions,
+  measureRelayDeath,
+} from './interruptions.js'
 import { measurePair, type PairOptions, type PairResult, percentile } from './matrix.js'
 import { measureMesh } from './mesh.js'
 import { LabNetwork } from './network.js'
@@ -109,6 +114,7 @@ export async function runLabBench(
   onRow(rowOf(await measureOffice(INTERNET), '1 s'))
   onRow(rowOf(await measureDaemonRestarts({ ...INTERNET, tries: Math.min(tries, MAX_RESTARTS) }), '1 s'))
   onRow(rowOf(await measureRelayDeath(INTERNET), 'gap 2 s'))
+  onRow(rowOf(await measureIdleRemoval(INTERNET), '15 s and a round trip'))
   onRow(rowOf(await measureRelayOutage(INTERNET), '1 s'))
   onRow(await benchSessionTable(['symmetricRandom', 'portRestricted'], tries))
   onRow(await benchSessionTable(['portRestricted', 'symmetricRandom'], tries))

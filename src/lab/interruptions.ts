@@ -15,6 +15,8 @@ const HUB_DEATH_MS = 600_000
 const CLOSELY: Observation = { lastsMs: 4000, intervalMs: 20 }
 /** Before the change, so that a gap has a beginning. */
 const LEAD_MS = 1000
+/** More than the time between two looks at a silent connection. */
+const REMOVAL_LIMIT_MS = 45_000
 /** Each takes a quarter of a second at least. */
 const DIRECT_POLLS = 80
 
@@ -106,6 +108,30 @@ export async function measureHubDeath(
     const isDirect = await untilDirect(c, 'd')
     const directMs = isDirect ? Math.round(performance.now() - startMs) : null
     return [kept, answer, { name: `${answer.name}: direct`, ms: directMs, how: (await c.why('d')).kind }]
+  } finally {
+    internet.close()
+  }
+}
+
+/**
+ * A silent node is removed when its router has just been restarted: until it knows. Nobody takes anything of it by then,
+ * neither its peers nor a relay: they hear of it at once.
+ */
+export async function measureIdleRemoval(options: InternetOptions): Promise<FaultResult> {
+  const internet = await Internet.open(options)
+  try {
+    const network = await LabNetwork.start(internet)
+    const [a] = await addPair(internet, network, ['a', 'b'])
+    internet.rebind(a.site)
+    const startMs = performance.now()
+    await network.hub('remove', 'a')
+    const name = 'removed, silent, behind a router that was restarted'
+    while (performance.now() - startMs < REMOVAL_LIMIT_MS) {
+      const { network: own } = await a.status()
+      if (own !== null && own.removedAt !== null)
+        return { name, ms: Math.round(performance.now() - startMs), how: 'it knows' }
+    }
+    return { name, ms: null, how: 'it does not know' }
   } finally {
     internet.close()
   }

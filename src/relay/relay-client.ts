@@ -32,7 +32,7 @@ import {
 
 /** From the connection to the welcome. */
 const ADMISSION_TIMEOUT_MS = 5000
-const IDLE_PING_INTERVAL_MS = 15_000
+export const IDLE_PING_INTERVAL_MS = 15_000
 const BUSY_PING_INTERVAL_MS = 1000
 /** What a lossy way swallows is late, not lost: whoever drives this dials another connection beside long before. */
 const PONG_TIMEOUT_MS = 4500

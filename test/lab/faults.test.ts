@@ -3,7 +3,12 @@
 import { existsSync, readdirSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { type FaultResult, measureRestrictions } from '../../src/lab/faults.js'
-import { measureHubDeath, measureInterruptions, measureRelayDeath } from '../../src/lab/interruptions.js'
+import {
+  measureHubDeath,
+  measureIdleRemoval,
+  measureInterruptions,
+  measureRelayDeath,
+} from '../../src/lab/interruptions.js'
 import { requirement } from '../support/requirement.js'
 
 const OPTIONS = { rttMs: 40, lossPercent: 0 }
@@ -56,6 +61,12 @@ requirement('restricted and changing networks', ['ip', 'nft', 'conntrack', 'ping
       )
       const cut = results.find(({ name }) => name === 'direct way cut while data flows')
       expect(cut?.how).toBe('relay')
+    })
+
+    test('no more for a node that is removed: it hears so, though its router has forgotten its connections', async () => {
+      const result = await measureIdleRemoval(OPTIONS)
+      print([result])
+      expect(result).toMatchObject({ how: 'it knows' })
     })
 
     test('on without a hub, and between nodes that had no link before', async () => {

@@ -10,7 +10,7 @@ import type { HttpProxy } from '../../net/http-proxy.js'
 import { equalIp, type IpAddress } from '../../net/ip.js'
 import { smooth } from '../../paths/known-paths.js'
 import type { ByteStream } from '../../relay/io/byte-stream.js'
-import type { RelayClient, RelayClientEffect } from '../../relay/relay-client.js'
+import { IDLE_PING_INTERVAL_MS, type RelayClient, type RelayClientEffect } from '../../relay/relay-client.js'
 import type { RelayInboxCounters } from '../../relay/relay-inbox.js'
 import type { WakeUp } from '../engine.js'
 import { createWakeUp } from '../wake-up.js'
@@ -31,6 +31,8 @@ export interface RelayLinkOptions extends RelayAccess {
   readonly onPeerGone: (identity: string) => void
   /** As whom the relay sees this node; not told where a proxy stands between. */
   readonly onObserved: (endpoint: Endpoint) => void
+  /** It was asked whether it is there, and does not answer as soon as it should: another connection is dialled beside. */
+  readonly onSilent: () => void
   /** The relay was in doubt, and has answered: nothing was lost. */
   readonly onCertain: () => void
   /** The relay has let it in. */
@@ -66,8 +68,8 @@ export class RelayLink {
     this.#redial = new Redial({
       firstPauseMs: FIRST_PAUSE_MS,
       maxPauseMs: MAX_PAUSE_MS,
-      // The client of the relay asks by itself while nothing happens.
-      idleAskMs: Number.POSITIVE_INFINITY,
+      // The client asks by itself then. An answer that does not come is a sign as after any other question.
+      idleAskMs: IDLE_PING_INTERVAL_MS,
       jitter: Math.random,
     })
     this.#wakeUp = createWakeUp(options.nowMs, () => {
@@ -166,6 +168,7 @@ export class RelayLink {
     const { nowMs } = this.#options
     const next = (): RedialOrder | undefined => this.#redial.handleTimeout(nowMs())
     for (let order = next(); order !== undefined; order = next()) {
+      if (order === 'dial' && this.#redial.isUp) this.#options.onSilent()
       if (order === 'dial') void this.#connect()
       else if (order === 'ask') this.#ask()
       else this.#end('the relay does not answer any more')

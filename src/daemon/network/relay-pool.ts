@@ -271,6 +271,7 @@ export class RelayPool {
         this.#gone.set(`${info.key} ${peer}`, nowMs() + GONE_MS)
         this.#held.handleRefused(peer, nowMs())
       },
+      onSilent: () => this.#options.onLost(),
       onCertain: () => this.#held.remove((held) => held.link === link),
       onWelcome: () => {
         this.#handleState()
