@@ -16,7 +16,7 @@
  *
  * Where an easy NAT and a hard one have failed once, the easy side may be the cause: a router that answers what nobody
  * asked for lets its data socket's new flows leave from other ports than servers have seen. So from then on it writes
- * from a fresh socket, and tells the port of that, which is what the hard side aims at.
+ * from a fresh socket as well, and tells the port of that, which is what the hard side aims at if it hears of it in time.
  *
  * M open ports against N probes in a range of R meet with probability 1 - exp(-M N / R).
  */

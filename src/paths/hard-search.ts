@@ -289,20 +289,28 @@ export class HardSearch {
   }
 
   #spray(effects: HardEffect[]): void {
-    const { peerAddresses, ping, plan } = this.#options
-    const [address] = peerAddresses
-    const isWaiting = plan.technique === 'blocks' && this.#sockets.length === 0
+    const [address] = this.#options.peerAddresses
+    const isWaiting = this.plan.technique === 'blocks' && this.#sockets.length === 0
     const port = isWaiting ? undefined : this.#ports.pop()
     if (port === undefined || address === undefined) return
+    for (const socket of this.#sprayFrom()) {
+      this.#probes += 1
+      const path: Path = { socket, remote: { address, port, scopeId: 0 }, local: undefined }
+      effects.push({ kind: 'send', path, bytes: this.#options.ping })
+    }
+  }
+
+  /** The next probe. */
+  #sprayFrom(): readonly number[] {
+    const { mainSocket } = this.#options
     // Where our own port is a matter of chance too, every socket is another chance.
-    const ownSocket = this.#sockets[this.#probes % Math.max(1, this.#sockets.length)]
-    const socket = plan.technique === 'blocks' && ownSocket !== undefined ? ownSocket : this.#source
-    this.#probes += 1
-    effects.push({
-      kind: 'send',
-      path: { socket, remote: { address, port, scopeId: 0 }, local: undefined },
-      bytes: ping,
-    })
+    const own = this.#sockets[this.#probes % Math.max(1, this.#sockets.length)]
+    if (this.plan.technique === 'blocks') return [own ?? mainSocket]
+    if (this.#source === mainSocket) return [mainSocket]
+    // A peer that has not heard of our fresh port, or does not know what to do with it, aims at the other one.
+    return this.plan.technique === 'sweep'
+      ? [this.#source, mainSocket]
+      : [this.#probes % 2 === 0 ? this.#source : mainSocket]
   }
 }
 
